@@ -1,0 +1,46 @@
+/**
+ * The one base class of every error that may reach a user.
+ *
+ * `message`: one line, lower case, no full stop, names the kind of thing and quotes it.
+ * `detail`:  what was expected and what was found, as whole sentences.
+ * `hints`:   what to type or check, a sentence each.
+ * `retryable`: true when the same call may succeed later without anybody's help.
+ *
+ * No secret, password or key may enter any part. Every code is listed in `docs/errors.md`; a test compares.
+ */
+export class HoldfastError extends Error {
+  readonly code: string;
+  readonly detail: string | undefined;
+  readonly hints: readonly string[];
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, options: ErrorParts = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.detail = options.detail;
+    this.hints = options.hints ?? [];
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The optional parts of a `HoldfastError`. */
+export interface ErrorParts {
+  detail?: string;
+  hints?: readonly string[];
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/** The text of anything that was thrown, for use inside another message. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return String(error);
+}
+
+/** The `code` of a system or Holdfast error, `undefined` for anything else. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
+    return error.code;
+  return undefined;
+}

@@ -1,0 +1,7 @@
+/**
+ * What every layer may use and that knows no word of the domain: errors, assertions, time, bytes, units, limits.
+ */
+export * from './assert.ts';
+export * from './bytes.ts';
+export * from './clock.ts';
+export * from './errors.ts';
