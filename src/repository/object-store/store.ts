@@ -1,0 +1,80 @@
+import type { HoldfastError } from '../../lib/index.ts';
+
+/**
+ * Where objects lie: a flat space of names with slashes, each name holding bytes.
+ *
+ * Every implementation and every wrapper is held to `test/contract/object-store.ts`.
+ * Names are 1–900 bytes of `[A-Za-z0-9._-]` in parts joined by `/`; a part is never empty, `.` or `..`.
+ *
+ * Errors that every call may throw, as `HoldfastError`: `STORE_UNAVAILABLE` (retryable: time-out, network, busy), `STORE_DENIED`
+ * (credentials lack the right), `STORE_FULL` (no space or quota), `STORE_FAILED` (anything else, with the cause).
+ */
+export interface ObjectStore {
+  /** For people: `disk "/backups"`; never a credential. */
+  readonly description: string;
+
+  /**
+   * Stores the parts joined, unless the name is taken.
+   *
+   * Atomic: nobody ever sees a part of the object. Durable when it returns `created`. Safe to repeat: a repetition returns `exists`,
+   * and the caller that wants to know whether the bytes are its own reads them back. Never overwrites.
+   */
+  putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome>;
+
+  /**
+   * Stores a whole local file as an object, unless the name is taken, and takes the file over: afterwards it is gone, whatever the outcome.
+   * The same promises as `putIfAbsent`. Free of copying when the file lies in `spoolDirectory()`.
+   */
+  putFileIfAbsent(name: string, path: string): Promise<PutOutcome>;
+
+  /** A local directory, made if needed, from which `putFileIfAbsent` is cheapest. Files in it are not objects. */
+  spoolDirectory(): Promise<string>;
+
+  /** The whole object. Absent: throws `OBJECT_ABSENT`. */
+  get(name: string): Promise<Buffer>;
+
+  /** Exactly `length` bytes from `offset`. Absent: `OBJECT_ABSENT`; fewer bytes there: `OBJECT_TRUNCATED`. */
+  getRange(name: string, offset: number, length: number): Promise<Buffer>;
+
+  /** Size in bytes and the store's own time of creation; `null` when absent. */
+  stat(name: string): Promise<ObjectStat | null>;
+
+  /**
+   * Every object whose name starts with `prefix`, in bytewise order of names, those after `startAfter` only.
+   * An object stored before the call began is listed; one stored or deleted meanwhile may or may not be.
+   */
+  list(prefix: string, options?: { startAfter?: string }): AsyncIterable<ObjectEntry>;
+
+  /** Removes the object; absent is no error, so it is safe to repeat. */
+  delete(name: string): Promise<void>;
+
+  /** Overwrites or creates, atomically; only for names under `volatile/`, asserted. */
+  putVolatile(name: string, body: Uint8Array): Promise<void>;
+
+  /** The store's own clock in milliseconds since 1970, for leases and retention. */
+  now(): Promise<number>;
+}
+
+export type PutOutcome = 'created' | 'exists';
+
+export interface ObjectStat {
+  size: number;
+  modifiedAt: number;
+}
+
+export interface ObjectEntry extends ObjectStat {
+  name: string;
+}
+
+/** The codes above, for those who decide by them. */
+export type StoreErrorCode =
+  | 'OBJECT_ABSENT'
+  | 'OBJECT_TRUNCATED'
+  | 'STORE_UNAVAILABLE'
+  | 'STORE_DENIED'
+  | 'STORE_FULL'
+  | 'STORE_FAILED';
+
+export function isAbsent(error: unknown): error is HoldfastError {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'OBJECT_ABSENT';
+}
