@@ -1,0 +1,105 @@
+import { type ErrorParts, HoldfastError } from '../lib/index.ts';
+
+/** What the server says of an error or a notice, field by field; `sqlState` is five characters. */
+export interface ServerReport {
+  readonly severity: string;
+  readonly sqlState: string;
+  readonly message: string;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+  readonly where: string | undefined;
+}
+
+/**
+ * An error that the server reported.
+ *
+ * `code` is PG_SERVER_ERROR unless the error ended the attempt to connect, which has codes of its own (`connectError`).
+ */
+export class PostgresError extends HoldfastError {
+  readonly sqlState: string;
+  readonly severity: string;
+  readonly report: ServerReport;
+
+  constructor(report: ServerReport, code = 'PG_SERVER_ERROR', message?: string, parts: ErrorParts = {}) {
+    const serverDetail = report.detail === undefined ? [] : [oneLine(report.detail)];
+    super(code, message ?? `server reported "${oneLine(report.message)}" (SQLSTATE ${report.sqlState})`, {
+      ...parts,
+      detail: [...(parts.detail === undefined ? [] : [parts.detail]), ...serverDetail].join(' ') || undefined,
+      hints: [...(report.hint === undefined ? [] : [oneLine(report.hint)]), ...(parts.hints ?? [])],
+      retryable: parts.retryable ?? isTransient(report.sqlState),
+    } as ErrorParts);
+    this.sqlState = report.sqlState;
+    this.severity = report.severity;
+    this.report = report;
+  }
+}
+
+/**
+ * Classes of SQLSTATE after which the same call may succeed without anybody's help: connection trouble, serialization
+ * failures, lack of resources, and a server that is stopping or starting.
+ */
+function isTransient(sqlState: string): boolean {
+  return /^(08|40|53)/.test(sqlState) || ['57P01', '57P02', '57P03', '55006'].includes(sqlState);
+}
+
+/** The error that ended an attempt to connect, told by what a person has to do about it. `place` names the server. */
+export function connectError(report: ServerReport, place: string): PostgresError {
+  const said = `The server said: ${oneLine(report.message)}.`;
+  switch (report.sqlState) {
+    case '28P01':
+      return new PostgresError(
+        report,
+        'PG_AUTHENTICATION_FAILED',
+        `cannot log in to ${place}: wrong user or password`,
+        {
+          detail: said,
+          hints: ['Check the user and the password, also PGPASSWORD and the password file.'],
+        },
+      );
+    case '28000':
+      return new PostgresError(
+        report,
+        'PG_ACCESS_DENIED',
+        `cannot log in to ${place}: the server does not let this user in`,
+        {
+          detail: said,
+          hints: [
+            'Check that the role exists, may log in and, for backups, has REPLICATION.',
+            'Check that pg_hba.conf has a line for this user and host; connections for replication need "replication" as database.',
+          ],
+        },
+      );
+    case '3D000':
+      return new PostgresError(
+        report,
+        'PG_DATABASE_NOT_FOUND',
+        `cannot open a database on ${place}: it does not exist`,
+        {
+          detail: said,
+          hints: ['Check the database name; without one, the name of the user is taken.'],
+        },
+      );
+    case '53300':
+      return new PostgresError(
+        report,
+        'PG_TOO_MANY_CONNECTIONS',
+        `could not connect to ${place}: too many connections`,
+        {
+          detail: said,
+          hints: ['Close connections, or raise max_connections or max_wal_senders.'],
+          retryable: true,
+        },
+      );
+    case '57P03':
+      return new PostgresError(report, 'PG_SERVER_STARTING', `could not connect to ${place}: the server is not ready`, {
+        detail: said,
+        retryable: true,
+      });
+    default:
+      return new PostgresError(report, 'PG_CONNECT_REPORTED', `could not connect to ${place}`, { detail: said });
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
