@@ -5,3 +5,6 @@ export * from './assert.ts';
 export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errors.ts';
+export * from './progress.ts';
+export * from './secret.ts';
+export * from './units.ts';
