@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The checkout. */
+export const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What became of one part of the tests. */
+export interface PartResult {
+  name: string;
+  passed: boolean;
+  seconds: number;
+  /** `undefined` for a part that counts nothing, such as the types. */
+  tests?: { count: number; failed: number };
+  skipped: { title: string; reason: string }[];
+}
+
+/** A test that hangs is cut after this long, so that the run ends with its name. */
+const testWaitMsMax = 15 * 60_000;
+
+/** Test files below the checkout by glob pattern, in a fixed order. */
+export function findTests(pattern: string): string[] {
+  return globSync(pattern, { cwd: root, exclude: (path) => path.includes('node_modules') }).sort();
+}
+
+/** Runs a command of the checkout with its output shown, and times it. */
+export async function runCommand(name: string, command: string, commandArguments: string[]): Promise<PartResult> {
+  const started = performance.now();
+  const passed = (await runVisibly(command, commandArguments)) === 0;
+  const seconds = (performance.now() - started) / 1000;
+  process.stdout.write(`${passed ? '✔' : '✖'} ${name} (${seconds.toFixed(1)} s)\n`);
+  return { name, passed, seconds, skipped: [] };
+}
+
+/** Runs test files, `concurrency` of them at a time, with node's own report on standard output. */
+export async function runTests(name: string, files: string[], concurrency: number): Promise<PartResult> {
+  process.stdout.write(`\n${name}\n`);
+  const scratch = mkdtempSync(join(tmpdir(), 'holdfast-tally-'));
+  const tallyFile = join(scratch, 'tally.jsonl');
+  const started = performance.now();
+  try {
+    const exitCode = await runVisibly(process.execPath, [
+      ...['--disable-warning=ExperimentalWarning', '--conditions=holdfast-source', '--test'],
+      ...[`--test-concurrency=${concurrency}`, `--test-timeout=${testWaitMsMax}`],
+      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+      ...[`--test-reporter=${join(root, 'bin/tasks/tally-reporter.ts')}`, `--test-reporter-destination=${tallyFile}`],
+      ...files,
+    ]);
+    const tally = readTally(tallyFile);
+    const passed = exitCode === 0 && tally.tests.count > 0 && (tally.skipped.length === 0 || !skipIsFailure);
+    return { name, passed, seconds: (performance.now() - started) / 1000, ...tally };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** As root on Debian everything that a test needs is there or can be put there; so a skip hides something. */
+export const skipIsFailure = process.getuid?.() === 0 && existsSync('/etc/debian_version');
+
+function readTally(file: string): Pick<PartResult, 'skipped'> & { tests: { count: number; failed: number } } {
+  const tests = { count: 0, failed: 0 };
+  const skipped: PartResult['skipped'] = [];
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
+  for (const line of lines) {
+    const entry = JSON.parse(line) as { outcome: 'passed' | 'failed' | 'skipped'; title: string; reason?: string };
+    tests.count++;
+    if (entry.outcome === 'failed') tests.failed++;
+    if (entry.outcome === 'skipped') skipped.push({ title: entry.title, reason: entry.reason ?? 'no reason given' });
+  }
+  return { tests, skipped };
+}
+
+function runVisibly(command: string, commandArguments: string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, commandArguments, { cwd: root, stdio: 'inherit' });
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+/** Prints what became of each part and sets the exit code. */
+export function conclude(task: string, parts: PartResult[]): void {
+  const total = { count: 0, failed: 0, skipped: 0, seconds: 0 };
+  const rows = parts.map((part) => {
+    total.count += part.tests?.count ?? 0;
+    total.failed += part.tests?.failed ?? 0;
+    total.skipped += part.skipped.length;
+    total.seconds += part.seconds;
+    const counts = part.tests === undefined ? '' : `${part.tests.count} tests`;
+    return `${part.passed ? '✔' : '✖'} ${part.name.padEnd(24)} ${counts.padStart(12)} ${part.seconds.toFixed(1).padStart(8)} s`;
+  });
+  process.stdout.write(`\n${task}\n${rows.join('\n')}\n`);
+  for (const { title, reason } of parts.flatMap((part) => part.skipped)) {
+    process.stdout.write(`SKIPPED${skipIsFailure ? ', which fails here' : ''}: ${title}: ${reason}\n`);
+  }
+  const passed = parts.every((part) => part.passed);
+  process.stdout.write(
+    `${passed ? '✔ passed' : '✖ FAILED'}: ${total.count} tests, ${total.failed} failed, ${total.skipped} skipped, ${total.seconds.toFixed(1)} s\n`,
+  );
+  if (!passed) process.exitCode = 1;
+}
