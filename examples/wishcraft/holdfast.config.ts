@@ -1,0 +1,6 @@
+import { definePlan } from 'holdfast';
+
+export default definePlan({
+  cluster: { name: 'wishcraft', connection: { env: 'DATABASE_URL' } },
+  repository: { location: { env: 'HOLDFAST_REPOSITORY' }, passphrase: { env: 'HOLDFAST_PASSPHRASE' } },
+});
