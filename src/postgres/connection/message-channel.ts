@@ -1,0 +1,68 @@
+import { MessageParser } from '../protocol/index.ts';
+import type { Transport } from './transport.ts';
+
+/** Takes the messages of a channel. What `onMessage` throws, or rejects with, ends the channel. */
+export interface MessageReceiver {
+  onMessage(type: number, payload: Buffer): void | Promise<void>;
+  /** Called once, when the channel has ended: by the other side, by trouble on the way, or by a receiver that threw. */
+  onClosed(error: unknown): void;
+}
+
+/**
+ * A transport that carries whole messages. While a receiver's promise is open, the socket is paused: the bytes behind the
+ * message stay in the receive buffer, the kernel's buffer fills, and the server waits.
+ */
+export class MessageChannel {
+  readonly transport: Transport;
+  readonly #parser: MessageParser;
+  #receiver: MessageReceiver | undefined;
+  #isOpen = true;
+
+  constructor(transport: Transport, messageBytesMax: number) {
+    this.transport = transport;
+    this.#parser = new MessageParser((type, payload) => this.#receiver?.onMessage(type, payload), messageBytesMax);
+    transport.listen({ onBytes: (view) => this.#onBytes(view), onClosed: (error) => this.#close(error) });
+  }
+
+  /** From now on `receiver` gets the messages, instead of the one before. */
+  listen(receiver: MessageReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  set messageBytesMax(bytes: number) {
+    this.#parser.messageBytesMax = bytes;
+  }
+
+  send(message: Uint8Array): void {
+    this.transport.write(message);
+  }
+
+  /** Ends the channel at once; the receiver hears of it with `reason`. */
+  destroy(reason: unknown): void {
+    this.#close(reason);
+    this.transport.destroy();
+  }
+
+  #onBytes(view: Buffer): void {
+    let waiting: void | Promise<void>;
+    try {
+      waiting = this.#parser.push(view);
+    } catch (error) {
+      this.destroy(error);
+      return;
+    }
+    if (waiting === undefined) return;
+    this.transport.pause();
+    waiting.then(
+      () => this.transport.resume(),
+      (error) => this.destroy(error),
+    );
+  }
+
+  #close(error: unknown): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#parser.stop();
+    this.#receiver?.onClosed(error);
+  }
+}

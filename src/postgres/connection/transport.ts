@@ -1,0 +1,196 @@
+import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
+import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { connectError } from '../postgres-error.ts';
+import { parseServerReport, sslRequest } from '../protocol/index.ts';
+import type { ConnectionTarget } from './target.ts';
+import { startTls } from './tls.ts';
+
+/** What a socket does, as far as a conversation needs it. Bytes arrive at the receiver given to `listen`. */
+export interface Transport {
+  /** True under TLS. */
+  readonly isEncrypted: boolean;
+  /** The hash of the server's certificate for SCRAM's channel binding, when there is TLS. */
+  readonly certificateHash: Buffer | undefined;
+  /** Hands every byte that arrives to `receiver`; a view is good until the receiver returns, or until `resume` after `pause`. */
+  listen(receiver: TransportReceiver): void;
+  write(bytes: Uint8Array): void;
+  /** After this returns, no more bytes are handed over and the last view stays as it is. */
+  pause(): void;
+  resume(): void;
+  /** Sends what was written, then ends the connection. */
+  end(): void;
+  destroy(): void;
+}
+
+export interface TransportReceiver {
+  onBytes(view: Buffer): void;
+  /** Called once: `error` is undefined when the other side closed in good order. */
+  onClosed(error: Error | undefined): void;
+}
+
+/** All received bytes land here; large enough that one read takes all that a kernel buffer holds. */
+const RECEIVE_BUFFER_BYTES = 512 * 1024;
+
+/** Idle time after which the kernel asks whether the other machine is still there. */
+const KEEPALIVE_DELAY_MS = 30_000;
+
+/**
+ * Opens a socket to the target and puts TLS on it where the target and the server want it. Gives up with the reason of
+ * `signal` when that is aborted.
+ *
+ * Errors: PG_CONNECTION_REFUSED, PG_HOST_NOT_FOUND, PG_CONNECTION_CLOSED, PG_TLS_REFUSED, PG_TLS_FAILED; what the server
+ *         reports instead of an answer about TLS.
+ */
+export async function openTransport(target: ConnectionTarget, signal: AbortSignal): Promise<Transport> {
+  signal.throwIfAborted();
+  const plain = new SocketTransport(target);
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: settled.signal });
+  });
+  try {
+    return await Promise.race([negotiate(target, plain), aborted]);
+  } catch (error) {
+    plain.destroy();
+    throw error;
+  } finally {
+    settled.abort();
+  }
+}
+
+async function negotiate(target: ConnectionTarget, plain: SocketTransport): Promise<Transport> {
+  await plain.connected();
+  const { sslMode } = target.parts;
+  if (target.isLocal || sslMode === 'disable' || sslMode === 'allow') return plain;
+  const answer = await plain.ask(sslRequest());
+  const text = answer.toString('latin1', 0, 1);
+  if (text === 'E') throw connectError(parseServerReport(answer.subarray(5)), target.place);
+  // More than the one byte before TLS could be bytes that someone on the way slipped in.
+  if (answer.length === 1 && text === 'S') return await startTls(target, plain.socket, KEEPALIVE_DELAY_MS);
+  if (answer.length === 1 && text === 'N') {
+    if (sslMode === 'prefer') return plain;
+    throw new HoldfastError('PG_TLS_REFUSED', `cannot encrypt the connection to ${target.place}`, {
+      detail: `The server does not offer TLS, and sslmode is ${sslMode}.`,
+      hints: [
+        'Set ssl = on on the server.',
+        'Use sslmode=prefer or sslmode=disable where the network itself is trusted.',
+      ],
+    });
+  }
+  throw new HoldfastError('PG_PROTOCOL_VIOLATION', `invalid answer from ${target.place} to the request for TLS`, {
+    detail: `Expected the one byte S or N, found ${answer.length} bytes.`,
+    hints: ['Check that a PostgreSQL server, and nothing else, listens there.'],
+  });
+}
+
+/** A socket in the clear, read through one buffer that is used again for every read. */
+class SocketTransport implements Transport {
+  readonly isEncrypted = false;
+  readonly certificateHash = undefined;
+  readonly socket: Socket;
+  readonly #target: ConnectionTarget;
+  #receiver: TransportReceiver | undefined;
+  #error: Error | undefined;
+
+  constructor(target: ConnectionTarget) {
+    this.#target = target;
+    const address = target.isLocal ? { path: target.socketPath } : { host: target.host, port: target.port };
+    this.socket = connectSocket({
+      ...address,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          this.#receiver?.onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, length));
+          return true;
+        },
+      },
+    } as NetConnectOpts);
+    this.socket.on('error', (error) => {
+      this.#error = error;
+    });
+    this.socket.on('close', () => this.#receiver?.onClosed(this.#error));
+  }
+
+  connected(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.once('connect', resolve);
+      this.listen({
+        onBytes: () => {},
+        onClosed: (error) => reject(unreachableServer(this.#target, error)),
+      });
+    });
+  }
+
+  /** Sends one request and takes the first bytes that come back as its answer. */
+  ask(request: Uint8Array): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.listen({
+        onBytes: (view) => {
+          this.pause();
+          resolve(Buffer.from(view));
+        },
+        onClosed: (error) => reject(unreachableServer(this.#target, error)),
+      });
+      this.write(request);
+      this.socket.resume();
+    });
+  }
+
+  listen(receiver: TransportReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.socket.destroyed) this.socket.write(bytes);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+}
+
+function unreachableServer(target: ConnectionTarget, cause: Error | undefined): HoldfastError {
+  const code = codeOf(cause);
+  const why =
+    cause === undefined ? 'The server closed the connection at once.' : `The system said: ${messageOf(cause)}.`;
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return new HoldfastError('PG_HOST_NOT_FOUND', `could not find the host of ${target.place}`, {
+      detail: why,
+      hints: ['Check the host name.'],
+      retryable: code === 'EAI_AGAIN',
+      cause,
+    });
+  }
+  if (cause === undefined || code === 'ECONNRESET' || code === 'EPIPE') {
+    return new HoldfastError(
+      'PG_CONNECTION_CLOSED',
+      `could not connect to ${target.place}: the connection was closed`,
+      {
+        detail: why,
+        retryable: true,
+        cause,
+      },
+    );
+  }
+  return new HoldfastError('PG_CONNECTION_REFUSED', `could not connect to ${target.place}`, {
+    detail: why,
+    hints: ['Check that the server runs and listens there.'],
+    retryable: true,
+    cause,
+  });
+}
