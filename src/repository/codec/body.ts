@@ -1,0 +1,197 @@
+import { type KeyObject, randomBytes } from 'node:crypto';
+import { assert } from '../../lib/index.ts';
+import { compress, decompress } from './compression.ts';
+import { type FramePlace, FrameSealer, tagBytes } from './frame.ts';
+import { damagedObject, decodeHeader, encodeHeader, headerBytes, objectIdBytes } from './header.ts';
+import type { EnvelopeKind, ObjectKind } from './kind.ts';
+
+/** The most bytes of a body in one piece. */
+export const pieceBytesMax = 1 << 20;
+
+const lengthBytes = 8;
+
+/** Where the codec asks for the key of an object; a key ring answers. */
+export interface ObjectKeys {
+  readonly repositoryId: Uint8Array;
+  readonly currentEpoch: number;
+  /** The key of one object; throws `KEY_EPOCH_ABSENT` for an epoch that the ring does not hold. */
+  objectKey(kind: EnvelopeKind, objectId: Uint8Array, epoch: number): KeyObject;
+}
+
+/** What a body is and where it lies: both are authenticated. */
+export interface BodyPlace {
+  kind: ObjectKind;
+  name: string;
+}
+
+/**
+ * Seals a body for one name. Every call draws an object id of its own, so the same body sealed twice shares nothing.
+ *
+ * Returns the parts to be stored one after another: header · { u32 frame length · u32 plain length · frame } for each piece.
+ */
+export function sealBody(keys: ObjectKeys, place: BodyPlace, body: Uint8Array): Buffer[] {
+  const sealer = new BodySealer(keys, place);
+  const parts = [sealer.header];
+  let at = 0;
+  do {
+    const end = Math.min(at + pieceBytesMax, body.length);
+    parts.push(...sealer.seal(body.subarray(at, end), end === body.length));
+    at = end;
+  } while (at < body.length);
+  return parts;
+}
+
+/**
+ * Opens what `sealBody` made: every byte of it is checked before any is returned.
+ *
+ * Errors: `OBJECT_DAMAGED` naming the object and saying what was expected and found, also for an object of another name, kind
+ * or repository; `OBJECT_NEWER`; `KEY_EPOCH_ABSENT`.
+ */
+export function openBody(keys: ObjectKeys, place: BodyPlace, sealed: Uint8Array): Buffer {
+  const opener = new BodyOpener(keys, place);
+  const pieces = [...opener.push(sealed), opener.finish()];
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
+
+/** Seals a body piece by piece, for bodies that are not to be held in memory whole. */
+export class BodySealer {
+  readonly header: Buffer;
+  readonly #frames: FrameSealer;
+  readonly #name: Buffer;
+  #offset = headerBytes;
+  #finished = false;
+
+  constructor(keys: ObjectKeys, place: BodyPlace) {
+    const objectId = randomBytes(objectIdBytes);
+    const epoch = keys.currentEpoch;
+    this.header = encodeHeader({ kind: place.kind, epoch, objectId, repositoryId: keys.repositoryId });
+    this.#frames = new FrameSealer(keys.objectKey(place.kind, objectId, epoch), this.header);
+    this.#name = Buffer.from(place.name, 'utf8');
+  }
+
+  /** The parts of one piece, at most 1 MiB of the body; `last` exactly for the one that ends it. */
+  seal(piece: Uint8Array, last: boolean): Buffer[] {
+    assert(!this.#finished, 'nothing follows the last piece of a body');
+    assert(
+      piece.length <= pieceBytesMax && (last || piece.length > 0),
+      'a piece is at most 1 MiB, and empty only at the end',
+    );
+    this.#finished = last;
+    const plain = compress(piece) ?? piece;
+    const lengths = Buffer.alloc(lengthBytes);
+    lengths.writeUInt32LE(plain.length + tagBytes, 0);
+    lengths.writeUInt32LE(piece.length, 4);
+    const [ciphertext, tag] = this.#frames.seal(pieceFrame(this.#offset, piece.length, last, this.#name), plain);
+    this.#offset += lengthBytes + ciphertext.length + tagBytes;
+    return [lengths, ciphertext, tag];
+  }
+}
+
+/** Opens a body from any split of its bytes; a piece is handed out when it is proved and the next one has begun. */
+export class BodyOpener {
+  readonly #keys: ObjectKeys;
+  readonly #place: BodyPlace;
+  readonly #name: Buffer;
+  #frames: FrameSealer | null = null;
+  #rest: Uint8Array = Buffer.alloc(0);
+  #offset = 0;
+
+  constructor(keys: ObjectKeys, place: BodyPlace) {
+    this.#keys = keys;
+    this.#place = place;
+    this.#name = Buffer.from(place.name, 'utf8');
+  }
+
+  /** Takes the next bytes of the object and yields every piece that they complete, but not the last of the object. */
+  *push(bytes: Uint8Array): Generator<Buffer, void> {
+    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    if (this.#frames === null) {
+      if (this.#rest.length < headerBytes) return;
+      this.#frames = this.#openHeader(this.#rest.subarray(0, headerBytes));
+      this.#advance(headerBytes);
+    }
+    for (let piece = this.#measure(); piece !== null && this.#rest.length > piece.end; piece = this.#measure()) {
+      yield this.#openPiece(this.#frames, piece, false);
+    }
+  }
+
+  /** The last piece. Throws `OBJECT_DAMAGED` when the bytes ended anywhere but behind the piece that was sealed as the last. */
+  finish(): Buffer {
+    if (this.#frames === null) decodeHeader(this.#rest, this.#place.name);
+    const piece = this.#measure();
+    if (this.#frames === null || piece === null || this.#rest.length !== piece.end) {
+      const expected = piece === null ? 'the lengths of a piece' : `${piece.end} bytes of a piece`;
+      throw this.#damaged(
+        `Expected ${expected} at offset ${this.#offset}, found the end after ${this.#rest.length} bytes.`,
+      );
+    }
+    return this.#openPiece(this.#frames, piece, true);
+  }
+
+  #openHeader(bytes: Uint8Array): FrameSealer {
+    const header = decodeHeader(bytes, this.#place.name);
+    if (!Buffer.from(header.repositoryId).equals(this.#keys.repositoryId)) {
+      const [expected, found] = [this.#keys.repositoryId, header.repositoryId].map((id) =>
+        Buffer.from(id).toString('hex'),
+      );
+      throw this.#damaged(`Expected an object of repository ${expected}, found one of repository ${found}.`);
+    }
+    if (header.kind !== this.#place.kind) {
+      throw this.#damaged(`Expected an object of kind "${this.#place.kind}", found kind "${header.kind}".`);
+    }
+    return new FrameSealer(this.#keys.objectKey(header.kind, header.objectId, header.epoch), bytes);
+  }
+
+  /** The lengths of the piece at the start of the rest, `null` while they are not there yet. */
+  #measure(): Piece | null {
+    if (this.#rest.length < lengthBytes) return null;
+    const view = Buffer.from(this.#rest.buffer, this.#rest.byteOffset, lengthBytes);
+    const frameLength = view.readUInt32LE(0);
+    const plainLength = view.readUInt32LE(4);
+    if (plainLength > pieceBytesMax || frameLength < tagBytes || frameLength - tagBytes > plainLength) {
+      throw this.#damaged(
+        `Expected a piece of at most 1 MiB at offset ${this.#offset}, found lengths ${frameLength} and ${plainLength}.`,
+      );
+    }
+    return { end: lengthBytes + frameLength, frameLength, plainLength };
+  }
+
+  #openPiece(frames: FrameSealer, piece: Piece, last: boolean): Buffer {
+    const frame = pieceFrame(this.#offset, piece.plainLength, last, this.#name);
+    const opened = frames.open(frame, this.#rest.subarray(lengthBytes, piece.end));
+    if (opened === null) {
+      throw this.#damaged(
+        `Its ${last ? 'last piece' : 'piece'} at offset ${this.#offset} is not authentic: changed, cut, or another object's.`,
+      );
+    }
+    const compressed = piece.frameLength - tagBytes < piece.plainLength;
+    const plain = compressed ? decompress(opened, piece.plainLength) : opened;
+    if (plain === null) throw this.#damaged(`The piece at offset ${this.#offset} is authentic but is not valid zstd.`);
+    this.#advance(piece.end);
+    return plain;
+  }
+
+  #advance(bytes: number): void {
+    this.#rest = this.#rest.subarray(bytes);
+    this.#offset += bytes;
+  }
+
+  #damaged(detail: string) {
+    return damagedObject(this.#place.name, detail);
+  }
+}
+
+interface Piece {
+  /** Bytes from the start of its lengths to the end of its frame. */
+  end: number;
+  frameLength: number;
+  plainLength: number;
+}
+
+/** The plain length is authenticated too: it decides whether the content is taken as compressed. */
+function pieceFrame(offset: number, plainLength: number, last: boolean, name: Buffer): FramePlace {
+  const context = Buffer.allocUnsafe(4 + name.length);
+  context.writeUInt32LE(plainLength, 0);
+  context.set(name, 4);
+  return { offset: offset + lengthBytes, role: last ? 'last-piece' : 'piece', context };
+}

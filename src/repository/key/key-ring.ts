@@ -1,0 +1,121 @@
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { assert, HoldfastError } from '../../lib/index.ts';
+import { type EnvelopeKind, kindByte, type ObjectKeys } from '../codec/index.ts';
+
+/** Bytes of every symmetric key of a bundle, and of the seed of the signing key. */
+export const keyBytes = 32;
+
+/** Everything in a key ring as plain bytes: what `postMessage` and `workerData` can carry. Secret. */
+export interface KeyMaterial {
+  repositoryId: Uint8Array;
+  epochs: { epoch: number; key: Uint8Array }[];
+  chunkIdKey: Uint8Array;
+  fingerprintKey: Uint8Array;
+  signingSeed: Uint8Array;
+}
+
+/** The opened keys of one repository. */
+export class KeyRing implements ObjectKeys {
+  readonly repositoryId: Buffer;
+  /** Seals what is written from now on. */
+  readonly currentEpoch: number;
+  /** 32 bytes. Keys the universal hash by which pages are compared. */
+  readonly fingerprintKey: Buffer;
+  /** 32 raw bytes of the Ed25519 key whose signatures this ring makes. */
+  readonly publicKey: Buffer;
+  readonly #material: KeyMaterial;
+  readonly #epochs: ReadonlyMap<number, KeyObject>;
+  readonly #chunkIdKey: KeyObject;
+  readonly #signingKey: KeyObject;
+
+  private constructor(material: KeyMaterial) {
+    assert(material.epochs.length > 0, 'a key bundle has an epoch');
+    this.#material = material;
+    this.repositoryId = Buffer.from(material.repositoryId);
+    this.currentEpoch = Math.max(...material.epochs.map(({ epoch }) => epoch));
+    this.fingerprintKey = Buffer.from(material.fingerprintKey);
+    this.#epochs = new Map(material.epochs.map(({ epoch, key }) => [epoch, createSecretKey(key)]));
+    this.#chunkIdKey = createSecretKey(material.chunkIdKey);
+    this.#signingKey = privateKeyOf(material.signingSeed);
+    this.publicKey = rawPublicKeyOf(this.#signingKey);
+  }
+
+  /** Takes the material over as it is; whoever reads it from outside has checked its lengths (`decodeKeyBundle`). */
+  static fromMaterial(material: KeyMaterial): KeyRing {
+    return new KeyRing(material);
+  }
+
+  /** Bytes of its own, so that sending it to a worker carries nothing else along. Secret. */
+  material(): KeyMaterial {
+    const { repositoryId, epochs, chunkIdKey, fingerprintKey, signingSeed } = this.#material;
+    return {
+      repositoryId: Uint8Array.from(repositoryId),
+      epochs: epochs.map(({ epoch, key }) => ({ epoch, key: Uint8Array.from(key) })),
+      chunkIdKey: Uint8Array.from(chunkIdKey),
+      fingerprintKey: Uint8Array.from(fingerprintKey),
+      signingSeed: Uint8Array.from(signingSeed),
+    };
+  }
+
+  /**
+   * The key of one object: HKDF-SHA256 of the epoch's key, salted with the object id.
+   *
+   * As ids are random and used once, no two objects share a key and nonces may count from zero in each.
+   * Errors: `KEY_EPOCH_ABSENT` when the ring does not hold the epoch.
+   */
+  objectKey(kind: EnvelopeKind, objectId: Uint8Array, epoch: number): KeyObject {
+    const epochKey = this.#epochs.get(epoch);
+    if (epochKey === undefined) {
+      throw new HoldfastError('KEY_EPOCH_ABSENT', `cannot open an object of key epoch ${epoch}`, {
+        detail: `Expected one of the epochs ${[...this.#epochs.keys()].join(', ')} that the key bundle holds, found ${epoch}.`,
+        hints: [
+          'Use a key that was added or rewrapped after the last rotation.',
+          'Run `holdfast verify`: the object may be damaged.',
+        ],
+      });
+    }
+    const info = Buffer.concat([objectKeyLabel, Buffer.of(kindByte(kind)), this.repositoryId]);
+    return createSecretKey(new Uint8Array(hkdfSync('sha256', epochKey, objectId, info, keyBytes)));
+  }
+
+  /** The identity of a chunk: 32 bytes of HMAC-SHA256 over its raw bytes. */
+  identifyChunk(raw: Uint8Array): Buffer {
+    return createHmac('sha256', this.#chunkIdKey).update(raw).digest();
+  }
+
+  /** 64 bytes of Ed25519 signature. */
+  sign(bytes: Uint8Array): Buffer {
+    return sign(null, bytes, this.#signingKey);
+  }
+}
+
+/** Checks an Ed25519 signature against a raw public key of 32 bytes; a key or signature of another length is simply not valid. */
+export function isSignatureValid(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== keyBytes || signature.length !== 64) return false;
+  const key = createPublicKey({ key: Buffer.concat([spkiPrefix, publicKey]), format: 'der', type: 'spki' });
+  return verify(null, bytes, key, signature);
+}
+
+const objectKeyLabel = Buffer.from('holdfast object 1', 'latin1');
+
+/** The DER that stands before the 32 bytes of an Ed25519 seed (RFC 8410, section 7) and public key (section 4). */
+const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
+const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+
+function privateKeyOf(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' });
+}
+
+function rawPublicKeyOf(privateKey: KeyObject): Buffer {
+  const der = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  return Buffer.from(der.subarray(spkiPrefix.length));
+}

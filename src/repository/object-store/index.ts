@@ -1,0 +1,3 @@
+export * from './spool-file.ts';
+export * from './store.ts';
+export * from './system-error.ts';

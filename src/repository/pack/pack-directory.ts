@@ -1,0 +1,100 @@
+import { assert } from '../../lib/index.ts';
+import { type EnvelopeKind, kindPrefix, type PackKind, tagBytes } from '../codec/index.ts';
+
+/** What the chunks of a pack are: contents of files, or nodes and map leaves of trees. */
+export type PackContent = 'data' | 'tree';
+
+/** Bytes of one entry: 32 identity · u32 frame length · u32 raw length. */
+export const packEntryBytes = 40;
+
+/** The most raw bytes of one chunk, `chunkSize` in `format`. */
+export const chunkBytesMax = 1 << 20;
+
+/** Bytes before the first entry of a directory. */
+export const directoryHeadBytes = 8;
+
+/** The clear end of a pack: u32 length of the directory frame · `HFPD`. */
+export const packTrailerBytes = 8;
+export const packTrailerMagic = Buffer.from('HFPD', 'latin1');
+
+const directoryVersion = 1;
+const contentBytes: Record<PackContent, number> = { data: 1, tree: 2 };
+
+export function packKind(content: PackContent): PackKind {
+  return content === 'data' ? 'data-pack' : 'tree-pack';
+}
+
+/** The content of a pack of this kind, `null` for a kind that is no pack. */
+export function packContentOf(kind: EnvelopeKind): PackContent | null {
+  if (kind === 'data-pack') return 'data';
+  return kind === 'tree-pack' ? 'tree' : null;
+}
+
+export function packName(packId: Uint8Array): string {
+  return kindPrefix('data-pack') + Buffer.from(packId).toString('hex');
+}
+
+/** One byte for the content, as directories and index objects have it. */
+export function encodePackContent(content: PackContent): number {
+  return contentBytes[content];
+}
+
+/** Reverses `encodePackContent`; `null` for a byte that no version writes. */
+export function decodePackContent(byte: number): PackContent | null {
+  if (byte === contentBytes.data) return 'data';
+  return byte === contentBytes.tree ? 'tree' : null;
+}
+
+/** Where one chunk lies in its pack. Offsets and lengths in bytes. */
+export interface PackEntry {
+  id: Buffer;
+  offset: number;
+  frameLength: number;
+  rawLength: number;
+}
+
+/** Writes the head of a directory: u8 version 1 · u8 content · u16 zero · u32 count. */
+export function writeDirectoryHead(target: Buffer, content: PackContent, count: number): void {
+  target.writeUInt8(directoryVersion, 0);
+  target.writeUInt8(contentBytes[content], 1);
+  target.writeUInt16LE(0, 2);
+  target.writeUInt32LE(count, 4);
+}
+
+/**
+ * The entries of a plain directory, 40 bytes each, as a view; `null` when it is not a directory of this content.
+ * Lengths are checked, so that `listPackEntries` of the result cannot run astray.
+ */
+export function decodeDirectory(plain: Buffer, content: PackContent): Buffer | null {
+  if (plain.length < directoryHeadBytes) return null;
+  const wellFormed =
+    plain.readUInt8(0) === directoryVersion &&
+    plain.readUInt8(1) === contentBytes[content] &&
+    plain.readUInt16LE(2) === 0 &&
+    plain.readUInt32LE(4) * packEntryBytes === plain.length - directoryHeadBytes;
+  if (!wellFormed) return null;
+  const entries = plain.subarray(directoryHeadBytes);
+  return arePackEntriesValid(entries) ? entries : null;
+}
+
+/** Whether bytes can be entries at all: whole, and each frame no longer than its raw bytes and a tag. */
+export function arePackEntriesValid(entries: Buffer): boolean {
+  if (entries.length % packEntryBytes !== 0) return false;
+  for (let at = 0; at < entries.length; at += packEntryBytes) {
+    const frameLength = entries.readUInt32LE(at + 32);
+    const rawLength = entries.readUInt32LE(at + 36);
+    if (rawLength > chunkBytesMax || frameLength < tagBytes || frameLength > rawLength + tagBytes) return false;
+  }
+  return true;
+}
+
+/** Yields the entries with the offsets that follow from the lengths before them; frames begin at `firstOffset`. */
+export function* listPackEntries(entries: Buffer, firstOffset: number): Generator<PackEntry, void> {
+  assert(entries.length % packEntryBytes === 0, 'pack entries are whole');
+  let offset = firstOffset;
+  for (let at = 0; at < entries.length; at += packEntryBytes) {
+    const frameLength = entries.readUInt32LE(at + 32);
+    yield { id: entries.subarray(at, at + 32), offset, frameLength, rawLength: entries.readUInt32LE(at + 36) };
+    offset += frameLength;
+  }
+}
