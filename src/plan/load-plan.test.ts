@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { type LoadOptions, loadPlan } from './load-plan.ts';
+import { PlanError } from './plan-error.ts';
+
+let directory = '';
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'holdfast-plan-'));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+type Changes = Partial<Omit<LoadOptions, 'machine'>> & { environment?: Record<string, string> };
+
+function load(changes: Changes = {}) {
+  const { environment = {}, ...rest } = changes;
+  return loadPlan({
+    directory,
+    flags: {},
+    needs: {},
+    libraryUrl: new URL('./define-plan.ts', import.meta.url).href,
+    machine: { cores: 3, homeDirectory: '/home/ann', isRoot: false, environment },
+    ...rest,
+  });
+}
+
+let planCount = 0;
+async function writePlan(plan: unknown): Promise<string> {
+  planCount += 1;
+  const folder = join(directory, `plan-${planCount}`);
+  await mkdir(folder);
+  const file = join(folder, 'holdfast.config.json');
+  await writeFile(file, JSON.stringify(plan));
+  return file;
+}
+
+async function problemsOf(loading: Promise<unknown>): Promise<PlanError> {
+  const error = await loading.then(
+    () => assert.fail('the plan was accepted'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof PlanError, inspect(error));
+  return error;
+}
+
+describe('without a plan, flags or variables', () => {
+  it('every option has its default and nothing is asked for', async () => {
+    assert.deepEqual(await load(), {
+      file: null,
+      cluster: { name: 'main', nameOrigin: null, connection: null },
+      repository: { location: null, credential: null },
+      stateDirectory: '/home/ann/.local/state/holdfast',
+      wal: { flushIntervalMs: 1_000 },
+      backup: { workers: 3, compressionLevel: 1, maxRate: null },
+    });
+  });
+
+  it('what is required is named with every way to give it, all at once', async () => {
+    const needs = { connection: 'required', location: 'required', credential: 'required' } as const;
+    const error = await problemsOf(load({ needs }));
+    assert.deepEqual(
+      error.problems.map(({ option, sentence }) => [option, sentence]),
+      [
+        ['cluster.connection', 'Missing. Give --database, DATABASE_URL or cluster.connection in a plan.'],
+        ['repository.location', 'Missing. Give --repository, HOLDFAST_REPOSITORY or repository.location in a plan.'],
+        [
+          'repository.passphrase',
+          'Missing, and repository.keyFile too. Give one of them: --passphrase-file, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or repository.passphrase in a plan, --key-file, HOLDFAST_KEY_FILE or repository.keyFile in a plan.',
+        ],
+      ],
+    );
+  });
+});
+
+it('a flag counts more than a variable, a variable more than the plan, the plan more than the default', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.boolean(), fc.boolean(), fc.boolean(), async (inFlag, inVariable, inPlan) => {
+      const planFile = await writePlan({ cluster: inPlan ? { name: 'from_plan' } : {} });
+      const plan = await load({
+        planFile,
+        flags: inFlag ? { 'cluster.name': 'from_flag' } : {},
+        environment: inVariable ? { HOLDFAST_CLUSTER: 'from_variable' } : {},
+      });
+      const expected = inFlag ? 'from_flag' : inVariable ? 'from_variable' : inPlan ? 'from_plan' : 'main';
+      assert.equal(plan.cluster.name, expected);
+    }),
+    { numRuns: 24 },
+  );
+});
+
+describe('a plan with mistakes', () => {
+  it('is refused with all of them, each with option, value, what is allowed and where it was read', async () => {
+    const planFile = await writePlan({
+      cluster: { nam: 'shop', name: 'Web-Shop' },
+      repository: [],
+      wal: { flushInterval: '1 year' },
+      backup: { workers: 0, compressionLevel: 'high', maxRate: '1KiB' },
+      extras: true,
+    });
+    const error = await problemsOf(load({ planFile, flags: { 'backup.workers': 'many' } }));
+    const lines = error.problems.map((problem) => Object.values(problem).join(' | '));
+    assert.deepEqual(lines, [
+      `extras |  | Unrecognized option. Expected one of cluster, repository, stateDirectory, wal, backup. | ${planFile}`,
+      `cluster.nam |  | Unrecognized option. Did you mean "name"? | ${planFile}`,
+      `repository |  | Expected an object with the options location, passphrase, keyFile. | ${planFile}`,
+      `cluster.name | "Web-Shop" | Expected 1 to 54 lower-case letters, digits and underscores, as in a slot's name. | ${planFile}`,
+      `wal.flushInterval | "1 year" | Expected a duration from 100ms to 60s. | ${planFile}`,
+      'backup.workers | "many" | Expected a whole number from 1 to 64. | --workers',
+      `backup.workers | 0 | Expected a whole number from 1 to 64. | ${planFile}`,
+      `backup.compressionLevel | "high" | Expected a whole number from 1 to 19. | ${planFile}`,
+      `backup.maxRate | "1KiB" | Expected bytes in a second from 32KiB to 1GiB, such as 50MiB. | ${planFile}`,
+    ]);
+    assert.equal(error.detail?.split('\n').length, lines.length);
+  });
+
+  it('never has a secret repeated', async () => {
+    const connections = [
+      'postgresql://ann:sesame@db/shop',
+      'postgres://:sesame@/shop',
+      'postgresql://db/shop?user=ann&password=sesame',
+      'host=db user=ann password=sesame',
+      "password = 'sesame'",
+    ];
+    for (const connection of connections) {
+      const planFile = await writePlan({ cluster: { connection }, repository: { passphrase: 'sesame' } });
+      const error = await problemsOf(load({ planFile, needs: { connection: 'required', credential: 'required' } }));
+      assert.deepEqual(
+        error.problems.map(({ option }) => option),
+        ['cluster.connection', 'repository.passphrase'],
+      );
+      assert.doesNotMatch(inspect(error, { depth: 9 }), /sesame/);
+    }
+  });
+});
+
+describe('values and references', () => {
+  it('are followed only for what is needed', async () => {
+    const planFile = await writePlan({
+      cluster: { name: 'shop', connection: { env: 'UNSET_VARIABLE' } },
+      repository: { location: 'backups', passphrase: { command: ['/bin/false'] } },
+    });
+    const plan = await load({ planFile, needs: { location: 'required' } });
+    assert.equal(plan.repository.location, join(planFile, '..', 'backups'));
+    assert.equal(plan.repository.credential, null);
+    const error = await problemsOf(load({ planFile, needs: { connection: 'required', credential: 'required' } }));
+    assert.match(error.detail!, /UNSET_VARIABLE is not set[\s\S]*"\/bin\/false" failed with exit code 1/);
+  });
+
+  it('that are merely wanted may be absent', async () => {
+    const planFile = await writePlan({ cluster: { connection: { env: 'UNSET_VARIABLE' } } });
+    const plan = await load({ planFile, needs: { connection: 'wanted', location: 'wanted', credential: 'wanted' } });
+    assert.equal(plan.cluster.connection, null);
+    assert.equal(plan.repository.credential, null);
+  });
+
+  it('start from the plan when they stand in it, and from the working directory otherwise', async () => {
+    const planFile = await writePlan({ repository: { location: 'there', keyFile: 'there.key' } });
+    const needs = { location: 'required', credential: 'required' } as const;
+    const fromPlan = await load({ planFile, needs });
+    assert.equal(fromPlan.repository.location, join(planFile, '..', 'there'));
+    assert.deepEqual(fromPlan.repository.credential, { kind: 'key-file', path: join(planFile, '..', 'there.key') });
+    const environment = { HOLDFAST_REPOSITORY: 'here', HOLDFAST_KEY_FILE: 'here.key', HOLDFAST_STATE_DIR: '/state' };
+    const fromEnvironment = await load({ planFile, needs, environment });
+    assert.equal(fromEnvironment.repository.location, join(directory, 'here'));
+    assert.deepEqual(fromEnvironment.repository.credential, { kind: 'key-file', path: join(directory, 'here.key') });
+    assert.equal(fromEnvironment.stateDirectory, '/state');
+  });
+
+  it('that are URLs are not taken for relative paths', async () => {
+    const plan = await load({ environment: { HOLDFAST_REPOSITORY: 's3://bucket/x' }, needs: { location: 'required' } });
+    assert.equal(plan.repository.location, 's3://bucket/x');
+  });
+
+  it('come out of files and commands without their line end, and stay hidden when printed', async () => {
+    await writeFile(join(directory, 'passphrase'), 'open sesame \n');
+    const fromFile = await load({
+      flags: { 'repository.passphrase': 'passphrase' },
+      needs: { credential: 'required' },
+    });
+    assert.ok(fromFile.repository.credential?.kind === 'passphrase');
+    assert.equal(fromFile.repository.credential.passphrase.reveal(), 'open sesame ');
+    assert.doesNotMatch(inspect(fromFile, { depth: 9 }) + JSON.stringify(fromFile), /sesame/);
+
+    const planFile = await writePlan({ repository: { passphrase: { command: 'echo "open $WORD"; echo noise >&2' } } });
+    const environment = { WORD: 'sesame', PATH: '/usr/bin:/bin' };
+    const fromCommand = await load({ planFile, environment, needs: { credential: 'required' } });
+    assert.ok(fromCommand.repository.credential?.kind === 'passphrase');
+    assert.equal(fromCommand.repository.credential.passphrase.reveal(), 'open sesame');
+  });
+
+  it('of a command that fails are not repeated, nor is what it said', async () => {
+    const planFile = await writePlan({
+      repository: { passphrase: { command: 'echo sesame; echo sesame >&2; exit 3' } },
+    });
+    const error = await problemsOf(load({ planFile, needs: { credential: 'required' } }));
+    assert.match(error.detail!, /failed with exit code 3/);
+    assert.doesNotMatch(inspect(error, { depth: 9 }), /sesame/);
+  });
+
+  it('name the file that does not exist, is empty or is not a file', async () => {
+    await writeFile(join(directory, 'empty'), '\n');
+    for (const [file, expected] of [
+      ['absent', /it does not exist/],
+      ['empty', /is empty/],
+      ['.', /it is a directory/],
+    ] as const) {
+      const error = await problemsOf(
+        load({ environment: { HOLDFAST_PASSPHRASE_FILE: file }, needs: { credential: 'required' } }),
+      );
+      assert.match(error.detail!, expected);
+    }
+  });
+});
+
+describe('passphrase and key file', () => {
+  const needs = { credential: 'required' } as const;
+
+  it('contradict when they come from one source', async () => {
+    const both = { HOLDFAST_PASSPHRASE: 'open', HOLDFAST_KEY_FILE: '/key' };
+    const error = await problemsOf(load({ environment: both, needs }));
+    assert.match(error.detail!, /Expected a passphrase or a key file, found both/);
+    const two = { HOLDFAST_PASSPHRASE: 'open', HOLDFAST_PASSPHRASE_FILE: '/file' };
+    assert.match(
+      (await problemsOf(load({ environment: two, needs }))).detail!,
+      /Expected one of HOLDFAST_PASSPHRASE and/,
+    );
+  });
+
+  it('from different sources: the source that counts more decides', async () => {
+    const environment = { HOLDFAST_PASSPHRASE: 'open' };
+    const flagged = await load({ environment, flags: { 'repository.keyFile': '/key' }, needs });
+    assert.deepEqual(flagged.repository.credential, { kind: 'key-file', path: '/key' });
+    const planFile = await writePlan({ repository: { keyFile: '/key' } });
+    const overridden = await load({ planFile, environment, needs });
+    assert.equal(overridden.repository.credential?.kind, 'passphrase');
+  });
+});

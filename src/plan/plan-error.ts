@@ -1,0 +1,30 @@
+import { HoldfastError } from '../lib/index.ts';
+
+/** One thing that is wrong with what a plan, a variable or a flag says. */
+export interface PlanProblem {
+  /** Dotted path, as in `repository.keyFile`. */
+  readonly option: string;
+  /** The value as it was read, quoted; `null` when there is none or it must not be shown. */
+  readonly value: string | null;
+  /** One whole sentence: what was expected, or what went wrong. */
+  readonly sentence: string;
+  /** Where it was read: a file, a variable, a flag; `null` when it was read nowhere. */
+  readonly origin: string | null;
+}
+
+/** Everything that is wrong, at once. One line of `detail` for each problem. */
+export class PlanError extends HoldfastError {
+  readonly problems: readonly PlanProblem[];
+
+  constructor(problems: readonly PlanProblem[], hints: readonly string[] = []) {
+    const message = problems.length === 1 ? 'the plan has a problem' : `the plan has ${problems.length} problems`;
+    super('PLAN_INVALID', message, { detail: problems.map(formatProblem).join('\n'), hints });
+    this.problems = problems;
+  }
+}
+
+function formatProblem(problem: PlanProblem): string {
+  const value = problem.value === null ? '' : ` is ${problem.value}`;
+  const origin = problem.origin === null ? '' : ` (${problem.origin})`;
+  return `${problem.option}${value}${origin}: ${problem.sentence}`;
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { listOptions } from './option.ts';
+import { planSchema } from './schema.ts';
+
+const { options } = listOptions(planSchema);
+
+it('every option says what it is for and what it may be, and a default says why it is this', () => {
+  assert.ok(options.length >= 10);
+  for (const { path, facts } of options) {
+    assert.match(facts.help, /^[A-Z].*\.$/, path);
+    assert.doesNotMatch(facts.expected, /^[A-Z]|\.$/, path);
+    assert.match(facts.default?.reason ?? 'Left out.', /^[A-Z].*\.$/, path);
+  }
+});
+
+it('every default is a value that the option itself accepts', () => {
+  const machine = { cores: 1_000, homeDirectory: '/home/ann', isRoot: true, environment: {} };
+  for (const { path, schema, facts } of options) {
+    if (facts.default !== undefined) assert.ok(schema.safeParse(facts.default.value(machine)).success, path);
+  }
+});
+
+it('no flag and no variable means two options', () => {
+  const flags = options.flatMap(({ facts }) => (facts.flag === undefined ? [] : [facts.flag.split(' ')[0]]));
+  const variables = options.flatMap(({ facts }) => (facts.environment ?? []).map(({ name }) => name));
+  assert.equal(new Set(flags).size, flags.length);
+  assert.equal(new Set(variables).size, variables.length);
+});
+
+it('a secret is given by reference only', () => {
+  for (const { path, schema, facts } of options) {
+    if (facts.secret !== true) continue;
+    assert.equal(schema.safeParse('postgresql://ann:sesame@db/shop').success, false, path);
+    assert.ok(schema.safeParse({ env: 'SOMEWHERE' }).success, path);
+  }
+});
