@@ -11,6 +11,7 @@
 export * from './connection/index.ts';
 export * from './lsn.ts';
 export * from './postgres-error.ts';
+export * from './replication/index.ts';
 export * from './segment-name.ts';
 export * from './server-version.ts';
 export * from './timeline-history.ts';

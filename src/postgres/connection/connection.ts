@@ -77,6 +77,7 @@ interface Exchange {
 export class PostgresConnection {
   readonly target: ConnectionTarget;
   readonly processId: number;
+  readonly replication: 'off' | 'physical' | 'logical';
   /** Run-time parameters as the server reports them: server_version, in_hot_standby, TimeZone … */
   readonly parameters: ReadonlyMap<string, string>;
   readonly #parameters: Map<string, string>;
@@ -93,6 +94,7 @@ export class PostgresConnection {
   constructor(target: ConnectionTarget, session: Session, clock: Clock) {
     this.target = target;
     this.processId = session.processId;
+    this.replication = session.replication;
     this.#secretKey = session.secretKey;
     this.#parameters = session.parameters;
     this.parameters = session.parameters;

@@ -19,6 +19,7 @@ import type { ConnectionTarget } from './target.ts';
 /** What is known once the server is ready for the first command. */
 export interface Session {
   readonly channel: MessageChannel;
+  readonly replication: 'off' | 'physical' | 'logical';
   readonly parameters: Map<string, string>;
   readonly processId: number;
   readonly secretKey: Buffer;
@@ -57,7 +58,7 @@ export function logIn(
             return;
           case backend.readyForQuery:
             authenticator.checkComplete();
-            return resolve({ channel, parameters, ...key });
+            return resolve({ channel, replication: replicationOf(startup), parameters, ...key });
           case backend.noticeResponse:
           case backend.negotiateProtocolVersion:
             return;
@@ -69,6 +70,12 @@ export function logIn(
     channel.send(startupMessage(startup));
     channel.transport.resume();
   });
+}
+
+function replicationOf(startup: ReadonlyMap<string, string>): Session['replication'] {
+  const value = startup.get('replication');
+  if (value === undefined) return 'off';
+  return value === 'database' ? 'logical' : 'physical';
 }
 
 class Authenticator {
