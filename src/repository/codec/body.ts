@@ -1,14 +1,14 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { assert } from '../../lib/index.ts';
 import { compress, decompress } from './compression.ts';
-import { type FramePlace, FrameSealer, tagBytes } from './frame.ts';
-import { damagedObject, decodeHeader, encodeHeader, headerBytes, objectIdBytes } from './header.ts';
+import { type FramePlace, FrameSealer, TAG_BYTES } from './frame.ts';
+import { damagedObject, decodeHeader, encodeHeader, HEADER_BYTES, OBJECT_ID_BYTES } from './header.ts';
 import type { EnvelopeKind, ObjectKind } from './kind.ts';
 
 /** The most bytes of a body in one piece. */
-export const pieceBytesMax = 1 << 20;
+export const PIECE_BYTES_MAX = 1 << 20;
 
-const lengthBytes = 8;
+const LENGTH_BYTES = 8;
 
 /** Where the codec asks for the key of an object; a key ring answers. */
 export interface ObjectKeys {
@@ -34,7 +34,7 @@ export function sealBody(keys: ObjectKeys, place: BodyPlace, body: Uint8Array): 
   const parts = [sealer.header];
   let at = 0;
   do {
-    const end = Math.min(at + pieceBytesMax, body.length);
+    const end = Math.min(at + PIECE_BYTES_MAX, body.length);
     parts.push(...sealer.seal(body.subarray(at, end), end === body.length));
     at = end;
   } while (at < body.length);
@@ -58,11 +58,11 @@ export class BodySealer {
   readonly header: Buffer;
   readonly #frames: FrameSealer;
   readonly #name: Buffer;
-  #offset = headerBytes;
+  #offset = HEADER_BYTES;
   #finished = false;
 
   constructor(keys: ObjectKeys, place: BodyPlace) {
-    const objectId = randomBytes(objectIdBytes);
+    const objectId = randomBytes(OBJECT_ID_BYTES);
     const epoch = keys.currentEpoch;
     this.header = encodeHeader({ kind: place.kind, epoch, objectId, repositoryId: keys.repositoryId });
     this.#frames = new FrameSealer(keys.objectKey(place.kind, objectId, epoch), this.header);
@@ -73,16 +73,16 @@ export class BodySealer {
   seal(piece: Uint8Array, last: boolean): Buffer[] {
     assert(!this.#finished, 'nothing follows the last piece of a body');
     assert(
-      piece.length <= pieceBytesMax && (last || piece.length > 0),
+      piece.length <= PIECE_BYTES_MAX && (last || piece.length > 0),
       'a piece is at most 1 MiB, and empty only at the end',
     );
     this.#finished = last;
     const plain = compress(piece) ?? piece;
-    const lengths = Buffer.alloc(lengthBytes);
-    lengths.writeUInt32LE(plain.length + tagBytes, 0);
+    const lengths = Buffer.alloc(LENGTH_BYTES);
+    lengths.writeUInt32LE(plain.length + TAG_BYTES, 0);
     lengths.writeUInt32LE(piece.length, 4);
     const [ciphertext, tag] = this.#frames.seal(pieceFrame(this.#offset, piece.length, last, this.#name), plain);
-    this.#offset += lengthBytes + ciphertext.length + tagBytes;
+    this.#offset += LENGTH_BYTES + ciphertext.length + TAG_BYTES;
     return [lengths, ciphertext, tag];
   }
 }
@@ -106,9 +106,9 @@ export class BodyOpener {
   *push(bytes: Uint8Array): Generator<Buffer, void> {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     if (this.#frames === null) {
-      if (this.#rest.length < headerBytes) return;
-      this.#frames = this.#openHeader(this.#rest.subarray(0, headerBytes));
-      this.#advance(headerBytes);
+      if (this.#rest.length < HEADER_BYTES) return;
+      this.#frames = this.#openHeader(this.#rest.subarray(0, HEADER_BYTES));
+      this.#advance(HEADER_BYTES);
     }
     for (let piece = this.#measure(); piece !== null && this.#rest.length > piece.end; piece = this.#measure()) {
       yield this.#openPiece(this.#frames, piece, false);
@@ -144,27 +144,27 @@ export class BodyOpener {
 
   /** The lengths of the piece at the start of the rest, `null` while they are not there yet. */
   #measure(): Piece | null {
-    if (this.#rest.length < lengthBytes) return null;
-    const view = Buffer.from(this.#rest.buffer, this.#rest.byteOffset, lengthBytes);
+    if (this.#rest.length < LENGTH_BYTES) return null;
+    const view = Buffer.from(this.#rest.buffer, this.#rest.byteOffset, LENGTH_BYTES);
     const frameLength = view.readUInt32LE(0);
     const plainLength = view.readUInt32LE(4);
-    if (plainLength > pieceBytesMax || frameLength < tagBytes || frameLength - tagBytes > plainLength) {
+    if (plainLength > PIECE_BYTES_MAX || frameLength < TAG_BYTES || frameLength - TAG_BYTES > plainLength) {
       throw this.#damaged(
         `Expected a piece of at most 1 MiB at offset ${this.#offset}, found lengths ${frameLength} and ${plainLength}.`,
       );
     }
-    return { end: lengthBytes + frameLength, frameLength, plainLength };
+    return { end: LENGTH_BYTES + frameLength, frameLength, plainLength };
   }
 
   #openPiece(frames: FrameSealer, piece: Piece, last: boolean): Buffer {
     const frame = pieceFrame(this.#offset, piece.plainLength, last, this.#name);
-    const opened = frames.open(frame, this.#rest.subarray(lengthBytes, piece.end));
+    const opened = frames.open(frame, this.#rest.subarray(LENGTH_BYTES, piece.end));
     if (opened === null) {
       throw this.#damaged(
         `Its ${last ? 'last piece' : 'piece'} at offset ${this.#offset} is not authentic: changed, cut, or another object's.`,
       );
     }
-    const compressed = piece.frameLength - tagBytes < piece.plainLength;
+    const compressed = piece.frameLength - TAG_BYTES < piece.plainLength;
     const plain = compressed ? decompress(opened, piece.plainLength) : opened;
     if (plain === null) throw this.#damaged(`The piece at offset ${this.#offset} is authentic but is not valid zstd.`);
     this.#advance(piece.end);
@@ -193,5 +193,5 @@ function pieceFrame(offset: number, plainLength: number, last: boolean, name: Bu
   const context = Buffer.allocUnsafe(4 + name.length);
   context.writeUInt32LE(plainLength, 0);
   context.set(name, 4);
-  return { offset: offset + lengthBytes, role: last ? 'last-piece' : 'piece', context };
+  return { offset: offset + LENGTH_BYTES, role: last ? 'last-piece' : 'piece', context };
 }

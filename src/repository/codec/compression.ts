@@ -1,17 +1,17 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /** Level 1 is written into `format`; it costs the least time per byte saved. */
-export const compressionLevel = 1;
+export const COMPRESSION_LEVEL = 1;
 
 /** The smallest output buffer that zlib accepts. */
-const chunkSizeMin = 64;
+const CHUNK_SIZE_MIN = 64;
 
 /**
- * Compresses with zstd; `null` when that would not be smaller.
+ * Compresses with zstd at `level` (1 to 19); `null` when that would not be smaller.
  *
  * An output buffer of the largest possible size and the announced input size spare zlib its growing and joining.
  */
-export function compress(raw: Uint8Array, level = compressionLevel): Buffer | null {
+export function compress(raw: Uint8Array, level = COMPRESSION_LEVEL): Buffer | null {
   if (raw.length === 0) return null;
   const compressed = zstdCompressSync(raw, {
     chunkSize: compressedBytesMax(raw.length),
@@ -30,7 +30,7 @@ export function decompress(compressed: Uint8Array, rawLength: number): Buffer | 
   let raw: Buffer;
   try {
     raw = zstdDecompressSync(compressed, {
-      chunkSize: Math.max(chunkSizeMin, rawLength + 64),
+      chunkSize: Math.max(CHUNK_SIZE_MIN, rawLength + 64),
       maxOutputLength: Math.max(1, rawLength),
     });
   } catch {
@@ -43,5 +43,5 @@ export function decompress(compressed: Uint8Array, rawLength: number): Buffer | 
 /** ZSTD_COMPRESSBOUND of zstd.h, and a few bytes. */
 function compressedBytesMax(rawLength: number): number {
   const small = rawLength < 131_072 ? (131_072 - rawLength) >>> 11 : 0;
-  return rawLength + (rawLength >>> 8) + small + chunkSizeMin;
+  return rawLength + (rawLength >>> 8) + small + CHUNK_SIZE_MIN;
 }

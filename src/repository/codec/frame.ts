@@ -1,9 +1,9 @@
 import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
 import { assert } from '../../lib/index.ts';
-import { headerBytes } from './header.ts';
+import { HEADER_BYTES } from './header.ts';
 
 /** Bytes that a frame has more than its plain content: the tag of AES-256-GCM. */
-export const tagBytes = 16;
+export const TAG_BYTES = 16;
 
 /** What a frame holds; the byte is authenticated, so that a frame of one role never passes for another. */
 export type FrameRole = 'chunk' | 'pack-directory' | 'piece' | 'last-piece';
@@ -11,7 +11,7 @@ export type FrameRole = 'chunk' | 'pack-directory' | 'piece' | 'last-piece';
 const roleBytes: Record<FrameRole, number> = { chunk: 1, 'pack-directory': 2, piece: 3, 'last-piece': 4 };
 
 const cipher = 'aes-256-gcm';
-const contextAt = headerBytes + 8 + 1;
+const CONTEXT_AT = HEADER_BYTES + 8 + 1;
 
 /**
  * Seals and opens the frames of one object under its key.
@@ -25,9 +25,9 @@ export class FrameSealer {
   #additional: Buffer;
 
   constructor(key: KeyObject, header: Uint8Array) {
-    assert(header.length === headerBytes, 'a frame is sealed under a whole header');
+    assert(header.length === HEADER_BYTES, 'a frame is sealed under a whole header');
     this.#key = key;
-    this.#additional = Buffer.alloc(contextAt + 64);
+    this.#additional = Buffer.alloc(CONTEXT_AT + 64);
     this.#additional.set(header, 0);
   }
 
@@ -43,10 +43,10 @@ export class FrameSealer {
 
   /** The plain content, or `null` when the frame is not authentic in this place. */
   open(frame: FramePlace, sealed: Uint8Array): Buffer | null {
-    if (sealed.length < tagBytes) return null;
+    if (sealed.length < TAG_BYTES) return null;
     const additional = this.#prepare(frame);
-    const end = sealed.length - tagBytes;
-    const opening = createDecipheriv(cipher, this.#key, this.#nonce, { authTagLength: tagBytes });
+    const end = sealed.length - TAG_BYTES;
+    const opening = createDecipheriv(cipher, this.#key, this.#nonce, { authTagLength: TAG_BYTES });
     opening.setAAD(additional);
     opening.setAuthTag(sealed.subarray(end));
     const plain = opening.update(sealed.subarray(0, end));
@@ -60,17 +60,17 @@ export class FrameSealer {
   }
 
   #prepare({ offset, role, context }: FramePlace): Buffer {
-    const length = contextAt + context.length;
+    const length = CONTEXT_AT + context.length;
     if (length > this.#additional.length) {
       const grown = Buffer.alloc(length);
-      grown.set(this.#additional.subarray(0, headerBytes), 0);
+      grown.set(this.#additional.subarray(0, HEADER_BYTES), 0);
       this.#additional = grown;
     }
     const place = BigInt(offset);
     this.#nonce.writeBigUInt64LE(place, 4);
-    this.#additional.writeBigUInt64LE(place, headerBytes);
-    this.#additional.writeUInt8(roleBytes[role], headerBytes + 8);
-    this.#additional.set(context, contextAt);
+    this.#additional.writeBigUInt64LE(place, HEADER_BYTES);
+    this.#additional.writeUInt8(roleBytes[role], HEADER_BYTES + 8);
+    this.#additional.set(context, CONTEXT_AT);
     return this.#additional.subarray(0, length);
   }
 }

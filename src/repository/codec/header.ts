@@ -2,16 +2,16 @@ import { HoldfastError } from '../../lib/index.ts';
 import { type EnvelopeKind, kindByte, kindOfByte } from './kind.ts';
 
 /** Bytes of the clear header with which every object with an envelope starts. */
-export const headerBytes = 64;
+export const HEADER_BYTES = 64;
 
 /** Bytes of an object id, random and never used twice. */
-export const objectIdBytes = 32;
+export const OBJECT_ID_BYTES = 32;
 
 /** Bytes of a repository id. */
-export const repositoryIdBytes = 16;
+export const REPOSITORY_ID_BYTES = 16;
 
 const magic = Buffer.from('HFOB', 'latin1');
-const envelopeVersion = 1;
+const ENVELOPE_VERSION = 1;
 
 /** What the 64 clear bytes say. */
 export interface ObjectHeader {
@@ -27,9 +27,9 @@ export interface ObjectHeader {
  * Shape: `HFOB` · u8 version 1 · u8 kind · u16 zero · u32 key epoch · u32 zero · 32 object id · 16 repository id.
  */
 export function encodeHeader(header: ObjectHeader): Buffer {
-  const bytes = Buffer.alloc(headerBytes);
+  const bytes = Buffer.alloc(HEADER_BYTES);
   bytes.set(magic, 0);
-  bytes.writeUInt8(envelopeVersion, 4);
+  bytes.writeUInt8(ENVELOPE_VERSION, 4);
   bytes.writeUInt8(kindByte(header.kind), 5);
   bytes.writeUInt32LE(header.epoch, 8);
   bytes.set(header.objectId, 16);
@@ -44,17 +44,17 @@ export function encodeHeader(header: ObjectHeader): Buffer {
  * `OBJECT_NEWER` for a later envelope version.
  */
 export function decodeHeader(bytes: Uint8Array, name: string): ObjectHeader {
-  if (bytes.length < headerBytes) {
-    throw damagedObject(name, `Expected a header of ${headerBytes} bytes, found ${bytes.length} bytes.`);
+  if (bytes.length < HEADER_BYTES) {
+    throw damagedObject(name, `Expected a header of ${HEADER_BYTES} bytes, found ${bytes.length} bytes.`);
   }
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, headerBytes);
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
   if (!view.subarray(0, 4).equals(magic)) {
     throw damagedObject(name, `Expected "HFOB" at its start, found 0x${view.subarray(0, 4).toString('hex')}.`);
   }
   const version = view.readUInt8(4);
-  if (version !== envelopeVersion) {
+  if (version !== ENVELOPE_VERSION) {
     throw new HoldfastError('OBJECT_NEWER', `cannot read object "${name}": its envelope is of version ${version}`, {
-      detail: `Expected envelope version ${envelopeVersion}, found ${version}: a later version wrote the object, or it is damaged.`,
+      detail: `Expected envelope version ${ENVELOPE_VERSION}, found ${version}: a later version wrote the object, or it is damaged.`,
       hints: [
         'Install a newer version of Holdfast.',
         'Run `holdfast verify` to see whether other objects are readable.',

@@ -45,5 +45,7 @@ export function kindOfByte(byte: number): EnvelopeKind | undefined {
   return kindsByByte.get(byte);
 }
 
-const kindsByByte = new Map(Object.entries(kinds).map(([kind, { byte }]) => [byte, kind as EnvelopeKind]));
+const kindsByByte = new Map<number, EnvelopeKind>(
+  Object.entries(kinds).map(([kind, { byte }]) => [byte, kind as EnvelopeKind]),
+);
 assert(kindsByByte.size === Object.keys(kinds).length, 'no two kinds share a byte');

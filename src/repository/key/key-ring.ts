@@ -12,7 +12,7 @@ import { assert, HoldfastError } from '../../lib/index.ts';
 import { type EnvelopeKind, kindByte, type ObjectKeys } from '../codec/index.ts';
 
 /** Bytes of every symmetric key of a bundle, and of the seed of the signing key. */
-export const keyBytes = 32;
+export const KEY_BYTES = 32;
 
 /** Everything in a key ring as plain bytes: what `postMessage` and `workerData` can carry. Secret. */
 export interface KeyMaterial {
@@ -83,8 +83,8 @@ export class KeyRing implements ObjectKeys {
         ],
       });
     }
-    const info = Buffer.concat([objectKeyLabel, Buffer.of(kindByte(kind)), this.repositoryId]);
-    return createSecretKey(new Uint8Array(hkdfSync('sha256', epochKey, objectId, info, keyBytes)));
+    const info = Buffer.concat([OBJECT_KEY_LABEL, Buffer.of(kindByte(kind)), this.repositoryId]);
+    return createSecretKey(new Uint8Array(hkdfSync('sha256', epochKey, objectId, info, KEY_BYTES)));
   }
 
   /** The identity of a chunk: 32 bytes of HMAC-SHA256 over its raw bytes. */
@@ -100,22 +100,22 @@ export class KeyRing implements ObjectKeys {
 
 /** Checks an Ed25519 signature against a raw public key of 32 bytes; a key or signature of another length is simply not valid. */
 export function isSignatureValid(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== keyBytes || signature.length !== 64) return false;
-  const key = createPublicKey({ key: Buffer.concat([spkiPrefix, publicKey]), format: 'der', type: 'spki' });
+  if (publicKey.length !== KEY_BYTES || signature.length !== 64) return false;
+  const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
   return verify(null, bytes, key, signature);
 }
 
-const objectKeyLabel = Buffer.from('holdfast object 1', 'latin1');
+const OBJECT_KEY_LABEL = Buffer.from('holdfast object 1', 'latin1');
 
 /** The DER that stands before the 32 bytes of an Ed25519 seed (RFC 8410, section 7) and public key (section 4). */
-const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
-const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
 function privateKeyOf(seed: Uint8Array): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' });
+  return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
 }
 
 function rawPublicKeyOf(privateKey: KeyObject): Buffer {
   const der = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
-  return Buffer.from(der.subarray(spkiPrefix.length));
+  return Buffer.from(der.subarray(SPKI_PREFIX.length));
 }

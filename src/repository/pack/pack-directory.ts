@@ -1,23 +1,23 @@
 import { assert } from '../../lib/index.ts';
-import { type EnvelopeKind, kindPrefix, type PackKind, tagBytes } from '../codec/index.ts';
+import { type EnvelopeKind, kindPrefix, type PackKind, TAG_BYTES } from '../codec/index.ts';
 
 /** What the chunks of a pack are: contents of files, or nodes and map leaves of trees. */
 export type PackContent = 'data' | 'tree';
 
 /** Bytes of one entry: 32 identity · u32 frame length · u32 raw length. */
-export const packEntryBytes = 40;
+export const PACK_ENTRY_BYTES = 40;
 
 /** The most raw bytes of one chunk, `chunkSize` in `format`. */
-export const chunkBytesMax = 1 << 20;
+export const CHUNK_BYTES_MAX = 1 << 20;
 
 /** Bytes before the first entry of a directory. */
-export const directoryHeadBytes = 8;
+export const DIRECTORY_HEAD_BYTES = 8;
 
 /** The clear end of a pack: u32 length of the directory frame · `HFPD`. */
-export const packTrailerBytes = 8;
-export const packTrailerMagic = Buffer.from('HFPD', 'latin1');
+export const PACK_TRAILER_BYTES = 8;
+export const PACK_TRAILER_MAGIC = Buffer.from('HFPD', 'latin1');
 
-const directoryVersion = 1;
+const DIRECTORY_VERSION = 1;
 const contentBytes: Record<PackContent, number> = { data: 1, tree: 2 };
 
 export function packKind(content: PackContent): PackKind {
@@ -55,7 +55,7 @@ export interface PackEntry {
 
 /** Writes the head of a directory: u8 version 1 · u8 content · u16 zero · u32 count. */
 export function writeDirectoryHead(target: Buffer, content: PackContent, count: number): void {
-  target.writeUInt8(directoryVersion, 0);
+  target.writeUInt8(DIRECTORY_VERSION, 0);
   target.writeUInt8(contentBytes[content], 1);
   target.writeUInt16LE(0, 2);
   target.writeUInt32LE(count, 4);
@@ -66,33 +66,33 @@ export function writeDirectoryHead(target: Buffer, content: PackContent, count: 
  * Lengths are checked, so that `listPackEntries` of the result cannot run astray.
  */
 export function decodeDirectory(plain: Buffer, content: PackContent): Buffer | null {
-  if (plain.length < directoryHeadBytes) return null;
+  if (plain.length < DIRECTORY_HEAD_BYTES) return null;
   const wellFormed =
-    plain.readUInt8(0) === directoryVersion &&
+    plain.readUInt8(0) === DIRECTORY_VERSION &&
     plain.readUInt8(1) === contentBytes[content] &&
     plain.readUInt16LE(2) === 0 &&
-    plain.readUInt32LE(4) * packEntryBytes === plain.length - directoryHeadBytes;
+    plain.readUInt32LE(4) * PACK_ENTRY_BYTES === plain.length - DIRECTORY_HEAD_BYTES;
   if (!wellFormed) return null;
-  const entries = plain.subarray(directoryHeadBytes);
+  const entries = plain.subarray(DIRECTORY_HEAD_BYTES);
   return arePackEntriesValid(entries) ? entries : null;
 }
 
 /** Whether bytes can be entries at all: whole, and each frame no longer than its raw bytes and a tag. */
 export function arePackEntriesValid(entries: Buffer): boolean {
-  if (entries.length % packEntryBytes !== 0) return false;
-  for (let at = 0; at < entries.length; at += packEntryBytes) {
+  if (entries.length % PACK_ENTRY_BYTES !== 0) return false;
+  for (let at = 0; at < entries.length; at += PACK_ENTRY_BYTES) {
     const frameLength = entries.readUInt32LE(at + 32);
     const rawLength = entries.readUInt32LE(at + 36);
-    if (rawLength > chunkBytesMax || frameLength < tagBytes || frameLength > rawLength + tagBytes) return false;
+    if (rawLength > CHUNK_BYTES_MAX || frameLength < TAG_BYTES || frameLength > rawLength + TAG_BYTES) return false;
   }
   return true;
 }
 
 /** Yields the entries with the offsets that follow from the lengths before them; frames begin at `firstOffset`. */
 export function* listPackEntries(entries: Buffer, firstOffset: number): Generator<PackEntry, void> {
-  assert(entries.length % packEntryBytes === 0, 'pack entries are whole');
+  assert(entries.length % PACK_ENTRY_BYTES === 0, 'pack entries are whole');
   let offset = firstOffset;
-  for (let at = 0; at < entries.length; at += packEntryBytes) {
+  for (let at = 0; at < entries.length; at += PACK_ENTRY_BYTES) {
     const frameLength = entries.readUInt32LE(at + 32);
     yield { id: entries.subarray(at, at + 32), offset, frameLength, rawLength: entries.readUInt32LE(at + 36) };
     offset += frameLength;

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../lib/index.ts';
-import { decompress, encodeHeader, FrameSealer, headerBytes, tagBytes } from '../codec/index.ts';
+import { decompress, encodeHeader, FrameSealer, HEADER_BYTES, TAG_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
 import { decodeDirectory, listPackEntries, type PackContent, packKind, packName } from './pack-directory.ts';
 
@@ -41,7 +41,7 @@ export class PackOpener {
     if (opened === null) {
       throw this.#damagedChunk(chunk, `The frame of ${frame.length} bytes at offset ${chunk.offset} is not authentic.`);
     }
-    const raw = frame.length - tagBytes < chunk.rawLength ? decompress(opened, chunk.rawLength) : opened;
+    const raw = frame.length - TAG_BYTES < chunk.rawLength ? decompress(opened, chunk.rawLength) : opened;
     if (raw === null || raw.length !== chunk.rawLength) {
       throw this.#damagedChunk(
         chunk,
@@ -60,8 +60,8 @@ export class PackOpener {
     const plain = this.#frames.open({ offset, role: 'pack-directory', context }, frame);
     const entries = plain === null ? null : decodeDirectory(plain, this.#content);
     if (entries === null) return null;
-    let end = headerBytes;
-    for (const entry of listPackEntries(entries, headerBytes)) end = entry.offset + entry.frameLength;
+    let end = HEADER_BYTES;
+    for (const entry of listPackEntries(entries, HEADER_BYTES)) end = entry.offset + entry.frameLength;
     return end === offset ? entries : null;
   }
 

@@ -1,32 +1,32 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, unlinkSync, writevSync } from 'node:fs';
 import { assert, codeOf } from '../../lib/index.ts';
-import { encodeHeader, FrameSealer, headerBytes, objectIdBytes, tagBytes } from '../codec/index.ts';
+import { encodeHeader, FrameSealer, HEADER_BYTES, OBJECT_ID_BYTES, TAG_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
 import { storeErrorOf } from '../object-store/index.ts';
 import {
-  chunkBytesMax,
-  directoryHeadBytes,
+  CHUNK_BYTES_MAX,
+  DIRECTORY_HEAD_BYTES,
+  PACK_ENTRY_BYTES,
+  PACK_TRAILER_BYTES,
+  PACK_TRAILER_MAGIC,
   type PackContent,
-  packEntryBytes,
   packKind,
   packName,
-  packTrailerBytes,
-  packTrailerMagic,
   writeDirectoryHead,
 } from './pack-directory.ts';
 
 /** A pack is closed when it reaches this size: one PUT each, small enough to be repeated. */
-export const packBytesTarget = 64 << 20;
+export const PACK_BYTES_TARGET = 64 << 20;
 
 /** A pack is closed when it has this many chunks, so that its directory stays below 2.7 MB. */
-export const packChunksMax = 65_535;
+export const PACK_CHUNKS_MAX = 65_535;
 
 /** Frames smaller than this are gathered, larger ones are written from where they are. */
-const gatheredFrameBytesMax = 64 << 10;
+const GATHERED_FRAME_BYTES_MAX = 64 << 10;
 
 /** Gathered bytes per write: past this size a system call costs little beside the copying. */
-const gatherBytes = 256 << 10;
+const GATHER_BYTES = 256 << 10;
 
 /** A whole pack in its spool file, closed, not yet synced: `ObjectStore.putFileIfAbsent(name, spoolPath)` takes it over. */
 export interface FinishedPack {
@@ -50,17 +50,17 @@ export interface FinishedPack {
  * Errors: `STORE_FULL`, `STORE_DENIED`, `STORE_FAILED` for the spool file.
  */
 export class PackWriter {
-  readonly packId = randomBytes(objectIdBytes);
+  readonly packId = randomBytes(OBJECT_ID_BYTES);
   readonly #content: PackContent;
   readonly #epoch: number;
   readonly #spoolPath: string;
   readonly #frames: FrameSealer;
-  readonly #gathered = Buffer.allocUnsafe(gatherBytes);
+  readonly #gathered = Buffer.allocUnsafe(GATHER_BYTES);
   #gatheredBytes = 0;
   #descriptor: number | null;
-  #size = headerBytes;
+  #size = HEADER_BYTES;
   #count = 0;
-  #directory = Buffer.alloc(directoryHeadBytes + 256 * packEntryBytes);
+  #directory = Buffer.alloc(DIRECTORY_HEAD_BYTES + 256 * PACK_ENTRY_BYTES);
 
   constructor(options: { keys: KeyRing; content: PackContent; spoolPath: string }) {
     this.#content = options.content;
@@ -93,19 +93,19 @@ export class PackWriter {
   }
 
   get isFull(): boolean {
-    return this.#size >= packBytesTarget || this.#count >= packChunksMax;
+    return this.#size >= PACK_BYTES_TARGET || this.#count >= PACK_CHUNKS_MAX;
   }
 
   /** Adds a chunk. `compressed` is zstd of `raw` when that is smaller, otherwise `null`. Both are done with on return. */
   append(id: Uint8Array, raw: Uint8Array, compressed: Uint8Array | null): void {
-    assert(this.#count < packChunksMax, 'a full pack takes no more chunks');
-    assert(id.length === 32 && raw.length <= chunkBytesMax, 'a chunk has an identity of 32 bytes and at most 1 MiB');
+    assert(this.#count < PACK_CHUNKS_MAX, 'a full pack takes no more chunks');
+    assert(id.length === 32 && raw.length <= CHUNK_BYTES_MAX, 'a chunk has an identity of 32 bytes and at most 1 MiB');
     assert(
       compressed === null || compressed.length < raw.length,
       'a chunk is stored compressed only when that is smaller',
     );
     const [ciphertext, tag] = this.#frames.seal({ offset: this.#size, role: 'chunk', context: id }, compressed ?? raw);
-    const frameLength = ciphertext.length + tagBytes;
+    const frameLength = ciphertext.length + TAG_BYTES;
     this.#write(ciphertext, tag);
     this.#addEntry(id, frameLength, raw.length);
     this.#size += frameLength;
@@ -113,14 +113,14 @@ export class PackWriter {
 
   /** Writes the directory and closes the file. */
   finish(): FinishedPack {
-    const used = this.#directory.subarray(0, directoryHeadBytes + this.#count * packEntryBytes);
+    const used = this.#directory.subarray(0, DIRECTORY_HEAD_BYTES + this.#count * PACK_ENTRY_BYTES);
     writeDirectoryHead(used, this.#content, this.#count);
     const name = packName(this.packId);
     const context = Buffer.from(name, 'utf8');
     const [ciphertext, tag] = this.#frames.seal({ offset: this.#size, role: 'pack-directory', context }, used);
-    const trailer = Buffer.alloc(packTrailerBytes);
-    trailer.writeUInt32LE(ciphertext.length + tagBytes, 0);
-    trailer.set(packTrailerMagic, 4);
+    const trailer = Buffer.alloc(PACK_TRAILER_BYTES);
+    trailer.writeUInt32LE(ciphertext.length + TAG_BYTES, 0);
+    trailer.set(PACK_TRAILER_MAGIC, 4);
     this.#write(ciphertext, tag, trailer);
     this.#flush();
     this.#close();
@@ -130,9 +130,9 @@ export class PackWriter {
       content: this.#content,
       epoch: this.#epoch,
       spoolPath: this.#spoolPath,
-      size: this.#size + ciphertext.length + tagBytes + packTrailerBytes,
+      size: this.#size + ciphertext.length + TAG_BYTES + PACK_TRAILER_BYTES,
       count: this.#count,
-      entries: used.subarray(directoryHeadBytes),
+      entries: used.subarray(DIRECTORY_HEAD_BYTES),
     };
   }
 
@@ -148,8 +148,8 @@ export class PackWriter {
   }
 
   #addEntry(id: Uint8Array, frameLength: number, rawLength: number): void {
-    const at = directoryHeadBytes + this.#count * packEntryBytes;
-    if (at + packEntryBytes > this.#directory.length) {
+    const at = DIRECTORY_HEAD_BYTES + this.#count * PACK_ENTRY_BYTES;
+    if (at + PACK_ENTRY_BYTES > this.#directory.length) {
       const grown = Buffer.alloc(this.#directory.length * 2);
       grown.set(this.#directory, 0);
       this.#directory = grown;
@@ -163,11 +163,11 @@ export class PackWriter {
   #write(...parts: Buffer[]): void {
     let bytes = 0;
     for (const part of parts) bytes += part.length;
-    if (bytes > gatheredFrameBytesMax) {
+    if (bytes > GATHERED_FRAME_BYTES_MAX) {
       this.#flush(parts);
       return;
     }
-    if (this.#gatheredBytes + bytes > gatherBytes) this.#flush();
+    if (this.#gatheredBytes + bytes > GATHER_BYTES) this.#flush();
     for (const part of parts) this.#gather(part);
   }
 
