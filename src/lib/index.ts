@@ -7,4 +7,5 @@ export * from './clock.ts';
 export * from './errors.ts';
 export * from './progress.ts';
 export * from './secret.ts';
+export * from './tar/index.ts';
 export * from './units.ts';
