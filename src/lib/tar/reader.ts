@@ -67,7 +67,7 @@ export class TarReader {
           bytes.copy(this.#header, this.#headerLength, at, at + taken);
           this.#headerLength += taken;
           at += taken;
-          if (this.#headerLength === TAR_BLOCK_BYTES) waiting = this.#takeHeader();
+          waiting = this.#headerLength === TAR_BLOCK_BYTES ? this.#takeHeader() : undefined;
           break;
         }
         case 'padding': {
@@ -75,6 +75,7 @@ export class TarReader {
           this.#left -= taken;
           at += taken;
           if (this.#left === 0) this.#part = 'header';
+          waiting = undefined;
           break;
         }
         case 'trailer':

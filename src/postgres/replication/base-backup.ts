@@ -84,7 +84,7 @@ export class PageChecksumError extends PostgresError {
  *         PG_CONNECTION_CLOSED; what the sink throws (the connection is closed then).
  * Source: PostgreSQL manual, "Streaming Replication Protocol", BASE_BACKUP; basebackup_copy.c.
  */
-export async function startBaseBackup(
+export async function receiveBaseBackup(
   connection: PostgresConnection,
   options: BaseBackupOptions,
   sink: BaseBackupSink,

@@ -15,7 +15,7 @@ export {
   type BaseBackupStart,
   type BaseBackupTablespace,
   PageChecksumError,
-  startBaseBackup,
+  receiveBaseBackup,
 } from './base-backup.ts';
 export { type IdentifiedSystem, identifySystem } from './identify-system.ts';
 export { showSetting } from './show.ts';
