@@ -8,7 +8,10 @@
  * It does not know where anything is stored, keeps no state of its own, and decides nothing: what a backup is good for, which
  * WAL is kept and when a server is started are other folders' work.
  */
+export * from './backup-label.ts';
+export * from './backup-manifest.ts';
 export * from './connection/index.ts';
+export * from './control-file.ts';
 export * from './lsn.ts';
 export * from './postgres-error.ts';
 export * from './replication/index.ts';
