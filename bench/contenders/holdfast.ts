@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Command, runCommand } from '../measure.ts';
+import type { BenchServer } from '../server.ts';
+import type { Contender, RoundDirectory } from './contender.ts';
+import { measureDirectoryBytes } from './directories.ts';
+
+const program = fileURLToPath(new URL('../../bin/holdfast', import.meta.url));
+const packageFile = fileURLToPath(new URL('../../package.json', import.meta.url));
+const cluster = 'bench';
+
+/** Ours, as its users run it: the command line, over the replication protocol, with the WAL that the backup needs. */
+export function createHoldfast(server: BenchServer, round: RoundDirectory): Contender {
+  if (!existsSync(program)) throw new Error('cannot measure Holdfast: bin/holdfast is missing');
+  const repository = join(round.outside, 'repository');
+  const restored = join(round.outside, 'restored');
+  const env = {
+    DATABASE_URL: server.url,
+    HOLDFAST_REPOSITORY: repository,
+    HOLDFAST_PASSPHRASE: randomBytes(16).toString('hex'),
+    HOLDFAST_STATE_DIR: join(round.outside, 'state'),
+    HOME: round.outside,
+  };
+  const holdfast = (...args: string[]): Command => ({ program, args, env, cwd: round.outside });
+  const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
+  return {
+    name: 'holdfast',
+    version,
+    setup: 'BASE_BACKUP over the Unix socket with the WAL it needs, defaults, repository on the same disk',
+    prepare: () => runCommand(holdfast('repository', 'init')),
+    backup: holdfast('backup', '--cluster', cluster),
+    restore: {
+      command: holdfast('restore', '--into', restored, '--cluster', cluster, '--to', 'latest'),
+      directory: restored,
+    },
+    measureStoredBytes: () => measureDirectoryBytes(repository),
+  };
+}
