@@ -22,6 +22,8 @@ export function createHoldfast(server: BenchServer, round: RoundDirectory): Cont
     HOLDFAST_PASSPHRASE: randomBytes(16).toString('hex'),
     HOLDFAST_STATE_DIR: join(round.outside, 'state'),
     HOME: round.outside,
+    // As a user's later runs have it; the first command of a bench fills it.
+    NODE_COMPILE_CACHE: join(server.workplace.outside, 'compiled'),
   };
   const holdfast = (...args: string[]): Command => ({ program, args, env, cwd: round.outside });
   const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
