@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Command, runCommand } from '../measure.ts';
 import { type Peers, peerUser } from '../peers.ts';
@@ -8,10 +9,12 @@ import type { Contender, RoundDirectory } from './contender.ts';
 import { giveToPeerUser, measureDirectoryBytes } from './directories.ts';
 
 const stanza = 'bench';
+/** One for each core, as we have a worker for each. */
+const processes = Math.max(2, availableParallelism());
 
 /**
  * pgBackRest as one would set it up to be compared with us: the same compressor and level, encrypted, bundled, block
- * incremental ready, two processes. It reads the data directory itself; it brings no WAL, as its archive check is off.
+ * incremental ready, a process for each core. It reads the data directory itself; it brings no WAL, as its archive check is off.
  */
 export function createPgbackrest(peers: Peers, server: BenchServer, round: RoundDirectory): Contender {
   const config = join(round.inside, 'pgbackrest.conf');
@@ -30,7 +33,7 @@ export function createPgbackrest(peers: Peers, server: BenchServer, round: Round
   return {
     name: 'pgbackrest',
     version: peers.pgbackrestVersion,
-    setup: 'zstd 1, repo-bundle, repo-block, aes-256-cbc, process-max=2, archive-check off, posix repository',
+    setup: `zstd 1, repo-bundle, repo-block, aes-256-cbc, process-max=${processes}, archive-check off, posix repository`,
     prepare: async () => {
       await mkdir(restored);
       await writeFile(join(round.outside, 'pgbackrest.conf'), configure(server, round));
@@ -56,7 +59,7 @@ function configure(server: BenchServer, round: RoundDirectory): string {
       'repo1-block': 'y',
       'compress-type': 'zst',
       'compress-level': '1',
-      'process-max': '2',
+      'process-max': String(processes),
       'lock-path': join(round.inside, 'lock'),
       'log-level-file': 'off',
       'log-level-console': 'off',
