@@ -57,7 +57,7 @@ export function findIdleFiles(files: ReadonlyMap<string, string>): string[] {
 }
 
 function isProductFile(path: string): boolean {
-  return path.startsWith('src/') && path.endsWith('.ts') && !path.endsWith('.test.ts');
+  return path.startsWith('src/') && path.endsWith('.ts') && !path.endsWith('.test.ts') && !path.endsWith('.d.ts');
 }
 
 function breachesOfImport(path: string, name: string): Breach[] {
