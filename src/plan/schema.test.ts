@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
+import { formatPlanRows } from '../../test/support/plan-page.ts';
 import { listOptions } from './option.ts';
 import { planSchema } from './schema.ts';
 
@@ -34,4 +36,9 @@ it('a secret is given by reference only', () => {
     assert.equal(schema.safeParse('postgresql://ann:sesame@db/shop').success, false, path);
     assert.ok(schema.safeParse({ env: 'SOMEWHERE' }).success, path);
   }
+});
+
+it('every option stands in docs/plan.md as the schema declares it', () => {
+  const page = readFileSync(new URL('../../docs/plan.md', import.meta.url), 'utf8');
+  assert.ok(page.includes(formatPlanRows().join('\n')), `docs/plan.md should have:\n${formatPlanRows().join('\n')}`);
 });
