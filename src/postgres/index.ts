@@ -19,3 +19,4 @@ export * from './segment-name.ts';
 export * from './server-version.ts';
 export * from './timeline-history.ts';
 export * from './timestamp.ts';
+export * from './wal/index.ts';
