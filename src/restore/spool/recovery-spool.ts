@@ -1,0 +1,128 @@
+import { chmod, chown, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { assert, codeOf } from '../../lib/index.ts';
+import { restoreScript, SPOOL_DIRECTORY, spoolNames } from './restore-script.ts';
+
+/** Who owns files that are made for a server; undefined leaves them to whoever runs us. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** How long the fetcher's heartbeat may stand still before recovery stops: far above any pause of a busy machine. */
+export const FETCHER_SILENCE_SECONDS_MAX = 60;
+
+/**
+ * The folder inside a restored data directory from which PostgreSQL takes its WAL during recovery.
+ *
+ * Invariants: the plan is complete and on disk before any file is ready; a file is ready only when it is whole (it is renamed into place);
+ * as long as a heartbeat file exists, files may come later, and without one the spool holds all that the plan names.
+ */
+export class RecoverySpool {
+  readonly directory: string;
+  readonly #owner: Owner | undefined;
+  #beat = 0;
+  #serial = 0;
+
+  constructor(dataDirectory: string, owner?: Owner) {
+    this.directory = join(dataDirectory, SPOOL_DIRECTORY);
+    this.#owner = owner;
+  }
+
+  /** Makes the folder with script and plan. `fetched` says whether a fetcher will bring files while the server recovers. */
+  async create(options: {
+    files: readonly string[];
+    fetched: boolean;
+    fetcherSilenceSecondsMax?: number;
+  }): Promise<void> {
+    for (const directory of [this.directory, this.#path('ready'), this.#path('asked')]) {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await chmod(directory, 0o700);
+      if (this.#owner !== undefined) await chown(directory, this.#owner.uid, this.#owner.gid);
+    }
+    if (options.fetched) await this.beat();
+    const script = restoreScript({
+      fetcherSilenceSecondsMax: options.fetcherSilenceSecondsMax ?? FETCHER_SILENCE_SECONDS_MAX,
+    });
+    await this.#write(this.#path('script'), Buffer.from(script));
+    await this.#write(this.#path('plan'), Buffer.from(options.files.map((name) => `${name}\n`).join('')));
+    await syncDirectory(this.directory);
+  }
+
+  /** Puts a whole file where the script finds it, durably when `sync` is asked for. Safe to repeat. */
+  async place(name: string, bytes: Uint8Array, options: { sync: boolean }): Promise<void> {
+    assert(/^[0-9A-F.a-z]+$/.test(name), 'a WAL file has a plain name');
+    await this.#write(join(this.#path('ready'), name), bytes, options.sync);
+  }
+
+  /** Makes all placed files durable together with their names. */
+  sync(): Promise<void> {
+    return syncDirectory(this.#path('ready'));
+  }
+
+  /** Names of the files that are ready. */
+  async listReady(): Promise<string[]> {
+    return (await readdir(this.#path('ready'))).filter((name) => !name.includes('.unfinished-'));
+  }
+
+  /** Takes a ready file away, to save space; the script asks for it should it be wanted again. */
+  remove(name: string): Promise<void> {
+    return rm(join(this.#path('ready'), name), { force: true });
+  }
+
+  /** Names that were asked for since the last call. They come from the server's user, so a caller believes only those of its plan. */
+  async takeAsked(): Promise<string[]> {
+    const names = await readdir(this.#path('asked'));
+    await Promise.all(names.map((name) => rm(join(this.#path('asked'), name), { force: true })));
+    return names;
+  }
+
+  /** Shows the script that whoever fetches WAL is alive. */
+  async beat(): Promise<void> {
+    this.#beat += 1;
+    await writeFile(this.#path('heartbeat'), `${this.#beat}\n`, { mode: 0o600 });
+    if (this.#beat === 1) await this.#give(this.#path('heartbeat'));
+  }
+
+  /** Makes every further request for what is not ready end with `reason`, so that the server stops. */
+  async fail(reason: string): Promise<void> {
+    await this.#write(this.#path('error'), Buffer.from(`${reason.replaceAll(/\s+/g, ' ')}\n`));
+  }
+
+  /** Removes the folder with all it holds, once the server no longer recovers. */
+  dispose(): Promise<void> {
+    return rm(this.directory, { recursive: true, force: true });
+  }
+
+  #path(what: keyof typeof spoolNames): string {
+    return join(this.directory, spoolNames[what]);
+  }
+
+  /** Whole or not at all: under another name first. Each writing has its own, as a file may be placed twice at the same time. */
+  async #write(path: string, bytes: Uint8Array, sync = true): Promise<void> {
+    this.#serial += 1;
+    const unfinished = `${path}.unfinished-${this.#serial}`;
+    await using file = await open(unfinished, 'w', 0o600);
+    await file.writeFile(bytes);
+    if (this.#owner !== undefined) await file.chown(this.#owner.uid, this.#owner.gid);
+    if (sync) await file.sync();
+    await rename(unfinished, path);
+  }
+
+  async #give(path: string): Promise<void> {
+    if (this.#owner !== undefined) await chown(path, this.#owner.uid, this.#owner.gid);
+  }
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } catch (error) {
+    // Some systems cannot sync a directory and say so; there it is not needed. Every other failure means that names may be lost.
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR'].includes(codeOf(error) ?? '')) throw error;
+  } finally {
+    await directory.close();
+  }
+}
