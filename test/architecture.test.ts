@@ -231,6 +231,7 @@ describe('reading a source file', () => {
   });
 
   it('takes what stands in the expressions of a template, also of one inside another', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the source of a program.
     assert.deepEqual(listWorldlyCalls('`at ${`${Math.random()}`} and ${{ now: Date.now() }.now} Date`'), [
       'Date.now',
       'Math.random',

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** Put together here, as this file is one of those that are read. */
-const unfinished = new RegExp(['TO', 'DO'].join('') + '|' + ['FIX', 'ME'].join(''));
+const unfinished = new RegExp(['TO', 'FIX'].map((start, place) => `${start}${['DO', 'ME'][place]}`).join('|'));
 
 it('no file of the code says that something is still to be done', () => {
   const paths = globSync('{src,test,examples,bench,campaign,bin}/**/*', { cwd: root, withFileTypes: true })
