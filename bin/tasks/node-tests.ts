@@ -96,8 +96,7 @@ export function conclude(task: string, parts: PartResult[]): void {
     process.stdout.write(`SKIPPED${skipIsFailure ? ', which fails here' : ''}: ${title}: ${reason}\n`);
   }
   const passed = parts.every((part) => part.passed);
-  process.stdout.write(
-    `${passed ? '✔ passed' : '✖ FAILED'}: ${total.count} tests, ${total.failed} failed, ${total.skipped} skipped, ${total.seconds.toFixed(1)} s\n`,
-  );
+  const counts = total.count === 0 ? '' : `${total.count} tests, ${total.failed} failed, ${total.skipped} skipped, `;
+  process.stdout.write(`${passed ? '✔ passed' : '✖ FAILED'}: ${counts}${total.seconds.toFixed(1)} s\n`);
   if (!passed) process.exitCode = 1;
 }
