@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { compress } from '../codec/index.ts';
+import type { ChunkIndex } from '../index/index.ts';
+import { type PackContent, PackWriter } from '../pack/index.ts';
+import type { SealedObjects } from '../sealed/index.ts';
+import type { PackDepot } from './pack-depot.ts';
+
+/**
+ * Stores chunks one by one from the main thread: tree nodes and map leaves, which go into tree packs of their own so that a tree is read
+ * without touching data, and the few data chunks that have to be stored again.
+ */
+export class ChunkPacker {
+  readonly #repository: SealedObjects;
+  readonly #index: ChunkIndex;
+  readonly #depot: PackDepot;
+  readonly #inFlight = new Set<string>();
+  readonly #content: PackContent;
+  readonly #spoolPrefix = `pack-${process.pid}-${randomBytes(6).toString('hex')}`;
+  #spoolDirectory: string | null = null;
+  #pack: PackWriter | null = null;
+  #packsBegun = 0;
+  newChunks = 0;
+  newBytes = 0;
+  storedBytes = 0;
+
+  constructor(options: { repository: SealedObjects; index: ChunkIndex; depot: PackDepot; content: PackContent }) {
+    this.#content = options.content;
+    this.#repository = options.repository;
+    this.#index = options.index;
+    this.#depot = options.depot;
+  }
+
+  /** Stores one chunk unless it is known, and gives its identity (32 bytes). Durable only after `finish`. */
+  async store(raw: Uint8Array): Promise<Buffer> {
+    const id = this.#repository.keys.identifyChunk(raw);
+    const key = id.toString('latin1');
+    if (this.#index.has(id) || this.#inFlight.has(key)) return id;
+    this.#inFlight.add(key);
+    this.#pack ??= await this.#beginPack();
+    this.#pack.append(id, raw, compress(raw));
+    this.newChunks += 1;
+    this.newBytes += raw.length;
+    if (this.#pack.isFull) await this.#finishPack();
+    return id;
+  }
+
+  /** Closes the open pack and waits until all is durable and indexed. */
+  async finish(): Promise<void> {
+    await this.#finishPack();
+    await this.#depot.drain();
+  }
+
+  /** Throws away the unfinished pack. Safe to repeat. */
+  abandon(): void {
+    this.#pack?.abandon();
+    this.#pack = null;
+  }
+
+  async #beginPack(): Promise<PackWriter> {
+    this.#spoolDirectory ??= await this.#repository.store.spoolDirectory();
+    this.#packsBegun += 1;
+    const spoolPath = join(this.#spoolDirectory, `${this.#spoolPrefix}-${this.#packsBegun}`);
+    return new PackWriter({ keys: this.#repository.keys, content: this.#content, spoolPath });
+  }
+
+  async #finishPack(): Promise<void> {
+    if (this.#pack === null) return;
+    const finished = this.#pack.finish();
+    this.#pack = null;
+    this.storedBytes += finished.size;
+    await this.#depot.keep(finished, (id) => this.#inFlight.delete(id.toString('latin1')));
+  }
+}

@@ -1,0 +1,317 @@
+import { Worker } from 'node:worker_threads';
+import { HoldfastError } from '../../lib/index.ts';
+import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
+import type { SealedObjects } from '../sealed/index.ts';
+import type {
+  Destination,
+  ExtractFrame,
+  ExtractRequest,
+  ExtractResponse,
+  ExtractWorkerData,
+} from './extract-messages.ts';
+
+/** Extents sorted and read together: enough to read packs in long runs, few enough to stay within about 10 MB. */
+const BATCH_EXTENTS = 32_768;
+/** Stored bytes read by one request. */
+const RUN_BYTES_MAX = 1 << 20;
+/** A hole between wanted frames that is cheaper to read over than to begin a new request for. */
+const RUN_GAP_BYTES_MAX = 64 << 10;
+/** Runs that may be with one worker: one in work, one waiting, one being read. */
+const RUNS_PER_WORKER = 3;
+/** As in the ingest pipeline. */
+const WORKER_NURSERY_MB = 8;
+
+interface Wanted {
+  id: Buffer;
+  location: ChunkLocation;
+  /** Locations of the same chunk that were not tried yet. */
+  others: ChunkLocation[];
+  destinations: Destination[];
+}
+
+interface Run {
+  wanted: Wanted[];
+  slot: WorkerSlot;
+}
+
+interface WorkerSlot {
+  worker: Worker;
+  outstanding: number;
+}
+
+/** A chunk that no location could give. */
+export interface LostChunk {
+  id: string;
+  packs: string[];
+  files: string[];
+}
+
+/**
+ * Writes extents of chunks into files, on one worker thread per core, reading packs in the order in which they lie.
+ *
+ * The caller makes each file with its final size, adds its extents in any order, and at the end calls `finish`, after which every byte was
+ * handed to the operating system (syncing is the caller's). Memory is bounded by one batch of extents and a few runs for each worker.
+ *
+ * A chunk that fails authentication in one pack is taken from another one that has it. What no pack has is named, all of it, by
+ * `CHUNK_DAMAGED` from `finish`, with the files that would be wrong; no doubtful byte is written.
+ */
+export class ExtractPipeline {
+  readonly #repository: SealedObjects;
+  readonly #index: ChunkIndex;
+  readonly #onBytes: (bytes: number) => void;
+  readonly #slots: WorkerSlot[] = [];
+  readonly #paths: string[] = [];
+  readonly #runs = new Map<number, Run>();
+  readonly #waiters: (() => void)[] = [];
+  readonly #lost: LostChunk[] = [];
+  readonly #damagedPacks = new Set<string>();
+  #batch = new Map<string, Wanted>();
+  #batchExtents = 0;
+  #retry: Wanted[] = [];
+  #nextRun = 0;
+  #failure: unknown = null;
+  #closing: { resolve: () => void; left: number } | null = null;
+
+  constructor(options: {
+    repository: SealedObjects;
+    index: ChunkIndex;
+    workers: number;
+    onBytes?: (bytes: number) => void;
+  }) {
+    this.#repository = options.repository;
+    this.#index = options.index;
+    this.#onBytes = options.onBytes ?? (() => {});
+    for (let i = 0; i < options.workers; i++) this.#startWorker({ keys: options.repository.keys.material() });
+  }
+
+  #startWorker(workerData: ExtractWorkerData): void {
+    const worker = new Worker(new URL('./extract-worker.ts', import.meta.url), {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: WORKER_NURSERY_MB },
+    });
+    const slot: WorkerSlot = { worker, outstanding: 0 };
+    worker.on('message', (response: ExtractResponse) => this.#answer(slot, response));
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', () => {
+      if (this.#closing === null) {
+        this.#fail(new HoldfastError('EXTRACT_WORKER_ENDED', 'a restore worker ended before its work was done'));
+      }
+    });
+    this.#slots.push(slot);
+  }
+
+  /** Pack object ids in which a chunk failed authentication so far, in hexadecimal; for damage records. */
+  get damagedPacks(): readonly string[] {
+    return [...this.#damagedPacks];
+  }
+
+  /** Names a file that exists with its final size; the number is used in `addExtent`. */
+  addFile(path: string): number {
+    const file = this.#paths.length;
+    this.#paths.push(path);
+    for (const slot of this.#slots) this.#ask(slot, { kind: 'files', first: file, paths: [path] });
+    return file;
+  }
+
+  /** Adds one extent; may wait while earlier ones are extracted. Errors: `CHUNK_ABSENT` when no index names the chunk. */
+  async addExtent(id: Buffer, destination: Destination): Promise<void> {
+    this.#throwFailure();
+    const key = id.toString('latin1');
+    const known = this.#batch.get(key);
+    if (known !== undefined) known.destinations.push(destination);
+    else {
+      const [location, ...others] = this.#index.lookup(id);
+      if (location === undefined) throw chunkAbsent(id, this.#paths[destination.file]!);
+      this.#batch.set(key, { id, location, others, destinations: [destination] });
+    }
+    this.#batchExtents += 1;
+    if (this.#batchExtents >= BATCH_EXTENTS) await this.#extractBatch();
+  }
+
+  /** Extracts what is left and ends the workers. Errors: `CHUNK_DAMAGED`, or whatever the store or a worker threw. */
+  async finish(): Promise<void> {
+    await this.#extractBatch();
+    await this.#until(() => this.#runs.size === 0);
+    while (this.#retry.length > 0) {
+      const again = this.#retry;
+      this.#retry = [];
+      await this.#extractAll(again);
+      await this.#until(() => this.#runs.size === 0);
+    }
+    await new Promise<void>((resolve) => {
+      this.#closing = { resolve, left: this.#slots.length };
+      for (const slot of this.#slots) this.#ask(slot, { kind: 'close-files' });
+    });
+    this.#throwFailure();
+    if (this.#lost.length > 0) throw chunksDamaged(this.#lost);
+  }
+
+  /** Stops the workers at once; for use after a failure. Safe to repeat. */
+  async abandon(): Promise<void> {
+    this.#closing ??= { resolve: () => {}, left: 0 };
+    this.#failure ??= new HoldfastError('EXTRACT_ABANDONED', 'the restore was given up');
+    this.#wake();
+    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
+  }
+
+  async #extractBatch(): Promise<void> {
+    const batch = [...this.#batch.values()];
+    this.#batch = new Map();
+    this.#batchExtents = 0;
+    await this.#extractAll(batch);
+  }
+
+  async #extractAll(wanted: Wanted[]): Promise<void> {
+    wanted.sort((a, b) => a.location.packNumber - b.location.packNumber || a.location.offset - b.location.offset);
+    let at = 0;
+    while (at < wanted.length) {
+      const end = runEnd(wanted, at);
+      await this.#until(() => this.#leastBusy().outstanding < RUNS_PER_WORKER);
+      this.#begin(wanted.slice(at, end));
+      at = end;
+    }
+  }
+
+  /** Reads one run and hands it to the least busy worker; errors end the pipeline. */
+  #begin(wanted: Wanted[]): void {
+    const slot = this.#leastBusy();
+    slot.outstanding += 1;
+    const run = this.#nextRun++;
+    this.#runs.set(run, { wanted, slot });
+    const first = wanted[0]!.location;
+    const last = wanted[wanted.length - 1]!.location;
+    const length = last.offset + last.frameLength - first.offset;
+    this.#repository.store.getRange(`packs/${first.packId.toString('hex')}`, first.offset, length).then(
+      (bytes) => this.#handOver(slot, run, bytes),
+      (error) => this.#readFailed(run, error),
+    );
+  }
+
+  #handOver(slot: WorkerSlot, run: number, read: Buffer): void {
+    const wanted = this.#runs.get(run)?.wanted;
+    if (wanted === undefined || this.#failure !== null) return;
+    // A pooled buffer shares its memory with others and must not be transferred.
+    const bytes = read.buffer.byteLength === read.byteLength ? read : new Uint8Array(read);
+    const { packId, epoch, content, offset } = wanted[0]!.location;
+    const frames: ExtractFrame[] = wanted.map((item) => ({
+      id: item.id,
+      packOffset: item.location.offset,
+      frameLength: item.location.frameLength,
+      rawLength: item.location.rawLength,
+      destinations: item.destinations,
+    }));
+    const request: ExtractRequest = { kind: 'run', run, packId, epoch, content, start: offset, bytes, frames };
+    slot.worker.postMessage(request, [bytes.buffer as ArrayBuffer]);
+  }
+
+  /** A pack that is gone or too short is as good as damaged: its chunks are looked for elsewhere. */
+  #readFailed(run: number, error: unknown): void {
+    const code = error instanceof HoldfastError ? error.code : undefined;
+    if (code !== 'OBJECT_ABSENT' && code !== 'OBJECT_TRUNCATED') {
+      this.#fail(error);
+      return;
+    }
+    const { wanted, slot } = this.#runs.get(run)!;
+    this.#runs.delete(run);
+    slot.outstanding -= 1;
+    for (const item of wanted) this.#lookElsewhere(item);
+    this.#wake();
+  }
+
+  #answer(slot: WorkerSlot, response: ExtractResponse): void {
+    if (response.kind === 'closed') {
+      if (this.#closing !== null && --this.#closing.left === 0) this.#closing.resolve();
+      return;
+    }
+    const run = this.#runs.get(response.run);
+    if (run === undefined) return;
+    this.#runs.delete(response.run);
+    slot.outstanding -= 1;
+    for (const index of response.damaged) this.#lookElsewhere(run.wanted[index]!);
+    this.#onBytes(response.bytes);
+    this.#wake();
+  }
+
+  #lookElsewhere(item: Wanted): void {
+    this.#damagedPacks.add(item.location.packId.toString('hex'));
+    const [location, ...others] = item.others;
+    if (location !== undefined) {
+      this.#retry.push({ ...item, location, others });
+      return;
+    }
+    const packs = this.#index.lookup(item.id).map((place) => place.packId.toString('hex'));
+    const files = [...new Set(item.destinations.map((destination) => this.#paths[destination.file]!))];
+    this.#lost.push({ id: item.id.toString('hex'), packs, files });
+  }
+
+  #leastBusy(): WorkerSlot {
+    return this.#slots.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
+  }
+
+  #ask(slot: WorkerSlot, request: ExtractRequest): void {
+    slot.worker.postMessage(request);
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    for (;;) {
+      this.#throwFailure();
+      if (condition()) return;
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#closing?.resolve();
+    this.#wake();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+}
+
+/** The end (exclusive) of the run that begins at `at`: frames of one pack, close together, at most `RUN_BYTES_MAX` long. */
+function runEnd(wanted: readonly Wanted[], at: number): number {
+  const first = wanted[at]!.location;
+  let end = at + 1;
+  let reach = first.offset + first.frameLength;
+  while (end < wanted.length) {
+    const next = wanted[end]!.location;
+    if (next.packNumber !== first.packNumber) break;
+    if (next.offset - reach > RUN_GAP_BYTES_MAX) break;
+    if (next.offset + next.frameLength - first.offset > RUN_BYTES_MAX) break;
+    reach = next.offset + next.frameLength;
+    end += 1;
+  }
+  return end;
+}
+
+function chunkAbsent(id: Buffer, path: string): HoldfastError {
+  return new HoldfastError('CHUNK_ABSENT', `cannot find chunk "${id.toString('hex').slice(0, 16)}" of file "${path}"`, {
+    detail: 'Expected an index object that names a whole pack with this chunk, found none.',
+    hints: ['Run "holdfast verify --all" to see which snapshots are whole.'],
+  });
+}
+
+function chunksDamaged(lost: readonly LostChunk[]): HoldfastError {
+  const files = [...new Set(lost.flatMap((chunk) => chunk.files))];
+  const packs = [...new Set(lost.flatMap((chunk) => chunk.packs))];
+  const shown = files.slice(0, 5).map((file) => `"${file}"`);
+  const more = files.length > shown.length ? ` and ${files.length - shown.length} more` : '';
+  return new HoldfastError(
+    'CHUNK_DAMAGED',
+    `cannot restore ${lost.length} damaged chunk(s) of ${shown.join(', ')}${more}`,
+    {
+      detail: `Expected authentic bytes in ${packs.map((pack) => `"packs/${pack}"`).join(', ')}, found bytes that are altered, missing or cut off.`,
+      hints: [
+        'Run "holdfast verify" to record the damage; the next backup then stores these chunks again.',
+        'Restore from an older snapshot that does not need these packs.',
+      ],
+    },
+  );
+}
