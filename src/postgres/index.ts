@@ -12,6 +12,7 @@ export * from './backup-label.ts';
 export * from './backup-manifest.ts';
 export * from './connection/index.ts';
 export * from './control-file.ts';
+export * from './instance/index.ts';
 export * from './lsn.ts';
 export * from './postgres-error.ts';
 export * from './replication/index.ts';
