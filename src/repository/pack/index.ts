@@ -11,3 +11,4 @@
 export * from './pack-directory.ts';
 export * from './pack-opener.ts';
 export * from './pack-writer.ts';
+export * from './read-directory.ts';

@@ -89,8 +89,10 @@ export function arePackEntriesValid(entries: Buffer): boolean {
 }
 
 /** Yields the entries with the offsets that follow from the lengths before them; frames begin at `firstOffset`. */
-export function* listPackEntries(entries: Buffer, firstOffset: number): Generator<PackEntry, void> {
-  assert(entries.length % PACK_ENTRY_BYTES === 0, 'pack entries are whole');
+export function* listPackEntries(bytes: Uint8Array, firstOffset: number): Generator<PackEntry, void> {
+  assert(bytes.length % PACK_ENTRY_BYTES === 0, 'pack entries are whole');
+  // What came from a worker thread is no Buffer any more.
+  const entries = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let offset = firstOffset;
   for (let at = 0; at < entries.length; at += PACK_ENTRY_BYTES) {
     const frameLength = entries.readUInt32LE(at + 32);

@@ -16,8 +16,8 @@ import {
   writeDirectoryHead,
 } from './pack-directory.ts';
 
-/** A pack is closed when it reaches this size: one PUT each, small enough to be repeated. */
-export const PACK_BYTES_TARGET = 64 << 20;
+/** No pack is larger than this: one PUT each, small enough to be repeated. */
+export const PACK_BYTES_MAX = 64 << 20;
 
 /** A pack is closed when it has this many chunks, so that its directory stays below 2.7 MB. */
 export const PACK_CHUNKS_MAX = 65_535;
@@ -92,8 +92,11 @@ export class PackWriter {
     return this.#count;
   }
 
+  /** Whether a chunk of the greatest size might not fit any more. */
   get isFull(): boolean {
-    return this.#size >= PACK_BYTES_TARGET || this.#count >= PACK_CHUNKS_MAX;
+    const directoryBytes = DIRECTORY_HEAD_BYTES + (this.#count + 1) * PACK_ENTRY_BYTES;
+    const withOneMore = this.#size + CHUNK_BYTES_MAX + directoryBytes + 2 * TAG_BYTES + PACK_TRAILER_BYTES;
+    return withOneMore > PACK_BYTES_MAX || this.#count >= PACK_CHUNKS_MAX;
   }
 
   /** Adds a chunk. `compressed` is zstd of `raw` when that is smaller, otherwise `null`. Both are done with on return. */
