@@ -31,14 +31,7 @@ export interface BodyPlace {
  */
 export function sealBody(keys: ObjectKeys, place: BodyPlace, body: Uint8Array): Buffer[] {
   const sealer = new BodySealer(keys, place);
-  const parts = [sealer.header];
-  let at = 0;
-  do {
-    const end = Math.min(at + PIECE_BYTES_MAX, body.length);
-    parts.push(...sealer.seal(body.subarray(at, end), end === body.length));
-    at = end;
-  } while (at < body.length);
-  return parts;
+  return [sealer.header, ...sealer.sealAll(body)];
 }
 
 /**
@@ -56,17 +49,36 @@ export function openBody(keys: ObjectKeys, place: BodyPlace, sealed: Uint8Array)
 /** Seals a body piece by piece, for bodies that are not to be held in memory whole. */
 export class BodySealer {
   readonly header: Buffer;
+  readonly name: string;
   readonly #frames: FrameSealer;
-  readonly #name: Buffer;
+  readonly #context: Buffer;
   #offset = HEADER_BYTES;
   #finished = false;
 
-  constructor(keys: ObjectKeys, place: BodyPlace) {
-    const objectId = randomBytes(OBJECT_ID_BYTES);
+  constructor(keys: ObjectKeys, place: BodyPlace, objectId: Uint8Array = randomBytes(OBJECT_ID_BYTES)) {
     const epoch = keys.currentEpoch;
+    this.name = place.name;
     this.header = encodeHeader({ kind: place.kind, epoch, objectId, repositoryId: keys.repositoryId });
     this.#frames = new FrameSealer(keys.objectKey(place.kind, objectId, epoch), this.header);
-    this.#name = Buffer.from(place.name, 'utf8');
+    this.#context = Buffer.from(place.name, 'utf8');
+  }
+
+  /** For a body whose name ends in its object id, which is drawn here. */
+  static drawing(keys: ObjectKeys, kind: ObjectKind, directory: string): BodySealer {
+    const objectId = randomBytes(OBJECT_ID_BYTES);
+    return new BodySealer(keys, { kind, name: directory + objectId.toString('hex') }, objectId);
+  }
+
+  /** The parts of a whole body. */
+  sealAll(body: Uint8Array): Buffer[] {
+    const parts: Buffer[] = [];
+    let at = 0;
+    do {
+      const end = Math.min(at + PIECE_BYTES_MAX, body.length);
+      parts.push(...this.seal(body.subarray(at, end), end === body.length));
+      at = end;
+    } while (at < body.length);
+    return parts;
   }
 
   /** The parts of one piece, at most 1 MiB of the body; `last` exactly for the one that ends it. */
@@ -81,7 +93,7 @@ export class BodySealer {
     const lengths = Buffer.alloc(LENGTH_BYTES);
     lengths.writeUInt32LE(plain.length + TAG_BYTES, 0);
     lengths.writeUInt32LE(piece.length, 4);
-    const [ciphertext, tag] = this.#frames.seal(pieceFrame(this.#offset, piece.length, last, this.#name), plain);
+    const [ciphertext, tag] = this.#frames.seal(pieceFrame(this.#offset, piece.length, last, this.#context), plain);
     this.#offset += LENGTH_BYTES + ciphertext.length + TAG_BYTES;
     return [lengths, ciphertext, tag];
   }

@@ -1,3 +1,17 @@
+/**
+ * Where objects lie: a flat space of names, each created once.
+ *
+ * Nouns. *Store*: the interface and its promises (`store.ts`). *Spool*: a local directory for files that are not objects yet.
+ * *Wrapper*: a store around a store, such as the one that repeats what failed for a while.
+ *
+ * It does not know what is in an object: no keys, no kinds, no repository. Every implementation and wrapper is held to
+ * `test/contract/object-store.ts`.
+ */
+export * from './disk-store.ts';
+export * from './file-system.ts';
+export * from './memory-store.ts';
+export * from './open-store.ts';
+export * from './retrying-store.ts';
 export * from './spool-file.ts';
 export * from './store.ts';
 export * from './system-error.ts';

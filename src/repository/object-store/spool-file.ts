@@ -3,6 +3,9 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
+/** Lies beside the objects of a disk store, on the same file system, so that a spool file becomes an object by a link. */
+export const SPOOL_DIRECTORY = '.spool';
+
 /**
  * Names of spool files, which say who is writing them, so that those of dead processes can be told and removed.
  *

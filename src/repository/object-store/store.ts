@@ -7,11 +7,16 @@ import type { HoldfastError } from '../../lib/index.ts';
  * Names are 1–900 bytes of `[A-Za-z0-9._-]` in parts joined by `/`; a part is never empty, `.` or `..`.
  *
  * Errors that every call may throw, as `HoldfastError`: `STORE_UNAVAILABLE` (retryable: time-out, network, busy), `STORE_DENIED`
- * (credentials lack the right), `STORE_FULL` (no space or quota), `STORE_FAILED` (anything else, with the cause).
+ * (credentials lack the right), `STORE_FULL` (no space or quota), `STORE_ABSENT` (no such directory or bucket: never to be taken for an
+ * absent object), `STORE_SYNC_FAILED` (durability can no longer be promised; every later write is refused), `STORE_FAILED` (anything
+ * else, with the cause).
  */
 export interface ObjectStore {
   /** For people: `disk "/backups"`; never a credential. */
   readonly description: string;
+
+  /** Makes the place itself (a directory) when it is not there; only `repository init` does so. Safe to repeat. */
+  createPlace?(): Promise<void>;
 
   /**
    * Stores the parts joined, unless the name is taken.
@@ -73,6 +78,8 @@ export type StoreErrorCode =
   | 'STORE_UNAVAILABLE'
   | 'STORE_DENIED'
   | 'STORE_FULL'
+  | 'STORE_ABSENT'
+  | 'STORE_SYNC_FAILED'
   | 'STORE_FAILED';
 
 export function isAbsent(error: unknown): error is HoldfastError {

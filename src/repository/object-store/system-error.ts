@@ -1,13 +1,14 @@
-import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { codeOf, HoldfastError } from '../../lib/index.ts';
 
 /**
  * Says in the store's codes what a call of the operating system meant.
  *
- * `action` completes "could not …", such as `write object "packs/…"`. An error that already is one of ours passes unchanged.
+ * `action` completes "could not …", such as `write object "packs/…"`. What is no error of the system (one of ours, a broken
+ * invariant) passes unchanged.
  */
-export function storeErrorOf(error: unknown, action: string): HoldfastError {
-  if (error instanceof HoldfastError) return error;
-  const said = { detail: `The system said: ${messageOf(error)}.`, cause: error };
+export function storeErrorOf(error: unknown, action: string): Error {
+  if (!(error instanceof Error) || error instanceof HoldfastError || codeOf(error) === undefined) return error as Error;
+  const said = { detail: `The system said: ${error.message}.`, cause: error };
   switch (codeOf(error)) {
     case 'ENOSPC':
     case 'EDQUOT':

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { HoldfastError } from '../../lib/index.ts';
+import { kindPrefix } from '../codec/index.ts';
+import { signRecord, whyNotSigned } from '../key/index.ts';
+import { encodeJson, facts, hexId, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
+
+const attestationRecord = z.object({
+  version: z.literal(1),
+  snapshot: hexId,
+  level: z.enum(['stored', 'verified', 'proven']),
+  at: moment,
+  facts,
+  publicKey: z.string(),
+  signature: z.string(),
+});
+
+/** A signed statement about one snapshot. */
+export type Attestation = z.infer<typeof attestationRecord>;
+
+export type AttestationLevel = Attestation['level'];
+
+/** A statement that is not to be believed, with the reason. */
+export interface RefusedAttestation {
+  name: string;
+  reason: string;
+}
+
+/** Signs and stores a statement. Errors: those of the store; `REPOSITORY_READ_ONLY`. */
+export async function attest(
+  objects: SealedObjects,
+  statement: { snapshot: string; level: AttestationLevel; facts: JsonObject },
+): Promise<Attestation> {
+  const at = new Date(objects.clock.now()).toISOString();
+  const record = attestationRecord.parse(signRecord(objects.keys, { version: 1, ...statement, at }));
+  await objects.putDrawn('attestation', directoryOf(statement.snapshot), encodeJson(record));
+  return record;
+}
+
+/** Every statement about a snapshot whose signature was checked, oldest first, and those that were refused. Errors: those of the store. */
+export async function listAttestations(
+  objects: SealedObjects,
+  snapshot: string,
+): Promise<{ attestations: Attestation[]; refused: RefusedAttestation[] }> {
+  const attestations: Attestation[] = [];
+  const refused: RefusedAttestation[] = [];
+  for await (const { name } of objects.store.list(directoryOf(snapshot))) {
+    try {
+      attestations.push(await readAttestation(objects, name, snapshot));
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || !REFUSED_CODES.has(error.code)) throw error;
+      refused.push({ name, reason: error.detail ?? error.message });
+    }
+  }
+  attestations.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+  return { attestations, refused };
+}
+
+/** Errors of one statement; anything else is the store's own trouble. */
+const REFUSED_CODES = new Set([
+  'OBJECT_ABSENT',
+  'OBJECT_DAMAGED',
+  'OBJECT_NEWER',
+  'KEY_EPOCH_ABSENT',
+  'RECORD_UNRECOGNIZED',
+  'ATTESTATION_REFUSED',
+]);
+
+async function readAttestation(objects: SealedObjects, name: string, snapshot: string): Promise<Attestation> {
+  const value = await objects.getJson('attestation', name);
+  const record = readRecord(attestationRecord, name, value);
+  const reason = whyNotSigned(objects.keys, value);
+  if (reason !== null)
+    throw refuse(name, `Expected a valid signature by the key of this repository, found: ${reason}.`);
+  if (record.snapshot !== snapshot)
+    throw refuse(name, `Expected a statement about ${snapshot}, found one about ${record.snapshot}.`);
+  return record;
+}
+
+function refuse(name: string, detail: string): HoldfastError {
+  return new HoldfastError('ATTESTATION_REFUSED', `cannot trust attestation "${name}"`, { detail });
+}
+
+function directoryOf(snapshot: string): string {
+  return `${kindPrefix('attestation')}${snapshot}/`;
+}

@@ -1,0 +1,64 @@
+import { HoldfastError } from '../../lib/index.ts';
+import { kindPrefix } from '../codec/index.ts';
+import { listDamagedPacks } from '../damage/index.ts';
+import { isAbsent } from '../object-store/index.ts';
+import type { SealedObjects } from '../sealed/index.ts';
+import { listTombstonedPacks } from '../tombstone/index.ts';
+import { ChunkIndex } from './chunk-index.ts';
+import { decodeIndex, type IndexedPack } from './index-object.ts';
+
+/** What one object can be like without the others being doubted. */
+const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
+
+/**
+ * Reads damage records, tombstones and every index object, in this order: a pack that is found damaged meanwhile may be missed, as it may be
+ * found a moment later, but none that was recorded before.
+ *
+ * An index object that cannot be read is left out and listed in `unreadable`: writers store its chunks again, and a reader who misses one of
+ * them is told. Errors: those of the store; `OBJECT_DAMAGED` and the like for a tombstone that a writer cannot read. The caller closes the index.
+ */
+export async function loadIndex(
+  objects: SealedObjects,
+  options: { scratchDirectory?: string } = {},
+): Promise<ChunkIndex> {
+  const doubtful = await listDoubtfulPacks(objects);
+  const index = new ChunkIndex(options);
+  try {
+    for await (const { name } of objects.store.list(kindPrefix('index'))) {
+      for (const pack of await readIndexObject(objects, name, index)) {
+        index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
+      }
+    }
+  } catch (error) {
+    index.close();
+    throw error;
+  }
+  return index;
+}
+
+async function listDoubtfulPacks(objects: SealedObjects): Promise<Set<string>> {
+  const doubtful = await listDamagedPacks(objects.store);
+  try {
+    for (const pack of await listTombstonedPacks(objects)) doubtful.add(pack);
+  } catch (error) {
+    // For a reader the order in which copies are tried is all that depends on it.
+    if (objects.access !== 'read' || !isUnreadable(error)) throw error;
+  }
+  return doubtful;
+}
+
+async function readIndexObject(objects: SealedObjects, name: string, index: ChunkIndex): Promise<IndexedPack[]> {
+  try {
+    return decodeIndex(await objects.getBody('index', name), name);
+  } catch (error) {
+    // Replaced by a newer one and deleted since it was listed.
+    if (isAbsent(error)) return [];
+    if (!isUnreadable(error)) throw error;
+    index.unreadable.push({ name, reason: error.detail ?? error.message });
+    return [];
+  }
+}
+
+function isUnreadable(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && UNREADABLE_CODES.has(error.code);
+}

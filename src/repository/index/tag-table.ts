@@ -1,0 +1,62 @@
+/** A table is never fuller than this: behind it the runs that a lookup walks grow fast. */
+const FULL_AT = 0.85;
+const GROWTH = 1.25;
+const SLOTS_FIRST = 64;
+
+/**
+ * From a 32-bit tag to the numbers of all records that were added under it: an open-addressed table at 8 bytes for each slot.
+ *
+ * A slot is tag · record number + 1, so that zero is an empty slot. The place of a tag follows from the tag alone, which is why growing needs
+ * nothing but the table itself. Nothing is ever removed.
+ */
+export class TagTable {
+  #slots: Uint32Array;
+  #capacity: number;
+  #count = 0;
+
+  /** `phase` in [0, 1) shifts the sizes at which it grows, so that many tables do not all grow at once. */
+  constructor(phase: number) {
+    this.#capacity = Math.ceil(SLOTS_FIRST * GROWTH ** phase);
+    this.#slots = new Uint32Array(this.#capacity * 2);
+  }
+
+  get memoryBytes(): number {
+    return this.#slots.byteLength;
+  }
+
+  add(tag: number, record: number): void {
+    if (this.#count + 1 > this.#capacity * FULL_AT) this.#grow();
+    this.#place(tag, record + 1);
+    this.#count += 1;
+  }
+
+  /** The records under a tag, in the order in which they were added or in another. */
+  *find(tag: number): Generator<number, void> {
+    for (let slot = this.#home(tag); ; slot = slot + 1 === this.#capacity ? 0 : slot + 1) {
+      const record = this.#slots[slot * 2 + 1]!;
+      if (record === 0) return;
+      if (this.#slots[slot * 2] === tag) yield record - 1;
+    }
+  }
+
+  /** Spreads tags evenly over any capacity, also one that is no power of two. */
+  #home(tag: number): number {
+    return Math.floor((tag / 2 ** 32) * this.#capacity);
+  }
+
+  #place(tag: number, value: number): void {
+    let slot = this.#home(tag);
+    while (this.#slots[slot * 2 + 1] !== 0) slot = slot + 1 === this.#capacity ? 0 : slot + 1;
+    this.#slots[slot * 2] = tag;
+    this.#slots[slot * 2 + 1] = value;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#capacity = Math.ceil(this.#capacity * GROWTH);
+    this.#slots = new Uint32Array(this.#capacity * 2);
+    for (let at = 0; at < old.length; at += 2) {
+      if (old[at + 1] !== 0) this.#place(old[at]!, old[at + 1]!);
+    }
+  }
+}

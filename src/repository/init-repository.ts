@@ -1,0 +1,86 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { type Clock, HoldfastError } from '../lib/index.ts';
+import { COMPRESSION_LEVEL, REPOSITORY_ID_BYTES } from './codec/index.ts';
+import { diagnosePlace } from './diagnose-place.ts';
+import { encodeFormat, FORMAT_NAME, makeFormat } from './format/index.ts';
+import {
+  type Credential,
+  drawKeyMaterial,
+  encodeKeyBundle,
+  readSecret,
+  SLOT_PREFIX,
+  sealKeySlot,
+} from './key/index.ts';
+import type { ObjectStore } from './object-store/index.ts';
+import { Repository } from './repository.ts';
+
+/**
+ * Creates a repository: a key slot, then `format`, which makes it one.
+ *
+ * May be repeated after a broken try, of which nothing is replaced: its slots open nothing, as the id of a repository is drawn anew each time and
+ * authenticated with every slot. If two create one at once, one `format` is stored and the other try is refused.
+ * Errors: `REPOSITORY_EXISTS`; `REPOSITORY_PLACE_NOT_EMPTY`; `REPOSITORY_FORMAT_ABSENT`; those of the credential and of the store.
+ */
+export async function initRepository(options: {
+  store: ObjectStore;
+  credential: Credential;
+  label?: string;
+  clock: Clock;
+}): Promise<Repository> {
+  const { store, credential, clock } = options;
+  const secret = await readSecret(credential);
+  await store.createPlace?.();
+  await checkPlaceIsFree(store);
+
+  const createdAt = new Date(clock.now()).toISOString();
+  const id = randomBytes(REPOSITORY_ID_BYTES);
+  const format = makeFormat({ id: id.toString('hex'), createdAt, compressionLevel: COMPRESSION_LEVEL });
+  const formatBytes = encodeFormat(format);
+  const formatSha256 = createHash('sha256').update(formatBytes).digest('hex');
+  const bundle = { material: drawKeyMaterial(id), formatSha256 };
+  const label = options.label ?? 'first key';
+  const slot = await sealKeySlot({ repositoryId: id, secret, bundle: encodeKeyBundle(bundle), label, createdAt });
+
+  await store.putIfAbsent(SLOT_PREFIX + slot.slot, slot.bytes);
+  // Last of all: from here on it is a repository, and it has a key.
+  await putFormat(store, formatBytes, slot.slot);
+  return new Repository({ store, format, bundle, slot: slot.slot, access: 'write', clock });
+}
+
+async function checkPlaceIsFree(store: ObjectStore): Promise<void> {
+  const place = await diagnosePlace(store);
+  switch (place.state) {
+    case 'empty':
+    case 'half-created':
+      return;
+    case 'format':
+      throw repositoryExists(store);
+    case 'format-absent':
+      throw place.error;
+    case 'foreign':
+      throw new HoldfastError(
+        'REPOSITORY_PLACE_NOT_EMPTY',
+        `cannot create a repository in ${store.description}: it is not empty`,
+        {
+          detail: `Expected nothing there, found "${place.example}".`,
+          hints: ['Choose an empty directory; nothing there was touched.'],
+        },
+      );
+  }
+}
+
+async function putFormat(store: ObjectStore, formatBytes: Buffer, ownSlot: string): Promise<void> {
+  if ((await store.putIfAbsent(FORMAT_NAME, formatBytes)) === 'created') return;
+  // Our own, if an answer was lost and the call repeated.
+  if (formatBytes.equals(await store.get(FORMAT_NAME))) return;
+  // Somebody else was faster. Our slot wraps keys of a repository that never came to be.
+  await store.delete(SLOT_PREFIX + ownSlot);
+  throw repositoryExists(store);
+}
+
+function repositoryExists(store: ObjectStore): HoldfastError {
+  return new HoldfastError('REPOSITORY_EXISTS', `cannot create a repository in ${store.description}: there is one`, {
+    detail: 'Expected a free place, found the object "format".',
+    hints: ['Use it as it is, or choose another directory.'],
+  });
+}

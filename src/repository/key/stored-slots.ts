@@ -1,0 +1,69 @@
+import { HoldfastError } from '../../lib/index.ts';
+import { isAbsent, type ObjectStore } from '../object-store/index.ts';
+import { type Credential, type KeySecret, readSecret } from './credential.ts';
+import { decodeKeySlot, type KeySlot, openKeySlot } from './key-slot.ts';
+
+/** More slots than people and machines have keys; a store that lists more was tampered with, and each costs a derivation. */
+const SLOTS_MAX = 256;
+
+export const SLOT_PREFIX = 'keys/';
+
+/** The slots that are there; `damaged` are the names of those that cannot be read. */
+export interface StoredSlots {
+  slots: KeySlot[];
+  damaged: string[];
+}
+
+/** Reads every slot. Nothing is proved about them. Errors: those of the store. */
+export async function listStoredSlots(store: ObjectStore): Promise<StoredSlots> {
+  const stored: StoredSlots = { slots: [], damaged: [] };
+  for await (const { name } of store.list(SLOT_PREFIX)) {
+    if (stored.slots.length + stored.damaged.length >= SLOTS_MAX) break;
+    try {
+      const slot = decodeKeySlot(await store.get(name));
+      // A slot under another name than its own was moved there; its content still proves itself, but it is not in its place.
+      if (slot !== null && name === SLOT_PREFIX + slot.slot) stored.slots.push(slot);
+      else stored.damaged.push(name);
+    } catch (error) {
+      // Removed since it was listed.
+      if (!isAbsent(error)) throw error;
+    }
+  }
+  return stored;
+}
+
+/**
+ * Opens the bundle with whichever slot fits the credential, and says which it was.
+ *
+ * A slot of another repository, also of a broken try to create this one, never opens: the repository's id is authenticated with each.
+ * Errors: `REPOSITORY_KEY_REJECTED`; those of `readSecret` and of the store.
+ */
+export async function openBundle(
+  store: ObjectStore,
+  repositoryId: Uint8Array,
+  credential: Credential,
+): Promise<{ slot: string; bundle: Buffer }> {
+  const secret = await readSecret(credential);
+  const stored = await listStoredSlots(store);
+  for (const slot of stored.slots.filter(({ kind }) => kind === secret.kind)) {
+    const bundle = await openKeySlot(repositoryId, slot, secret);
+    if (bundle !== null) return { slot: slot.slot, bundle };
+  }
+  throw keyRejected(secret, stored);
+}
+
+function keyRejected(secret: KeySecret, { slots, damaged }: StoredSlots): HoldfastError {
+  const name = secret.kind === 'passphrase' ? 'passphrase' : 'key file';
+  const fitting = slots.filter(({ kind }) => kind === secret.kind).length;
+  const harm =
+    damaged.length === 0 ? '' : ` Slots that cannot be read: ${damaged.map((slot) => `"${slot}"`).join(', ')}.`;
+  return new HoldfastError('REPOSITORY_KEY_REJECTED', `cannot open the repository with this ${name}`, {
+    detail: `It fits none of the ${fitting} slots for a ${name}; the repository has ${slots.length} slots in all.${harm}`,
+    hints: [
+      secret.kind === 'passphrase'
+        ? 'Check HOLDFAST_PASSPHRASE or the file that HOLDFAST_PASSPHRASE_FILE names.'
+        : 'Check that HOLDFAST_KEY_FILE names the file that was made for this repository.',
+      ...(damaged.length === 0 ? [] : ['Restore the damaged objects under keys/ from a copy of the repository.']),
+    ],
+  });
+}

@@ -1,0 +1,7 @@
+/**
+ * Who is writing just now.
+ *
+ * Nouns. *Lease*: a record under `volatile/` that its holder renews; one that was not renewed in time is over. A pruner waits for leases and
+ * deletes nothing that a living one may need (rule A2). A lease fences nothing: its holder has to ask whether it still has it before it commits.
+ */
+export * from './lease.ts';

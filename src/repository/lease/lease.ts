@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
+import { kindPrefix } from '../codec/index.ts';
+import { moment, type SealedObjects, shortHexId } from '../sealed/index.ts';
+
+/** So long a lease is good after its last renewal: several failed renewals, a short pause of the machine. */
+const LEASE_MS = 10 * 60 * 1000;
+const RENEW_MS = 60 * 1000;
+/** The holder gives up this much earlier than everybody else does, for clocks that run differently. */
+const MARGIN_MS = 2 * 60 * 1000;
+
+export const leaseRecord = z.object({
+  version: z.literal(1),
+  lease: shortHexId,
+  purpose: z.string(),
+  host: z.string(),
+  pid: z.number().int(),
+  startedAt: moment,
+  /** By the store's clock; nobody needs to respect the lease after it. */
+  expiresAt: moment,
+});
+
+/** What a lease says of its holder. */
+export type LeaseRecord = z.infer<typeof leaseRecord>;
+
+/** Takes a lease and renews it until it is released. Errors: those of the store; `REPOSITORY_READ_ONLY`. */
+export async function acquireLease(objects: SealedObjects, options: { purpose: string }): Promise<Lease> {
+  const lease = new Lease(objects, options.purpose, new Date(await objects.store.now()));
+  await lease.renew();
+  lease.keepRenewing();
+  return lease;
+}
+
+/** A lease in the hands of its holder. */
+export class Lease implements AsyncDisposable {
+  readonly id = randomBytes(16).toString('hex');
+  readonly name = kindPrefix('lease') + this.id;
+  readonly #objects: SealedObjects;
+  readonly #clock: Clock;
+  readonly #purpose: string;
+  readonly #startedAt: Date;
+  readonly #stop = new AbortController();
+  #renewed: { wall: number; monotonic: number } | null = null;
+  #renewing: Promise<void> = Promise.resolve();
+  #lastFailure: unknown = null;
+  /** Once lost, always lost: a pruner may have acted on it. */
+  #lost: string | null = null;
+
+  constructor(objects: SealedObjects, purpose: string, startedAt: Date) {
+    this.#objects = objects;
+    this.#clock = objects.clock;
+    this.#purpose = purpose;
+    this.#startedAt = startedAt;
+  }
+
+  /** Errors: `LEASE_LOST`; then nothing may be committed that this lease was to protect. */
+  assertHeld(): void {
+    const why = this.#whyLost();
+    if (why === null) return;
+    this.#lost ??= why;
+    throw new HoldfastError('LEASE_LOST', `cannot go on with the ${this.#purpose}: its lease is lost`, {
+      detail: `Expected the lease to be renewed in time, found that ${why}.`,
+      hints: ['Start it again; what was stored so far will be used.'],
+      cause: this.#lastFailure,
+    });
+  }
+
+  /** Gives the lease up. Safe to repeat. */
+  async release(): Promise<void> {
+    this.#stop.abort();
+    await this.#renewing;
+    try {
+      await this.#objects.store.delete(this.name);
+    } catch {
+      // It ends by itself when its time is over; until then a pruner waits, which does no harm.
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Writes the lease with a new end. */
+  async renew(): Promise<void> {
+    // The times are taken before the store is asked: the lease is never believed to last longer than it does.
+    const at = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
+    if (this.#renewed !== null && (await this.#objects.store.stat(this.name)) === null) {
+      this.#lost ??= 'somebody removed it';
+      return;
+    }
+    const expiresAt = new Date((await this.#objects.store.now()) + LEASE_MS).toISOString();
+    const record: LeaseRecord = {
+      version: 1,
+      lease: this.id,
+      purpose: this.#purpose,
+      host: hostname(),
+      pid: process.pid,
+      startedAt: this.#startedAt.toISOString(),
+      expiresAt,
+    };
+    if (this.#whyLost() !== null) return;
+    await this.#objects.putVolatileJson('lease', this.name, record);
+    this.#renewed = at;
+  }
+
+  /** Renews in the background until released or lost. */
+  keepRenewing(): void {
+    this.#renewing = this.#renewLoop();
+  }
+
+  async #renewLoop(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted && this.#whyLost() === null) {
+      await this.#clock.sleep(RENEW_MS, signal);
+      if (signal.aborted) return;
+      try {
+        await this.renew();
+      } catch (error) {
+        // One missed renewal is no loss; when too many are missed, `assertHeld` says so and gives this as the cause.
+        this.#lastFailure = error;
+      }
+    }
+  }
+
+  #whyLost(): string | null {
+    if (this.#lost !== null) return this.#lost;
+    if (this.#renewed === null) return null;
+    // A machine that slept shows it on the wall clock only, a clock that was set back shows it on the other only.
+    const elapsed = Math.max(this.#clock.now() - this.#renewed.wall, this.#clock.monotonic() - this.#renewed.monotonic);
+    if (elapsed <= LEASE_MS - MARGIN_MS) return null;
+    const failure = this.#lastFailure === null ? '' : ` (${messageOf(this.#lastFailure)})`;
+    return `it was last renewed ${Math.round(elapsed / 1000)} seconds ago${failure}`;
+  }
+}

@@ -1,0 +1,150 @@
+import { randomInt } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, link, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type Clock, HoldfastError } from '../../lib/index.ts';
+import { newSpoolPath } from './spool-file.ts';
+import type { ObjectEntry, ObjectStat, ObjectStore, PutOutcome } from './store.ts';
+import { storeErrorOf } from './system-error.ts';
+
+/** With the waits below about a minute: longer than a fail-over of a store, shorter than anybody's patience with a command. */
+const ATTEMPTS_MAX = 8;
+const WAIT_MS_FIRST = 200;
+const WAIT_MS_MAX = 20_000;
+
+/** Bytes read at once while a stored object is compared with a local file. */
+const COMPARE_BYTES = 1 << 20;
+
+/**
+ * A store that repeats what failed with a retryable error, waiting longer each time; every call of a store is safe to repeat.
+ *
+ * An answer may be lost although the write succeeded. So when a repeated put finds the name taken, the bytes are compared, and its own are
+ * reported as `created`.
+ */
+export function retrying(store: ObjectStore, options: { clock: Clock; attempts?: number }): ObjectStore {
+  return new RetryingStore(store, options.clock, options.attempts ?? ATTEMPTS_MAX);
+}
+
+class RetryingStore implements ObjectStore {
+  readonly description: string;
+  readonly createPlace?: () => Promise<void>;
+  readonly #store: ObjectStore;
+  readonly #clock: Clock;
+  readonly #attempts: number;
+
+  constructor(store: ObjectStore, clock: Clock, attempts: number) {
+    this.description = store.description;
+    this.#store = store;
+    this.#clock = clock;
+    this.#attempts = attempts;
+    if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
+  }
+
+  putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
+    return this.#repeat(async (attempt) => {
+      const outcome = await this.#store.putIfAbsent(name, parts);
+      if (outcome === 'created' || attempt === 1) return outcome;
+      const own = Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
+      return own.equals(await this.#store.get(name)) ? 'created' : 'exists';
+    });
+  }
+
+  /** Each attempt is given a second link to the file, as the store takes over what it is given. */
+  async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
+    try {
+      return await this.#repeat(async (attempt) => {
+        const outcome = await this.#store.putFileIfAbsent(name, await linkBeside(path));
+        if (outcome === 'created' || attempt === 1) return outcome;
+        return (await this.#isSame(name, path)) ? 'created' : 'exists';
+      });
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+
+  spoolDirectory(): Promise<string> {
+    return this.#repeat(() => this.#store.spoolDirectory());
+  }
+
+  get(name: string): Promise<Buffer> {
+    return this.#repeat(() => this.#store.get(name));
+  }
+
+  getRange(name: string, offset: number, length: number): Promise<Buffer> {
+    return this.#repeat(() => this.#store.getRange(name, offset, length));
+  }
+
+  stat(name: string): Promise<ObjectStat | null> {
+    return this.#repeat(() => this.#store.stat(name));
+  }
+
+  /** A listing that breaks goes on behind the last name that was handed out. */
+  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectEntry, void> {
+    let position = options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        for await (const entry of this.#store.list(prefix, position)) {
+          position = { startAfter: entry.name };
+          attempt = 1;
+          yield entry;
+        }
+        return;
+      } catch (error) {
+        await this.#waitOrThrow(error, attempt);
+      }
+    }
+  }
+
+  delete(name: string): Promise<void> {
+    return this.#repeat(() => this.#store.delete(name));
+  }
+
+  putVolatile(name: string, body: Uint8Array): Promise<void> {
+    return this.#repeat(() => this.#store.putVolatile(name, body));
+  }
+
+  now(): Promise<number> {
+    return this.#repeat(() => this.#store.now());
+  }
+
+  async #repeat<T>(call: (attempt: number) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call(attempt);
+      } catch (error) {
+        await this.#waitOrThrow(error, attempt);
+      }
+    }
+  }
+
+  async #waitOrThrow(error: unknown, attempt: number): Promise<void> {
+    const repeatable = error instanceof HoldfastError && error.retryable;
+    if (!repeatable || attempt >= this.#attempts) throw error;
+    const wait = Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (attempt - 1));
+    // Spread between a half and the whole, so that those who failed together do not come back together.
+    await this.#clock.sleep(wait / 2 + randomInt(Math.ceil(wait / 2)));
+  }
+
+  async #isSame(name: string, path: string): Promise<boolean> {
+    await using file = await open(path, 'r');
+    const { size } = await file.stat();
+    if ((await this.#store.stat(name))?.size !== size) return false;
+    const own = Buffer.alloc(COMPARE_BYTES);
+    for (let at = 0; at < size; at += COMPARE_BYTES) {
+      const length = Math.min(COMPARE_BYTES, size - at);
+      await file.read(own, 0, length, at);
+      if (!own.subarray(0, length).equals(await this.#store.getRange(name, at, length))) return false;
+    }
+    return true;
+  }
+}
+
+async function linkBeside(path: string): Promise<string> {
+  const second = newSpoolPath(dirname(path));
+  try {
+    await link(path, second).catch(() => copyFile(path, second, constants.COPYFILE_EXCL));
+  } catch (error) {
+    throw storeErrorOf(error, `read spool file "${path}"`);
+  }
+  return second;
+}

@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+import { type Clock, codeOf, HoldfastError } from '../lib/index.ts';
+import { decodeHeader, HEADER_BYTES, kindPrefix } from './codec/index.ts';
+import { diagnosePlace } from './diagnose-place.ts';
+import { checkFeatures, decodeFormat, FORMAT_NAME, readFormatHead } from './format/index.ts';
+import { type Credential, decodeKeyBundle, openBundle } from './key/index.ts';
+import { isAbsent, type ObjectStore } from './object-store/index.ts';
+import { Repository } from './repository.ts';
+import type { Access } from './sealed/index.ts';
+
+/**
+ * Opens a repository: `format`, then features, then keys, then the proof that the keys belong to this very `format`.
+ *
+ * `stateDirectory`: where temporary files go. Errors: `REPOSITORY_ABSENT`; `REPOSITORY_HALF_CREATED`; `REPOSITORY_FORMAT_ABSENT`;
+ * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `REPOSITORY_KEY_REJECTED`;
+ * `REPOSITORY_FORMAT_CHANGED`; `REPOSITORY_FORMAT_UNRECOGNIZED`; those of the credential and of the store.
+ */
+export async function openRepository(options: {
+  store: ObjectStore;
+  credential: Credential;
+  access: Access;
+  clock: Clock;
+  stateDirectory?: string;
+}): Promise<Repository> {
+  const { store, credential, access, clock } = options;
+  const formatBytes = await getFormat(store);
+  const repositoryId = Buffer.from(readId(store, formatBytes), 'hex');
+  await checkFeatures(store, access);
+  const { slot, bundle: bundleBytes } = await openBundleOrExplain(store, repositoryId, credential);
+  const bundle = decodeKeyBundle(bundleBytes, repositoryId);
+  const found = createHash('sha256').update(formatBytes).digest('hex');
+  if (bundle.formatSha256 !== found) {
+    throw formatChanged(store, `Expected SHA-256 ${bundle.formatSha256}, which its keys repeat, found ${found}.`);
+  }
+  const format = decodeFormat(formatBytes);
+  const scratch = options.stateDirectory === undefined ? {} : { scratchDirectory: options.stateDirectory };
+  return new Repository({ store, format, bundle, slot, access, clock, ...scratch });
+}
+
+async function getFormat(store: ObjectStore): Promise<Buffer> {
+  try {
+    return await store.get(FORMAT_NAME);
+  } catch (error) {
+    if (codeOf(error) === 'STORE_ABSENT') throw repositoryAbsent(store, error);
+    if (!isAbsent(error)) throw error;
+  }
+  const place = await diagnosePlace(store);
+  switch (place.state) {
+    case 'format':
+      // It came to be a moment ago.
+      return store.get(FORMAT_NAME);
+    case 'empty':
+      throw repositoryAbsent(store);
+    case 'format-absent':
+      throw place.error;
+    case 'foreign':
+      throw foreign(store, `Expected the object "format", found others, such as "${place.example}".`);
+    case 'half-created':
+      throw new HoldfastError(
+        'REPOSITORY_HALF_CREATED',
+        `cannot open the repository in ${store.description}: it is half-created`,
+        {
+          detail:
+            'Its keys are there, but the object "format", which is written last, is not; nothing was ever stored in it.',
+          hints: ['Run `holdfast repository init` again.'],
+        },
+      );
+  }
+}
+
+function readId(store: ObjectStore, formatBytes: Buffer): string {
+  const head = readFormatHead(formatBytes);
+  switch (head.state) {
+    case 'ours':
+      return head.id;
+    case 'foreign':
+      throw foreign(store, 'Its object "format" does not say that it belongs to Holdfast.');
+    case 'newer':
+      throw new HoldfastError(
+        'REPOSITORY_NEWER',
+        `cannot open the repository in ${store.description}: it is of version ${head.version}`,
+        {
+          detail: `Expected version 1, found version ${head.version}.`,
+          hints: ['Install a newer version of Holdfast.'],
+        },
+      );
+    case 'damaged':
+      throw new HoldfastError(
+        'REPOSITORY_FORMAT_DAMAGED',
+        `cannot open the repository in ${store.description}: its object "format" is damaged`,
+        {
+          detail: 'Expected JSON with version, id and algorithms, found something else.',
+          hints: ['Put "format" back from a copy of the repository; its keys prove that it is the right one.'],
+        },
+      );
+  }
+}
+
+/** A changed id in `format` makes every key fail. So before a key is blamed, some other object is asked whose it is. */
+async function openBundleOrExplain(store: ObjectStore, repositoryId: Buffer, credential: Credential) {
+  try {
+    return await openBundle(store, repositoryId, credential);
+  } catch (error) {
+    if (codeOf(error) !== 'REPOSITORY_KEY_REJECTED') throw error;
+    const other = await findOtherId(store, repositoryId);
+    if (other === null) throw error;
+    throw formatChanged(
+      store,
+      `Expected id ${other}, which other objects bear, found ${repositoryId.toString('hex')}.`,
+    );
+  }
+}
+
+/** The repository id in the header of the first object of each common kind, if it is another one. */
+async function findOtherId(store: ObjectStore, repositoryId: Buffer): Promise<string | null> {
+  for (const kind of ['ledger', 'index', 'snapshot-committed', 'attestation'] as const) {
+    for await (const { name, size } of store.list(kindPrefix(kind))) {
+      const id = size < HEADER_BYTES ? null : readOwner(await store.getRange(name, 0, HEADER_BYTES), name);
+      if (id !== null && !id.equals(repositoryId)) return id.toString('hex');
+      break;
+    }
+  }
+  return null;
+}
+
+function readOwner(header: Buffer, name: string): Buffer | null {
+  try {
+    return Buffer.from(decodeHeader(header, name).repositoryId);
+  } catch {
+    // Damaged itself: it says nothing about the format.
+    return null;
+  }
+}
+
+function repositoryAbsent(store: ObjectStore, cause?: unknown): HoldfastError {
+  return new HoldfastError('REPOSITORY_ABSENT', `cannot find a repository in ${store.description}`, {
+    detail:
+      cause instanceof HoldfastError && cause.detail !== undefined
+        ? cause.detail
+        : 'Expected the object "format", found nothing at all.',
+    hints: [
+      'Check the path, and that the disk is mounted.',
+      'Run `holdfast repository init` to create a repository there.',
+    ],
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function foreign(store: ObjectStore, detail: string): HoldfastError {
+  return new HoldfastError('REPOSITORY_FOREIGN', `cannot open ${store.description}: it is no repository of Holdfast`, {
+    detail,
+    hints: ['Check the path.'],
+  });
+}
+
+function formatChanged(store: ObjectStore, detail: string): HoldfastError {
+  return new HoldfastError(
+    'REPOSITORY_FORMAT_CHANGED',
+    `cannot open the repository in ${store.description}: its object "format" was changed`,
+    {
+      detail,
+      hints: ['Put "format" back from a copy of the repository; its keys prove that it is the right one.'],
+    },
+  );
+}

@@ -1,0 +1,76 @@
+import { open, rm } from 'node:fs/promises';
+import { HoldfastError } from '../../lib/index.ts';
+import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
+import { newSpoolPath, type PutOutcome, storeErrorOf } from '../object-store/index.ts';
+import type { SealedObjects } from './sealed-objects.ts';
+
+/** Bytes asked of the store at once: a few pieces, so that one request serves many and memory stays small. */
+const READ_BYTES = 4 << 20;
+
+/** A body for one name, too large to be held in memory. */
+export interface BodyStream {
+  kind: ObjectKind;
+  name: string;
+}
+
+/**
+ * Seals a body as it comes and stores it, once; it goes through a spool file, and memory holds a few pieces of 1 MiB.
+ *
+ * Errors: as `putBody`, and whatever the source throws, after which nothing was stored.
+ */
+export async function putBodyStream(
+  objects: SealedObjects,
+  place: BodyStream,
+  source: AsyncIterable<Uint8Array>,
+): Promise<PutOutcome> {
+  objects.assertWritable();
+  const spoolPath = newSpoolPath(await objects.store.spoolDirectory());
+  try {
+    await writeSealed(objects, place, source, spoolPath);
+  } catch (error) {
+    await rm(spoolPath, { force: true });
+    throw storeErrorOf(error, `write object "${place.name}"`);
+  }
+  return objects.store.putFileIfAbsent(place.name, spoolPath);
+}
+
+/**
+ * A body in pieces of at most 1 MiB, each proved before it is handed out.
+ *
+ * The end is proved, too, before the iteration ends: who stops early, or sees it throw, has not seen the whole body.
+ * Errors: as `getBody`.
+ */
+export async function* getBodyStream(objects: SealedObjects, place: BodyStream): AsyncGenerator<Buffer, void> {
+  const stat = await objects.store.stat(place.name);
+  if (stat === null) {
+    throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${place.name}": it does not exist`, {
+      detail: `Expected it in ${objects.store.description}, found nothing under that name.`,
+    });
+  }
+  const opener = new BodyOpener(objects.keys, place);
+  for (let at = 0; at < stat.size; at += READ_BYTES) {
+    yield* opener.push(await objects.store.getRange(place.name, at, Math.min(READ_BYTES, stat.size - at)));
+  }
+  yield opener.finish();
+}
+
+async function writeSealed(
+  objects: SealedObjects,
+  place: BodyStream,
+  source: AsyncIterable<Uint8Array>,
+  spoolPath: string,
+): Promise<void> {
+  await using file = await open(spoolPath, 'wx', 0o600);
+  const sealer = new BodySealer(objects.keys, place);
+  await file.write(sealer.header);
+  // A piece is sealed when the next one has begun, as the last one is sealed as the last.
+  let waiting = Buffer.alloc(0);
+  for await (const bytes of source) {
+    waiting = Buffer.concat([waiting, bytes]);
+    while (waiting.length > PIECE_BYTES_MAX) {
+      await file.writev(sealer.seal(waiting.subarray(0, PIECE_BYTES_MAX), false));
+      waiting = waiting.subarray(PIECE_BYTES_MAX);
+    }
+  }
+  await file.writev(sealer.seal(waiting, true));
+}

@@ -1,0 +1,34 @@
+import { isDeepStrictEqual } from 'node:util';
+import { HoldfastError } from '../../lib/index.ts';
+import type { SealedObjects } from '../sealed/index.ts';
+import { committedName, pendingName, type SnapshotRecord, snapshotRecord } from './snapshot-record.ts';
+
+/** Says which chunks a backup is about to commit, so that a pruner spares them (rule A2). Safe to repeat. */
+export function writePending(objects: SealedObjects, snapshot: SnapshotRecord): Promise<void> {
+  return writeOnce(objects, 'snapshot-pending', pendingName(snapshot.id), snapshot);
+}
+
+/**
+ * Lists the snapshot from now on. The enabling step, and the last: all that it needs is durable, and the lease is still held.
+ *
+ * Safe to repeat. Errors: `SNAPSHOT_CONFLICT` when another record has its id; those of the store.
+ */
+export function commitSnapshot(objects: SealedObjects, snapshot: SnapshotRecord): Promise<void> {
+  return writeOnce(objects, 'snapshot-committed', committedName(snapshot.id), snapshot);
+}
+
+async function writeOnce(
+  objects: SealedObjects,
+  kind: 'snapshot-pending' | 'snapshot-committed',
+  name: string,
+  snapshot: SnapshotRecord,
+): Promise<void> {
+  const record = snapshotRecord.parse(snapshot);
+  if ((await objects.putJson(kind, name, record)) === 'created') return;
+  // Ours, if an answer was lost and the call repeated.
+  const stored = await objects.getJson(kind, name);
+  if (isDeepStrictEqual(stored, JSON.parse(JSON.stringify(record)))) return;
+  throw new HoldfastError('SNAPSHOT_CONFLICT', `cannot write snapshot "${name}": another record has this name`, {
+    detail: 'Expected the name to be free or to hold this very record, found another one.',
+  });
+}
