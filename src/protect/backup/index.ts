@@ -1,0 +1,7 @@
+/**
+ * A base backup of a running server, from its first byte to a committed snapshot.
+ *
+ * Nouns. *Stage*: one step of the recipe in `run-backup.ts`, a file in `stages/`. *Assembler*: what cuts files into chunks and builds their
+ * maps. It takes no decision about how long a snapshot stays, and reads nothing from the server's disk.
+ */
+export { type BackupOptions, type BackupResult, runBackup } from './run-backup.ts';

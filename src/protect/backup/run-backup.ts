@@ -1,0 +1,117 @@
+import { availableParallelism } from 'node:os';
+import { openLedger } from '../../ledger/index.ts';
+import type { Clock, Progress } from '../../lib/index.ts';
+import { type ConnectionTarget, connect } from '../../postgres/index.ts';
+import {
+  acquireLease,
+  attest,
+  commitSnapshot,
+  type Repository,
+  type SnapshotRecord,
+  writePending,
+} from '../../repository/index.ts';
+import { checkManifest } from './stages/check-manifest.ts';
+import { checkServer } from './stages/check-server.ts';
+import { composeSnapshot } from './stages/compose-snapshot.ts';
+import { obeyTombstones } from './stages/obey-tombstones.ts';
+import { openStores } from './stages/open-stores.ts';
+import { receiveFiles } from './stages/receive-files.ts';
+import { secureWal } from './stages/secure-wal.ts';
+import { storeTree } from './stages/store-tree.ts';
+
+/** What a base backup needs; everything that is not named has a default with a reason in the plan's schema. */
+export interface BackupOptions {
+  repository: Repository;
+  source: ConnectionTarget;
+  /** The name under which the plan knows the PostgreSQL cluster. */
+  cluster: string;
+  stateDirectory: string;
+  clock: Clock;
+  progress: Progress;
+  /** Shown by the server in `backup_label` and in `pg_stat_progress_basebackup`'s query. */
+  label?: string;
+  checkpoint?: 'fast' | 'spread';
+  /** Kilobytes per second that the server sends at most. */
+  maxRate?: number;
+  /** Worker threads; one for each core unless said otherwise. */
+  workers?: number;
+  /** zstd's level, 1 to 19. */
+  level?: number;
+  signal?: AbortSignal;
+}
+
+/** What became of a base backup. Bytes are of files as the server has them; `storedBytes` is what the repository grew by. */
+export interface BackupResult {
+  snapshot: SnapshotRecord;
+  bytes: number;
+  storedBytes: number;
+  newChunks: number;
+  seconds: number;
+  /** What the server said about pages whose checksum is wrong; empty when it found none. The snapshot is kept, and marked. */
+  checksumFailures: readonly string[];
+}
+
+/**
+ * Takes a base backup of a running server over the replication protocol and commits it as a snapshot.
+ *
+ * The order is that of `docs/design.md` 10, each step durable before the next: whoever stops in between leaves a repository in which
+ * the snapshot is not listed, and nothing that an older snapshot needs has changed.
+ */
+export async function runBackup(options: BackupOptions): Promise<BackupResult> {
+  const { repository, cluster, clock, progress } = options;
+  const begun = clock.monotonic();
+  const startedAt = clock.now();
+  const workers = options.workers ?? availableParallelism();
+  const level = options.level ?? repository.format.compression.level;
+  await using cleanup = new AsyncDisposableStack();
+
+  const lease = cleanup.use(await acquireLease(repository, { purpose: 'backup' }));
+  const ledger = await openLedger(repository, options.stateDirectory);
+  const connection = await connect(options.source, {
+    replication: 'physical',
+    applicationName: 'holdfast_backup',
+    clock,
+  });
+  cleanup.defer(() => connection.close());
+  const server = await checkServer(connection);
+  const stores = cleanup.use(await openStores({ repository, workers, level }));
+  // The receiver of WAL stands before the backup begins: what the server writes from the start position on must not escape it.
+  const wal = cleanup.use(await secureWal({ ...options, server }));
+
+  const received = await receiveFiles({ ...options, connection, stores });
+  checkManifest(received);
+  const tree = await storeTree({ stores, entries: received.entries });
+  const snapshot = composeSnapshot({
+    ...options,
+    server,
+    received,
+    tree,
+    stores,
+    lineage: wal.lineage,
+    ledger,
+    startedAt,
+  });
+  await writePending(repository, snapshot);
+  await obeyTombstones({ repository, stores, snapshot });
+  progress.begin('waiting for WAL');
+  // Rule A13: a snapshot without the WAL of its own range cannot be restored, so it is not listed before that is durable.
+  await wal.secured({ timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn });
+  lease.assertHeld();
+  await commitSnapshot(repository, snapshot);
+
+  await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: { wal: snapshot.wal } });
+  await ledger.append({
+    action: 'backup',
+    outcome: 'done',
+    subject: snapshot.id,
+    facts: { cluster, bytes: received.bytes },
+  });
+  return {
+    snapshot,
+    bytes: received.bytes,
+    storedBytes: snapshot.stored.storedBytes,
+    newChunks: snapshot.stored.newChunks,
+    seconds: (clock.monotonic() - begun) / 1000,
+    checksumFailures: received.checksumFailures,
+  };
+}

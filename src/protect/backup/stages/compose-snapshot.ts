@@ -1,0 +1,53 @@
+import type { Ledger } from '../../../ledger/index.ts';
+import type { Clock } from '../../../lib/index.ts';
+import { formatLsn } from '../../../postgres/index.ts';
+import { newSnapshotId, type SnapshotRecord, type TreeSummary } from '../../../repository/index.ts';
+import type { CheckedServer } from './check-server.ts';
+import type { BackupStores } from './open-stores.ts';
+import type { ReceivedFiles } from './receive-files.ts';
+
+/** Puts together the record of the backup; nothing is written here. */
+export function composeSnapshot(options: {
+  server: CheckedServer;
+  received: ReceivedFiles;
+  tree: TreeSummary;
+  stores: BackupStores;
+  lineage: string;
+  cluster: string;
+  ledger: Ledger;
+  startedAt: number;
+  clock: Clock;
+}): SnapshotRecord {
+  const { server, received, tree, stores } = options;
+  const { stored } = received;
+  return {
+    version: 1,
+    id: newSnapshotId(),
+    kind: 'base-backup',
+    cluster: options.cluster,
+    writer: options.ledger.writer,
+    startedAt: new Date(options.startedAt).toISOString(),
+    completedAt: new Date(options.clock.now()).toISOString(),
+    tree,
+    stored: {
+      newChunks: stored.newChunks + stores.tree.newChunks,
+      newBytes: stored.newBytes + stores.tree.newBytes,
+      storedBytes: stored.storedBytes + stores.tree.storedBytes,
+    },
+    wal: {
+      system: server.identity.systemId,
+      lineage: options.lineage,
+      timeline: received.start.timeline,
+      start: formatLsn(received.start.startLsn),
+      end: formatLsn(received.endLsn),
+    },
+    details: {
+      serverVersion: server.version.text,
+      segmentSize: server.segmentSize,
+      backupLabel: received.backupLabel,
+      settings: server.settings,
+      tablespaces: received.start.tablespaces.filter(({ oid }) => oid !== null).map(({ oid, path }) => ({ oid, path })),
+      checksumFailures: [...received.checksumFailures],
+    },
+  };
+}

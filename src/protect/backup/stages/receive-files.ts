@@ -1,0 +1,232 @@
+import { HoldfastError, type Progress, unreachable } from '../../../lib/index.ts';
+import { type TarEntry, TarReader } from '../../../lib/tar/index.ts';
+import {
+  type BaseBackupResult,
+  type BaseBackupStart,
+  PageChecksumError,
+  type PostgresConnection,
+  receiveBaseBackup,
+} from '../../../postgres/index.ts';
+import type { IngestResult, TreeEntry } from '../../../repository/index.ts';
+import { FileAssembler, type ReceivedFile } from '../file-assembler.ts';
+import type { BackupStores } from './open-stores.ts';
+
+const MANIFEST_PATH = 'meta/backup_manifest';
+const LABEL_PATH = 'data/backup_label';
+/** A data file of a relation: a number, perhaps a fork and a segment. */
+const RELATION_FILE =
+  /^(data\/(base\/[0-9]+|global)|space\/[0-9]+\/[^/]+\/[0-9]+)\/[0-9]+(_(fsm|vm|init))?(\.[0-9]+)?$/;
+const BLOCK_BYTES = 8192;
+/** The manifest and the label are kept in memory beside being stored; a manifest has about 150 bytes a file. */
+const KEPT_BYTES_MAX = 256 << 20;
+
+/** All that the server sent, by now in chunks. */
+export interface ReceivedFiles {
+  start: BaseBackupStart;
+  endLsn: bigint;
+  endTimeline: number;
+  entries: TreeEntry[];
+  files: Map<string, ReceivedFile>;
+  /** What was new to the repository, without the tree. */
+  stored: IngestResult;
+  manifest: Buffer;
+  backupLabel: string;
+  /** Bytes of all files. */
+  bytes: number;
+  /** The server's words about pages that fail their checksum; empty when there are none. */
+  checksumFailures: readonly string[];
+}
+
+/** Runs BASE_BACKUP and cuts what arrives into chunks. Returns when every new chunk is durable and indexed. */
+export async function receiveFiles(options: {
+  connection: PostgresConnection;
+  stores: BackupStores;
+  progress: Progress;
+  label?: string;
+  checkpoint?: 'fast' | 'spread';
+  maxRate?: number;
+}): Promise<ReceivedFiles> {
+  const { connection, stores, progress } = options;
+  const assembler = new FileAssembler({ pipeline: stores.ingest, storeLeaf: (raw) => stores.tree.store(raw) });
+  const reception = new Reception(assembler, progress);
+  progress.begin('waiting for a checkpoint');
+  const { backup, checksumFailures } = await runBaseBackup(connection, options, reception);
+  await reception.end();
+  const { entries, received, stored } = await assembler.finish();
+  const [manifest, label] = [reception.kept(MANIFEST_PATH), reception.kept(LABEL_PATH)];
+  return {
+    start: backup,
+    endLsn: backup.endLsn,
+    endTimeline: backup.endTimeline,
+    entries,
+    files: received,
+    stored,
+    manifest,
+    backupLabel: label.toString('utf8'),
+    bytes: reception.bytes,
+    checksumFailures,
+  };
+}
+
+async function runBaseBackup(
+  connection: PostgresConnection,
+  options: { label?: string; checkpoint?: 'fast' | 'spread'; maxRate?: number },
+  reception: Reception,
+): Promise<{ backup: BaseBackupResult; checksumFailures: readonly string[] }> {
+  const command = {
+    label: options.label ?? 'holdfast base backup',
+    checkpoint: options.checkpoint ?? 'fast',
+    // The fastest of the server's checksums, and one that we can compute beside everything else.
+    manifestChecksums: 'CRC32C',
+    progress: true,
+    maxRateKilobytes: options.maxRate,
+    tablespaceMap: true,
+  } as const;
+  try {
+    return { backup: await receiveBaseBackup(connection, command, reception), checksumFailures: [] };
+  } catch (error) {
+    // Every byte has arrived. A backup with broken pages may be the only one left, so it is kept, and marked.
+    if (error instanceof PageChecksumError) return { backup: error.backup, checksumFailures: error.failures };
+    throw error;
+  }
+}
+
+/** Takes the stream apart into files and directories and gives them their paths in the tree. */
+class Reception {
+  readonly #assembler: FileAssembler;
+  readonly #progress: Progress;
+  readonly #kept = new Map<string, Buffer[]>();
+  readonly #oidOfPath = new Map<string, number>();
+  #prefix = '';
+  #tar: TarReader | null = null;
+  #keeping: Buffer[] | null = null;
+  #manifestBegun = false;
+  #hasFile = false;
+  #keptBytes = 0;
+  bytes = 0;
+
+  constructor(assembler: FileAssembler, progress: Progress) {
+    this.#assembler = assembler;
+    this.#progress = progress;
+  }
+
+  onStart(start: BaseBackupStart): void {
+    let total = 0;
+    for (const { oid, path, estimatedBytes } of start.tablespaces) {
+      if (oid !== null && path !== null) this.#oidOfPath.set(path, oid);
+      total += estimatedBytes ?? 0;
+    }
+    this.#progress.begin('reading data files', { unit: 'bytes', total });
+  }
+
+  onArchive({ name, tablespacePath }: { name: string; tablespacePath: string | null }): void {
+    this.#tar?.end();
+    this.#prefix = tablespacePath === null ? 'data' : `space/${this.#tablespaceOid(name, tablespacePath)}`;
+    this.#assembler.addEntry({ type: 'directory', path: this.#prefix, mode: 0o700, mtimeMs: 0 });
+    this.#tar = new TarReader({
+      onEntry: (entry) => this.#beginEntry(entry),
+      onBytes: (view) => this.#write(view),
+      onEntryEnd: () => this.#endEntry(),
+    });
+  }
+
+  onData(view: Buffer): void | Promise<void> {
+    this.#progress.advance(view.length);
+    return this.#tar!.push(view);
+  }
+
+  onManifest(view: Buffer): void | Promise<void> {
+    if (!this.#manifestBegun) {
+      this.#manifestBegun = true;
+      this.#tar?.end();
+      this.#tar = null;
+      this.#begin(MANIFEST_PATH, { mode: 0o600, mtimeMs: 0, size: null });
+    }
+    return this.#write(view);
+  }
+
+  /** After the last byte. */
+  async end(): Promise<void> {
+    if (!this.#manifestBegun) throw incomplete('the manifest');
+    this.#endEntry();
+    if (!this.#kept.has(LABEL_PATH)) throw incomplete('the file "backup_label"');
+  }
+
+  /** A file that was kept in memory too. */
+  kept(path: string): Buffer {
+    return Buffer.concat(this.#kept.get(path) ?? []);
+  }
+
+  #tablespaceOid(name: string, path: string): number {
+    return this.#oidOfPath.get(path) ?? Number.parseInt(name, 10);
+  }
+
+  #beginEntry(entry: TarEntry): void {
+    const path = `${this.#prefix}/${entry.path}`;
+    const { mode, size } = entry;
+    const mtimeMs = entry.mtime * 1000;
+    switch (entry.type) {
+      case 'file':
+        this.#begin(path, { mode, mtimeMs, size });
+        break;
+      case 'directory':
+        this.#assembler.addEntry({ type: 'directory', path, mode, mtimeMs });
+        break;
+      case 'symbolic-link':
+        this.#assembler.addEntry({ type: 'link', path, mode, mtimeMs, target: entry.linkTarget });
+        break;
+      case 'hard-link':
+        throw hardLink(path);
+      default:
+        unreachable(entry.type);
+    }
+  }
+
+  #begin(path: string, head: { mode: number; mtimeMs: number; size: number | null }): void {
+    const paged = head.size !== null && head.size > 0 && head.size % BLOCK_BYTES === 0 && RELATION_FILE.test(path);
+    this.#assembler.beginFile({ path, ...head, paged });
+    this.#hasFile = true;
+    if (path === MANIFEST_PATH || path === LABEL_PATH) {
+      this.#keeping = [];
+      this.#kept.set(path, this.#keeping);
+    }
+  }
+
+  #write(view: Buffer): void | Promise<void> {
+    this.bytes += view.length;
+    if (this.#keeping !== null) this.#keep(view);
+    return this.#assembler.write(view);
+  }
+
+  #keep(view: Buffer): void {
+    this.#keptBytes += view.length;
+    if (this.#keptBytes > KEPT_BYTES_MAX) throw manifestTooLarge();
+    this.#keeping!.push(Buffer.from(view));
+  }
+
+  #endEntry(): void {
+    if (!this.#hasFile) return;
+    this.#assembler.endFile();
+    this.#hasFile = false;
+    this.#keeping = null;
+  }
+}
+
+function hardLink(path: string): HoldfastError {
+  return new HoldfastError('BACKUP_HARD_LINK', `cannot back up the hard link "${path}"`, {
+    detail: 'Expected files, directories and symbolic links, as PostgreSQL sends them.',
+  });
+}
+
+function manifestTooLarge(): HoldfastError {
+  return new HoldfastError('BACKUP_MANIFEST_TOO_LARGE', 'cannot keep the backup manifest in memory', {
+    detail: `Expected at most ${KEPT_BYTES_MAX} bytes, found more. That is a manifest of more than a million files.`,
+  });
+}
+
+function incomplete(what: string): HoldfastError {
+  return new HoldfastError('BACKUP_INCOMPLETE', `base backup ended without ${what}`, {
+    detail: 'Expected every archive, the label and the manifest, as PostgreSQL sends them.',
+    hints: ['Take the backup again; look into the log of the server if it happens twice.'],
+  });
+}

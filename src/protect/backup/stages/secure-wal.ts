@@ -1,0 +1,186 @@
+import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
+import { type ConnectionTarget, formatLsn } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import { contiguousEnd, findRunningReceiver, readWalInventory, receiveWal, type WalEvent } from '../../wal/index.ts';
+import type { CheckedServer } from './check-server.ts';
+
+/** How often the repository is asked whether another receiver has brought the WAL. */
+const POLL_MS = 500;
+/** A receiver that runs and brings nothing for so long is not waited for any more. */
+const STALLED_MS = 60_000;
+/** How long our own receiver may take to begin streaming before the backup is given up. */
+const READY_MS_MAX = 120_000;
+
+/** Someone who brings the WAL of the backup into the repository. */
+export interface SecuredWal extends AsyncDisposable {
+  /** The lineage into which the WAL goes. */
+  readonly lineage: string;
+  /** Waits until all WAL in the range, of the range's timeline, is durable in the repository. */
+  secured(range: { timeline: number; start: bigint; end: bigint }): Promise<void>;
+}
+
+interface SecureWalOptions {
+  repository: Repository;
+  source: ConnectionTarget;
+  cluster: string;
+  stateDirectory: string;
+  clock: Clock;
+  progress: Progress;
+  server: CheckedServer;
+  signal?: AbortSignal;
+}
+
+/**
+ * Makes sure, before a backup begins, that its WAL will reach the repository: by a receiver that runs already, or by one of our own
+ * that lasts as long as the backup.
+ */
+export async function secureWal(options: SecureWalOptions): Promise<SecuredWal> {
+  const { repository, cluster, server, progress } = options;
+  const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
+  if (running === null) {
+    progress.note('no WAL receiver is running: this backup brings its own WAL');
+    return startOwnReceiver(options);
+  }
+  return new RunningReceiver(options, running.lineage);
+}
+
+/** Trusts nothing but the repository: what another receiver says of itself only decides whether it is waited for. */
+class RunningReceiver implements SecuredWal {
+  readonly lineage: string;
+  readonly #options: SecureWalOptions;
+  #own: SecuredWal | null = null;
+
+  constructor(options: SecureWalOptions, lineage: string) {
+    this.#options = options;
+    this.lineage = lineage;
+  }
+
+  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<void> {
+    const { repository, clock, progress, signal, server, cluster } = this.#options;
+    let reached = range.start;
+    let movedAt = clock.monotonic();
+    for (;;) {
+      const end = await storedEnd(repository, server, this.lineage, range);
+      if (end >= range.end) return;
+      if (end > reached) {
+        reached = end;
+        movedAt = clock.monotonic();
+      }
+      const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
+      if (running === null || clock.monotonic() - movedAt > STALLED_MS) break;
+      if (running.lineage !== this.lineage) throw lineageChanged(this.lineage, running.lineage);
+      await clock.sleep(POLL_MS, signal);
+      signal?.throwIfAborted();
+    }
+    progress.note('the WAL receiver stopped: this backup brings the rest of its WAL itself');
+    this.#own = await startOwnReceiver(this.#options);
+    if (this.#own.lineage !== this.lineage) throw lineageChanged(this.lineage, this.#own.lineage);
+    await this.#own.secured(range);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts a receiver for as long as the backup lasts and waits until WAL is streaming. */
+async function startOwnReceiver(options: SecureWalOptions): Promise<SecuredWal> {
+  const { repository, clock, server } = options;
+  const stop = new AbortController();
+  const waiters = new Set<() => void>();
+  const state: { lineage: string | null; streaming: boolean; durable: bigint; ended: boolean; failure: unknown } = {
+    ...{ lineage: null, streaming: false, durable: 0n, ended: false, failure: null },
+  };
+  const wake = () => {
+    for (const waiter of waiters) waiter();
+  };
+  const onEvent = (event: WalEvent) => {
+    if (event.kind === 'lineage') state.lineage = event.place.lineage;
+    if (event.kind === 'stream') state.streaming = true;
+    if (event.kind === 'progress') state.durable = event.progress.durableLsn;
+    // A backup that cannot have its WAL without a hole must not wait for it.
+    if (event.kind === 'alarm' && (event.alarm === 'gap' || event.alarm === 'slot')) state.failure ??= event.error;
+    wake();
+  };
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
+  const running = receiveWal({ ...options, temporary: true, signal, onEvent }).then(
+    () => {
+      state.ended = true;
+      wake();
+    },
+    (error) => {
+      state.ended = true;
+      state.failure ??= error;
+      wake();
+    },
+  );
+  const until = async (condition: () => boolean, msMax: number) => {
+    const deadline = clock.monotonic() + msMax;
+    while (!condition()) {
+      options.signal?.throwIfAborted();
+      if (state.failure !== null) throw state.failure;
+      if (state.ended || clock.monotonic() > deadline) throw receiverStopped();
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          waiters.delete(done);
+          resolve();
+        };
+        waiters.add(done);
+        void clock.sleep(POLL_MS).then(done);
+      });
+    }
+  };
+  const dispose = async () => {
+    stop.abort();
+    await running;
+  };
+  try {
+    await until(() => state.lineage !== null && state.streaming, READY_MS_MAX);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    lineage: state.lineage!,
+    async secured(range) {
+      await until(() => state.durable >= range.end, Number.POSITIVE_INFINITY);
+      const end = await storedEnd(repository, server, state.lineage!, range);
+      if (end < range.end) throw walMissing(range, end);
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** The end of the unbroken WAL from the range's start on, as the repository has it now. */
+async function storedEnd(
+  repository: Repository,
+  server: CheckedServer,
+  lineage: string,
+  range: { timeline: number; start: bigint },
+): Promise<bigint> {
+  const inventory = await readWalInventory(repository, server.identity.systemId);
+  return contiguousEnd(inventory, lineage, range.timeline, range.start);
+}
+
+function walMissing(range: { start: bigint; end: bigint }, end: bigint): HoldfastError {
+  return new HoldfastError('BACKUP_WAL_MISSING', 'cannot list the backup: its WAL is not in the repository', {
+    detail: `Expected WAL from ${formatLsn(range.start)} to ${formatLsn(range.end)}, found it up to ${formatLsn(end)}.`,
+    hints: ['Run `holdfast wal status` to see gaps, then take the backup again.'],
+  });
+}
+
+function lineageChanged(expected: string, found: string): HoldfastError {
+  return new HoldfastError('BACKUP_WAL_FORKED', 'cannot finish the backup: the history of the WAL forked meanwhile', {
+    detail: `Expected the WAL in lineage ${expected}, found that it goes on in ${found}.`,
+    hints: ['Take the backup again: it will belong to the new lineage.'],
+    retryable: true,
+  });
+}
+
+function receiverStopped(): HoldfastError {
+  return new HoldfastError('BACKUP_WAL_STOPPED', 'could not bring the WAL of the backup into the repository', {
+    detail: 'Expected the WAL receiver of this backup to stream until the end, found that it stopped.',
+    hints: ['Run `holdfast wal stream` to see what hinders it.'],
+    retryable: true,
+  });
+}
