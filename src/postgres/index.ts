@@ -14,6 +14,7 @@ export * from './connection/index.ts';
 export * from './control-file.ts';
 export * from './instance/index.ts';
 export * from './lsn.ts';
+export * from './page.ts';
 export * from './postgres-error.ts';
 export * from './replication/index.ts';
 export * from './segment-name.ts';

@@ -9,7 +9,7 @@ export interface RecoveryReport {
   readonly consistentLsn: bigint | null;
   /** How far replay has come by the server's last word (from version 15 on; once a second). */
   readonly progressLsn: bigint | null;
-  /** Where the last record that was replayed begins; null before the end, or when there was nothing to replay. */
+  /** Where the record begins at which replay ended, be it the last one replayed or the first one left out; null before. */
   readonly lastRecordLsn: bigint | null;
   /** Why replay stopped, in the server's words, for example 'recovery stopping before WAL location (LSN) "0/5000028"'. */
   readonly stopping: string | null;
