@@ -13,13 +13,17 @@ export interface SlotPosition {
 const READ_SLOT_MAJOR_MIN = 15;
 
 /**
- * Creates a physical slot that keeps WAL from now on (RESERVE_WAL).
+ * Creates a physical slot that keeps WAL from now on (RESERVE_WAL); a temporary one goes when the connection does.
  * Errors: PG_SERVER_ERROR (42710: it exists; 53400: all slots are in use), PG_SLOT_NAME_INVALID.
  */
-export async function createPhysicalSlot(connection: PostgresConnection, name: string): Promise<void> {
+export async function createPhysicalSlot(
+  connection: PostgresConnection,
+  name: string,
+  options = { temporary: false },
+): Promise<void> {
   checkSlotName(name);
   const reserve = connection.serverVersion.major >= READ_SLOT_MAJOR_MIN ? '(RESERVE_WAL)' : 'RESERVE_WAL';
-  await connection.query(`CREATE_REPLICATION_SLOT ${name} PHYSICAL ${reserve}`);
+  await connection.query(`CREATE_REPLICATION_SLOT ${name} ${options.temporary ? 'TEMPORARY ' : ''}PHYSICAL ${reserve}`);
 }
 
 /**
