@@ -1,0 +1,51 @@
+import { HoldfastError } from '../lib/index.ts';
+import { isAbsent, type Repository } from '../repository/index.ts';
+import { entryName, type Head, hashEntry } from './entry.ts';
+import type { RememberedHeads } from './remembered-heads.ts';
+
+/** A remembered head that the store no longer has. */
+export interface Regression {
+  writer: string;
+  /** `null` when no entry had been seen yet. */
+  remembered: Head | null;
+  /** `gone`: no entry of that number. `different`: another one, or a damaged one. `broken`: what follows it is no entry of this chain. */
+  found: 'gone' | 'different' | 'broken';
+}
+
+/** Asks the store for every remembered head: one read for each writer. Errors: those of the store. */
+export async function findRegressions(repository: Repository, heads: RememberedHeads): Promise<Regression[]> {
+  const regressions: Regression[] = [];
+  for (const [writer, remembered] of await heads.read()) {
+    const hash = await hashStored(repository, writer, remembered.seq);
+    if (hash !== remembered.sha256)
+      regressions.push({ writer, remembered, found: hash === null ? 'gone' : 'different' });
+  }
+  return regressions;
+}
+
+async function hashStored(repository: Repository, writer: string, seq: number): Promise<string | null> {
+  try {
+    return hashEntry(await repository.store.get(entryName(writer, seq)));
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+/** The one error for them all: it stops every write until somebody acknowledges what happened. */
+export function headRegressed(regressions: readonly Regression[]): HoldfastError {
+  const told = regressions.map(
+    ({ writer, remembered, found }) => `Entry ${remembered?.seq} of writer ${writer} was there and is now ${found}.`,
+  );
+  return new HoldfastError(
+    'LEDGER_HEAD_REGRESSED',
+    'cannot go on: the repository has lost or changed what its ledger had',
+    {
+      detail: told.join(' '),
+      hints: [
+        'The repository was put back to an earlier state, or somebody hides or replaces objects: find out which.',
+        'Newer snapshots may be hidden as well. Look at copies of the repository.',
+      ],
+    },
+  );
+}
