@@ -45,10 +45,11 @@ export async function receiveFiles(options: {
   label?: string;
   checkpoint?: 'fast' | 'spread';
   maxRate?: number;
+  signal?: AbortSignal;
 }): Promise<ReceivedFiles> {
   const { connection, stores, progress } = options;
   const assembler = new FileAssembler({ pipeline: stores.ingest, storeLeaf: (raw) => stores.tree.store(raw) });
-  const reception = new Reception(assembler, progress);
+  const reception = new Reception(assembler, progress, options.signal);
   progress.begin('waiting for a checkpoint');
   const { backup, checksumFailures } = await runBaseBackup(connection, options, reception);
   await reception.end();
@@ -95,6 +96,7 @@ async function runBaseBackup(
 class Reception {
   readonly #assembler: FileAssembler;
   readonly #progress: Progress;
+  readonly #signal: AbortSignal | undefined;
   readonly #kept = new Map<string, Buffer[]>();
   readonly #oidOfPath = new Map<string, number>();
   #prefix = '';
@@ -105,9 +107,10 @@ class Reception {
   #keptBytes = 0;
   bytes = 0;
 
-  constructor(assembler: FileAssembler, progress: Progress) {
+  constructor(assembler: FileAssembler, progress: Progress, signal: AbortSignal | undefined) {
     this.#assembler = assembler;
     this.#progress = progress;
+    this.#signal = signal;
   }
 
   onStart(start: BaseBackupStart): void {
@@ -131,6 +134,7 @@ class Reception {
   }
 
   onData(view: Buffer): void | Promise<void> {
+    this.#signal?.throwIfAborted();
     this.#progress.advance(view.length);
     return this.#tar!.push(view);
   }
@@ -162,7 +166,8 @@ class Reception {
   }
 
   #beginEntry(entry: TarEntry): void {
-    const path = `${this.#prefix}/${entry.path}`;
+    // PostgreSQL writes some directories of its own as "./pg_wal/archive_status".
+    const path = `${this.#prefix}/${entry.path.replace(/^(\.\/)+/, '')}`;
     const { mode, size } = entry;
     const mtimeMs = entry.mtime * 1000;
     switch (entry.type) {
