@@ -100,6 +100,7 @@ class Authenticator {
       case 'ok':
         // A server that skips its own proof after it was given ours may be one that does not know the password.
         if (this.#scram !== undefined && !this.#isServerProven) throw protocolBroken('The server left out its proof.');
+        if (this.#scram === undefined) this.#refuseWithoutBinding();
         this.#isAccepted = true;
         return;
       case 'sasl':
@@ -129,7 +130,6 @@ class Authenticator {
   /** Called when the server says that it is ready: no server may get there without having accepted us. */
   checkComplete(): void {
     if (!this.#isAccepted) throw protocolBroken('The server is ready before it has accepted the login.');
-    if (this.#scram === undefined) this.#refuseWithoutBinding();
   }
 
   #beginSasl(mechanisms: readonly string[]): void {
