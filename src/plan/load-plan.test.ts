@@ -55,7 +55,7 @@ describe('without a plan, flags or variables', () => {
       repository: { location: null, credential: null },
       stateDirectory: '/home/ann/.local/state/holdfast',
       wal: { flushIntervalMs: 1_000 },
-      backup: { workers: 3, compressionLevel: 1, maxRate: null },
+      backup: { workers: 3, compressionLevel: null, maxRate: null },
     });
   });
 

@@ -57,7 +57,7 @@ export async function loadPlan(options: LoadOptions): Promise<ResolvedPlan> {
     wal: { flushIntervalMs: reading.read(schema.walFlushInterval) },
     backup: {
       workers: reading.read(schema.backupWorkers),
-      compressionLevel: reading.read(schema.backupCompressionLevel),
+      compressionLevel: reading.readIfGiven(schema.backupCompressionLevel),
       maxRate: reading.readIfGiven(schema.backupMaxRate),
     },
   };

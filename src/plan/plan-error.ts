@@ -12,12 +12,13 @@ export interface PlanProblem {
   readonly origin: string | null;
 }
 
-/** Everything that is wrong, at once. One line of `detail` for each problem. */
+/** Everything that is wrong in plan, environment and flags, at once. One line of `detail` for each problem. */
 export class PlanError extends HoldfastError {
   readonly problems: readonly PlanProblem[];
 
   constructor(problems: readonly PlanProblem[], hints: readonly string[] = []) {
-    const message = problems.length === 1 ? 'the plan has a problem' : `the plan has ${problems.length} problems`;
+    const message =
+      problems.length === 1 ? 'the settings have a problem' : `the settings have ${problems.length} problems`;
     super('PLAN_INVALID', message, { detail: problems.map(formatProblem).join('\n'), hints });
     this.problems = problems;
   }

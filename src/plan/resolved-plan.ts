@@ -21,7 +21,8 @@ export interface ResolvedPlan {
   readonly wal: { readonly flushIntervalMs: number };
   readonly backup: {
     readonly workers: number;
-    readonly compressionLevel: number;
+    /** `null`: the repository's own. */
+    readonly compressionLevel: number | null;
     /** Bytes in a second; `null` without a limit. */
     readonly maxRate: number | null;
   };

@@ -111,22 +111,12 @@ export const backupWorkers = z
     },
   });
 
-export const backupCompressionLevel = z
-  .number()
-  .int()
-  .min(1)
-  .max(19)
-  .register(optionFacts, {
-    help: 'Level of zstd: higher is smaller and slower.',
-    expected: 'a whole number from 1 to 19',
-    flag: '--compression-level <level>',
-    fromText: toNumber,
-    default: {
-      value: () => 1,
-      text: '1',
-      reason: 'As measured, level 3 takes nearly twice the time and is not always smaller.',
-    },
-  });
+export const backupCompressionLevel = z.number().int().min(1).max(19).register(optionFacts, {
+  help: 'Level of zstd, higher is smaller and slower; the one that the repository was made with when left out.',
+  expected: 'a whole number from 1 to 19',
+  flag: '--compression-level <level>',
+  fromText: toNumber,
+});
 
 /** The range that the server's own MAX_RATE has: 32 kB to 1 GB in a second. */
 const rateMin = 32 * 1024;

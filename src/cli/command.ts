@@ -1,0 +1,72 @@
+import type { Clock, Progress } from '../lib/index.ts';
+import type { ResolvedPlan } from '../plan/index.ts';
+import type { Repository } from '../repository/index.ts';
+import type { Outcome, Redaction } from './output/index.ts';
+import type { Terminal } from './terminal.ts';
+
+/**
+ * One command: what it is called, what it may touch, which flags it has, and the one engine function it calls.
+ *
+ * Loading a command's file must stay cheap, as every start loads all of them for `--help`: engines are imported inside `run`.
+ */
+export interface Command {
+  /** `['wal', 'stream']` is typed as `holdfast wal stream`. */
+  readonly path: readonly [string, ...string[]];
+  /** One sentence for the list of commands. */
+  readonly summary: string;
+  /** Further sentences for its own `--help`. */
+  readonly details?: readonly string[];
+  /** `create` and `none` leave the repository closed; `create` still needs to be told where it shall lie. */
+  readonly access: Access | ((input: CommandInput) => Access);
+  /** Whether it talks to the server; `wanted` does without when no connection is given. */
+  readonly database: 'none' | 'wanted' | 'required';
+  /** Options of the plan that are flags of this command too, besides those that follow from `access` and `database`. */
+  readonly planOptions?: readonly string[];
+  readonly arguments?: readonly Argument[];
+  readonly flags?: readonly Flag[];
+  /** `postgresql` for what PostgreSQL itself calls. */
+  readonly exitCodes?: 'holdfast' | 'postgresql';
+  run(context: CommandContext, input: CommandInput): Promise<Outcome>;
+}
+
+export type Access = 'none' | 'create' | 'read' | 'write';
+
+export interface Argument {
+  /** `snapshot` is required, `[snapshot]` is not. */
+  readonly name: string;
+  readonly help: string;
+}
+
+export interface Flag {
+  /** `--into <directory>`, or `--exclusive` for one without a value. */
+  readonly flag: string;
+  readonly help: string;
+  readonly required?: boolean;
+  readonly choices?: readonly string[];
+}
+
+/** What a command works with. */
+export interface CommandContext {
+  readonly plan: ResolvedPlan;
+  /** Opened as `access` says; asserts that it was. Closed by whoever runs the command. */
+  readonly repository: Repository;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+  /** Where a person can be asked; `null` where nobody would answer. */
+  readonly terminal: Terminal | null;
+  /** To be told of every secret that a command comes by. */
+  readonly redaction: Redaction;
+  /** One line of NDJSON when `--events` was asked for, nothing otherwise. */
+  emit(event: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+/** What was typed. */
+export interface CommandInput {
+  /** An argument or the value of a flag by its name without dashes; asserts that it is required. */
+  required(name: string): string;
+  optional(name: string): string | undefined;
+  isSet(flag: string): boolean;
+}

@@ -1,0 +1,73 @@
+import { formatBytes, formatDuration, formatQuantity, formatRate } from '../../lib/index.ts';
+import type { Command } from '../command.ts';
+import { readDatabase } from '../database.ts';
+import { formatFacts, shortId } from '../output/index.ts';
+
+/** The server counts MAX_RATE in units of 1,024 bytes. */
+const rateUnitBytes = 1_024;
+
+/** `holdfast backup`. */
+export const backup: Command = {
+  path: ['backup'],
+  summary: 'Take a full backup of the running server.',
+  details: [
+    'The server keeps serving. What the repository holds already is not stored again; a backup that is stopped leaves nothing that is listed.',
+  ],
+  access: 'write',
+  database: 'required',
+  planOptions: ['backup.workers', 'backup.compressionLevel', 'backup.maxRate'],
+  flags: [
+    { flag: '--label <text>', help: 'A name for this backup, kept by the server in backup_label.' },
+    {
+      flag: '--checkpoint <kind>',
+      help: 'Begin with a checkpoint at once (fast), or spread over minutes so that the server hardly feels it.',
+      choices: ['fast', 'spread'],
+    },
+  ],
+  run: async (context, input) => {
+    const source = await readDatabase(context);
+    const { runBackup } = await import('../../protect/backup/index.ts');
+    const { workers, compressionLevel, maxRate } = context.plan.backup;
+    const [label, checkpoint] = [input.optional('label'), input.optional('checkpoint')];
+    const result = await runBackup({
+      repository: context.repository,
+      source,
+      cluster: context.plan.cluster.name,
+      stateDirectory: context.plan.stateDirectory,
+      clock: context.clock,
+      progress: context.progress,
+      signal: context.signal,
+      workers,
+      ...(compressionLevel === null ? {} : { level: compressionLevel }),
+      ...(maxRate === null ? {} : { maxRate: Math.ceil(maxRate / rateUnitBytes) }),
+      ...(label === undefined ? {} : { label }),
+      ...(checkpoint === 'fast' || checkpoint === 'spread' ? { checkpoint } : {}),
+    });
+    const { snapshot, bytes, storedBytes, newChunks, seconds, checksumFailures } = result;
+    return {
+      reason: checksumFailures.length === 0 ? 'done' : 'problemFound',
+      json: {
+        snapshot: snapshot.id,
+        cluster: snapshot.cluster,
+        startedAt: snapshot.startedAt,
+        completedAt: snapshot.completedAt,
+        files: snapshot.tree.files,
+        ...{ bytes, storedBytes, newChunks, seconds, checksumFailures },
+        wal: snapshot.wal,
+      },
+      text: (paint) => [
+        `${paint.good('stored')} snapshot ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}`,
+        ...formatFacts(
+          [
+            ['read', `${formatBytes(bytes)} in ${formatQuantity(snapshot.tree.files, 'file')}`],
+            ['added', `${formatBytes(storedBytes)} in ${formatQuantity(newChunks, 'new chunk')}`],
+            ['took', `${formatDuration(seconds * 1000)} (${formatRate(bytes / Math.max(seconds, 0.001))})`],
+            ['WAL', `${snapshot.wal.start} to ${snapshot.wal.end} on timeline ${snapshot.wal.timeline}`],
+          ],
+          paint,
+        ),
+        ...checksumFailures.map((failure) => paint.bad(`The server found damaged pages: ${failure}`)),
+      ],
+    };
+  },
+};

@@ -1,0 +1,27 @@
+import type { Command } from '../command.ts';
+import { backup } from './backup.ts';
+import { list } from './list.ts';
+import { repositoryAcknowledge } from './repository-acknowledge.ts';
+import { repositoryInfo } from './repository-info.ts';
+import { repositoryInit } from './repository-init.ts';
+import { show } from './show.ts';
+import { status } from './status.ts';
+import { verify } from './verify.ts';
+
+/** In the order in which `--help` lists them: the daily ones first. */
+export const commands: readonly Command[] = [
+  status,
+  backup,
+  list,
+  show,
+  verify,
+  repositoryInit,
+  repositoryInfo,
+  repositoryAcknowledge,
+];
+
+/** The command that the first words of a line name, also when the rest cannot be understood. */
+export function findCommand(words: readonly string[]): Command | undefined {
+  const names = words.filter((word) => !word.startsWith('-'));
+  return commands.find(({ path }) => path.every((name, index) => names[index] === name));
+}

@@ -1,0 +1,54 @@
+import { formatBytes, formatCount, formatMoment } from '../../lib/index.ts';
+import type { Command } from '../command.ts';
+import { formatTable, paintLevel, shortId } from '../output/index.ts';
+
+/** `holdfast list`. */
+export const list: Command = {
+  path: ['list'],
+  summary: 'List the snapshots, oldest first, with what they can be restored to.',
+  access: 'read',
+  database: 'none',
+  planOptions: ['cluster.name'],
+  run: async ({ repository, plan }) => {
+    const { formatLsn } = await import('../../postgres/index.ts');
+    const { listDescribedSnapshots } = await import('../../watch/index.ts');
+    const { snapshotDocument } = await import('../output/snapshot-json.ts');
+    // A cluster that nobody named is the default of whoever writes, not a wish to see less.
+    const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
+    const { snapshots, damaged } = await listDescribedSnapshots(repository, cluster);
+    return {
+      reason: damaged.length === 0 ? 'done' : 'problemFound',
+      json: {
+        snapshots: snapshots.map(snapshotDocument),
+        damaged: damaged.map(({ id, name, error }) => ({ snapshot: id, object: name, message: error.message })),
+      },
+      text: (paint) => [
+        ...(snapshots.length === 0
+          ? [cluster === undefined ? 'There are no snapshots.' : `There are no snapshots of "${cluster}".`]
+          : formatTable(
+              [
+                ...[{ head: 'SNAPSHOT' }, { head: 'CLUSTER' }, { head: 'COMPLETED' }],
+                { head: 'SIZE', align: 'right' },
+                { head: 'FILES', align: 'right' },
+                { head: 'ADDED', align: 'right' },
+                ...[{ head: 'LEVEL' }, { head: 'RESTORABLE' }],
+              ],
+              snapshots.map(({ record, level, reach }) => [
+                paint.strong(shortId(record.id)),
+                record.cluster,
+                formatMoment(Date.parse(record.completedAt)),
+                formatBytes(record.tree.bytes),
+                formatCount(record.tree.files),
+                formatBytes(record.stored.storedBytes),
+                paintLevel(level, paint),
+                reach?.isComplete === true
+                  ? `${record.wal.end} to ${formatLsn(reach.to)}`
+                  : paint.bad('its WAL is not there'),
+              ]),
+              paint,
+            )),
+        ...damaged.map(({ error }) => paint.bad(error.message)),
+      ],
+    };
+  },
+};

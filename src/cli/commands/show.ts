@@ -1,0 +1,69 @@
+import { formatBytes, formatMoment, formatQuantity } from '../../lib/index.ts';
+import type { Command } from '../command.ts';
+import { formatFacts, type Json, paintLevel } from '../output/index.ts';
+
+/** `holdfast show`. */
+export const show: Command = {
+  path: ['show'],
+  summary: 'Show one snapshot: what it holds, what was attested of it, and whether its WAL is there.',
+  access: 'read',
+  database: 'none',
+  arguments: [{ name: 'snapshot', help: 'The id, or so many of its first digits that no other begins with them.' }],
+  run: async ({ repository }, input) => {
+    const { formatLsn } = await import('../../postgres/index.ts');
+    const { readWalInventory } = await import('../../protect/wal/index.ts');
+    const { describeSnapshot } = await import('../../watch/index.ts');
+    const { snapshotDocument } = await import('../output/snapshot-json.ts');
+    const record = await repository.findSnapshot(input.required('snapshot'));
+    const inventory = await readWalInventory(repository, record.wal.system);
+    const description = await describeSnapshot(repository, inventory, record);
+    const { level, attestations, refusedAttestations, reach } = description;
+    const { tree, stored, wal, details } = record;
+    return {
+      reason: reach?.isComplete === true ? 'done' : 'problemFound',
+      json: {
+        ...snapshotDocument(description),
+        writer: record.writer,
+        details: details as Json,
+        attestations: attestations.map(({ level, at, facts }) => ({ level, at, facts: facts as Json })),
+        refusedAttestations: refusedAttestations.map(({ name, reason }) => ({ object: name, reason })),
+      },
+      text: (paint) => [
+        paint.title(`Snapshot ${record.id}`),
+        ...formatFacts(
+          [
+            [
+              'cluster',
+              `${record.cluster} (system ${wal.system}, PostgreSQL ${String(details.serverVersion ?? 'unknown')})`,
+            ],
+            ['started', formatMoment(Date.parse(record.startedAt))],
+            ['completed', formatMoment(Date.parse(record.completedAt))],
+            ['holds', `${formatBytes(tree.bytes)} in ${formatQuantity(tree.files, 'file')}`],
+            [
+              'added',
+              `${formatBytes(stored.storedBytes)} for ${formatQuantity(stored.newChunks, 'new chunk')} of ${formatBytes(stored.newBytes)}`,
+            ],
+            ['level', paintLevel(level, paint)],
+            [
+              'needs WAL',
+              `${wal.start} to ${wal.end} on timeline ${wal.timeline}, lineage ${wal.lineage.slice(0, 12)}`,
+            ],
+            [
+              'restorable',
+              reach?.isComplete === true
+                ? `from ${wal.end} to ${formatLsn(reach.to)}, on timeline ${reach.timeline}`
+                : paint.bad('no: the WAL that it needs is not all there'),
+            ],
+          ],
+          paint,
+        ),
+        ...(attestations.length === 0 ? [] : ['', paint.strong('Attested')]),
+        ...formatFacts(
+          attestations.map(({ level, at }) => [formatMoment(Date.parse(at)), level] as const),
+          paint,
+        ),
+        ...refusedAttestations.map(({ name, reason }) => paint.bad(`Not believed: "${name}". ${reason}`)),
+      ],
+    };
+  },
+};

@@ -1,0 +1,127 @@
+import { formatMoment, formatQuantity } from '../../lib/index.ts';
+import type { ClusterStatus, Finding } from '../../watch/index.ts';
+import type { Command } from '../command.ts';
+import { readDatabaseIfGiven } from '../database.ts';
+import { formatAge, formatFacts, isoTime, type Json, type Paint, paintLevel, shortId } from '../output/index.ts';
+
+/** `holdfast status`. */
+export const status: Command = {
+  path: ['status'],
+  summary: 'Say how well each cluster is protected now, and what to do next.',
+  details: ['With a connection to the server, what is kept is compared with what the server has.'],
+  access: 'read',
+  database: 'wanted',
+  run: async (context) => {
+    const source = await readDatabaseIfGiven(context);
+    const { formatLsn } = await import('../../postgres/index.ts');
+    const { readStatus } = await import('../../watch/index.ts');
+    const { cluster } = context.plan;
+    const result = await readStatus({
+      repository: context.repository,
+      clock: context.clock,
+      // The server that was named is that of one cluster, so the question is about this one.
+      ...(cluster.nameOrigin === null && source === null ? {} : { cluster: cluster.name }),
+      ...(source === null ? {} : { source }),
+    });
+    return {
+      reason: result.isWell ? 'done' : 'problemFound',
+      json: {
+        well: result.isWell,
+        clusters: result.clusters.map((each) => clusterDocument(each, formatLsn)),
+        findings: result.findings.map(findingDocument),
+      },
+      text: (paint) => [
+        ...result.clusters.flatMap((each) => [...clusterText(each, formatLsn, paint), '']),
+        ...result.findings.flatMap((finding) => findingText(finding, paint)),
+        result.isWell ? paint.good('Nothing is wrong.') : paint.bad('Something is wrong.'),
+      ],
+    };
+  },
+};
+
+type FormatLsn = (lsn: bigint) => string;
+
+function clusterDocument(status: ClusterStatus, formatLsn: FormatLsn): Json {
+  const { cluster, now, snapshotCount, newest, wal, server } = status;
+  const seconds = (at: number) => Math.max(0, (now - at) / 1000);
+  const receiver = wal?.receiver ?? null;
+  return {
+    cluster,
+    snapshots: snapshotCount,
+    newestSnapshot:
+      newest === null
+        ? null
+        : {
+            snapshot: newest.id,
+            completedAt: isoTime(newest.completedAt),
+            ageSeconds: seconds(newest.completedAt),
+            level: newest.level,
+            restorableTo: formatLsn(newest.restorableTo),
+          },
+    wal:
+      wal === null
+        ? null
+        : {
+            system: wal.system,
+            lineage: wal.lineage,
+            timeline: wal.timeline,
+            durableLsn: formatLsn(wal.durableLsn),
+            gaps: wal.gaps.map(({ start, end }) => ({ start: formatLsn(start), end: formatLsn(end) })),
+            receiver: receiver === null ? null : receiverDocument(receiver, seconds),
+          },
+    server:
+      server.kind === 'answered'
+        ? { system: server.system, timeline: server.timeline, flushLsn: formatLsn(server.flushLsn) }
+        : null,
+    findings: status.findings.map(findingDocument),
+  };
+}
+
+function receiverDocument(
+  receiver: NonNullable<NonNullable<ClusterStatus['wal']>['receiver']>,
+  seconds: (at: number) => number,
+): Json {
+  const { running, saidAt, knownUntil, synchronous } = receiver;
+  return {
+    running,
+    saidAt: isoTime(saidAt),
+    rpoSeconds: knownUntil === null ? null : seconds(knownUntil),
+    synchronous,
+  };
+}
+
+function findingDocument({ severity, code, sentence, advice }: Finding): Json {
+  return { severity, code, sentence, advice };
+}
+
+function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint): string[] {
+  const { cluster, now, snapshotCount, newest, wal } = status;
+  const receiver = wal?.receiver ?? null;
+  const facts: [string, string][] = [['snapshots', formatQuantity(snapshotCount, 'snapshot')]];
+  if (newest !== null) {
+    const when = `${formatAge(now, newest.completedAt)}, ${formatMoment(newest.completedAt)}`;
+    facts.push(['newest', `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint)}`]);
+  }
+  if (wal !== null) {
+    facts.push([
+      'durable to',
+      `${formatLsn(wal.durableLsn)} on timeline ${wal.timeline}, lineage ${shortId(wal.lineage)}`,
+    ]);
+    facts.push(['receiver', receiver?.running === true ? paint.good('running') : paint.warning('not running')]);
+    if (receiver !== null && receiver.knownUntil !== null) {
+      facts.push(['complete to', `${formatMoment(receiver.knownUntil)}, ${formatAge(now, receiver.knownUntil)}`]);
+    }
+    if (receiver?.synchronous === true) facts.push(['commits', 'wait for the receiver']);
+  }
+  if (status.server.kind === 'answered') facts.push(['server at', formatLsn(status.server.flushLsn)]);
+  return [
+    paint.title(`Cluster ${cluster}`),
+    ...formatFacts(facts, paint),
+    ...status.findings.flatMap((finding) => findingText(finding, paint)),
+  ];
+}
+
+function findingText({ severity, sentence, advice }: Finding, paint: Paint): string[] {
+  const mark = severity === 'problem' ? paint.bad('✗') : paint.warning('!');
+  return [`${mark} ${sentence}`, ...(advice === null ? [] : [`  ${paint.accent('→')} ${advice}`])];
+}

@@ -1,0 +1,57 @@
+import { codeOf } from '../lib/index.ts';
+
+/** What each code means; `--help` prints this. `wal fetch` does not use them: its codes are PostgreSQL's. */
+export const exitCodes = {
+  done: { code: 0, meaning: 'done' },
+  failed: { code: 1, meaning: 'failed' },
+  usage: { code: 2, meaning: 'wrong usage, a problem in the plan, or a target that cannot be reached' },
+  problemFound: { code: 3, meaning: 'a check found a problem' },
+  refused: { code: 4, meaning: 'refused for safety' },
+  interrupted: { code: 130, meaning: 'interrupted' },
+} as const;
+
+/** What PostgreSQL makes of the end of its `restore_command` (rule A3). */
+export const postgresqlExitCodes = {
+  placed: { code: 0, meaning: 'the file was placed' },
+  absent: { code: 1, meaning: 'the repository has no such file; PostgreSQL takes this for the end of the WAL' },
+  failed: { code: 126, meaning: 'anything else; PostgreSQL stops instead of opening too early' },
+} as const;
+
+export type ExitReason = keyof typeof exitCodes;
+
+/** How a command ended. `code` is set only by commands whose codes are PostgreSQL's. */
+export interface CommandEnd {
+  readonly reason: ExitReason;
+  readonly code?: number;
+}
+
+/** The code of the process. For PostgreSQL every end without a code of its own is a failure that stops recovery. */
+export function exitCodeFor(kind: 'holdfast' | 'postgresql', end: CommandEnd): number {
+  if (kind === 'holdfast' || end.reason === 'interrupted') return exitCodes[end.reason].code;
+  return end.code ?? postgresqlExitCodes.failed.code;
+}
+
+/** Why a command that threw ends as it does: the one place where codes of errors become exit codes. */
+export function exitReasonOf(error: unknown): ExitReason {
+  switch (codeOf(error)) {
+    case 'USAGE_INVALID':
+    case 'PLAN_INVALID':
+    case 'PLAN_NOT_FOUND':
+    case 'PLAN_AMBIGUOUS':
+    case 'PLAN_FORMAT_UNSUPPORTED':
+    case 'PLAN_UNREADABLE':
+    case 'PG_LSN_INVALID':
+    case 'RECOVERY_TARGET_INVALID':
+    case 'RECOVERY_TARGET_UNZONED':
+      return 'usage';
+    case 'KEY_FILE_EXISTS':
+    case 'LEDGER_HEAD_REGRESSED':
+    case 'REPOSITORY_EXISTS':
+    case 'REPOSITORY_PLACE_NOT_EMPTY':
+      return 'refused';
+    case 'INTERRUPTED':
+      return 'interrupted';
+    default:
+      return 'failed';
+  }
+}

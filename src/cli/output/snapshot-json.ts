@@ -1,0 +1,23 @@
+import { formatLsn } from '../../postgres/index.ts';
+import type { SnapshotDescription } from '../../watch/index.ts';
+import type { Json } from './outcome.ts';
+
+/** A snapshot as `list` and `show` print it. */
+export function snapshotDocument({ record, level, reach }: SnapshotDescription): { readonly [key: string]: Json } {
+  const { id, cluster, kind, startedAt, completedAt, tree, stored, wal } = record;
+  return {
+    snapshot: id,
+    ...{ cluster, kind, startedAt, completedAt },
+    files: tree.files,
+    bytes: tree.bytes,
+    newChunks: stored.newChunks,
+    newBytes: stored.newBytes,
+    storedBytes: stored.storedBytes,
+    level,
+    wal,
+    restorable:
+      reach === null || !reach.isComplete
+        ? null
+        : { from: wal.end, to: formatLsn(reach.to), timeline: reach.timeline, lineage: wal.lineage },
+  };
+}

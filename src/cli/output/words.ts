@@ -1,0 +1,26 @@
+import { formatDuration } from '../../lib/index.ts';
+import type { Paint } from './paint.ts';
+
+/** So many digits of an id tell snapshots apart in practice; any unambiguous beginning is taken as input. */
+const shownDigits = 12;
+
+/** The beginning of an id of 64 digits. */
+export function shortId(id: string): string {
+  return id.slice(0, shownDigits);
+}
+
+/** `3 h 5 min ago`. Milliseconds since 1970. */
+export function formatAge(now: number, at: number): string {
+  return `${formatDuration(now - at)} ago`;
+}
+
+/** How far a snapshot was put to the test, in a colour that says whether that is enough to be calm. */
+export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint: Paint): string {
+  if (level === null) return paint.warning('not attested');
+  return level === 'stored' ? level : paint.good(level);
+}
+
+/** Whole milliseconds since 1970 as ISO 8601 with `Z`, for JSON. */
+export function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, it } from 'node:test';
+import { commands, findCommand } from './commands/index.ts';
+import { buildProgram, type Invocation } from './program.ts';
+
+/** Parses a line and gives what shall run, and what was printed. */
+function parse(...words: string[]): { invocation: Invocation | undefined; printed: string; error: unknown } {
+  const invocations: Invocation[] = [];
+  const stream = new PassThrough() as unknown as NodeJS.WriteStream;
+  const program = buildProgram({ stdout: stream, stderr: stream }, (found) => invocations.push(found));
+  let error: unknown;
+  try {
+    program.parse(words, { from: 'user' });
+  } catch (thrown) {
+    error = thrown;
+  }
+  return { invocation: invocations[0], printed: String(stream.read() ?? ''), error };
+}
+
+describe('the help', () => {
+  it('of the program lists every command with one sentence, and the exit codes', () => {
+    const { printed } = parse('--help');
+    for (const { path, summary } of commands) {
+      if (path.length === 1) assert.match(printed, new RegExp(`\\b${path[0]}\\b.*${summary.slice(0, 30)}`));
+    }
+    assert.match(printed, /Exit codes:\n +0 +done\n +1 +failed\n +2 +wrong usage[\s\S]*130 +interrupted/);
+  });
+
+  it('of each command names its flags, the variables that stand for them and the exit codes', () => {
+    for (const { path, access } of commands) {
+      const { printed } = parse(...path, '--help');
+      assert.match(printed, /Exit codes:\n +0 /, path.join(' '));
+      assert.match(printed, /--json/);
+      if (access !== 'none') assert.match(printed, /--repository <location>[\s\S]*HOLDFAST_REPOSITORY/);
+    }
+  });
+});
+
+describe('a command line', () => {
+  it('gives the command with its own flags and the options of the plan apart', () => {
+    const { invocation } = parse('repository', 'init', '--repository', '/backups', '--label', 'mine', '--json');
+    assert.equal(invocation?.command.path.join(' '), 'repository init');
+    assert.deepEqual(invocation?.planFlags, { 'repository.location': '/backups' });
+    assert.equal(invocation?.values.get('label'), 'mine');
+    assert.equal(invocation?.values.get('json'), true);
+  });
+
+  it('that cannot be understood is an error and runs nothing', () => {
+    for (const words of [['repository', 'init', '--colour'], ['bakcup'], ['repository', 'init', 'extra']]) {
+      const { invocation, error } = parse(...words);
+      assert.equal(invocation, undefined);
+      assert.ok(error !== undefined, words.join(' '));
+    }
+  });
+
+  it('names its command also when the rest of it cannot be understood', () => {
+    assert.equal(findCommand(['repository', 'init', '--colour'])?.path.join(' '), 'repository init');
+    assert.equal(findCommand(['--colour']), undefined);
+  });
+});
+
+it('no two commands have the same name, and no command has two flags of the same name', () => {
+  const names = commands.map(({ path }) => path.join(' '));
+  assert.equal(new Set(names).size, names.length);
+  for (const { path } of commands) assert.doesNotThrow(() => parse(...path, '--help'), path.join(' '));
+});

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { Command as Commander, Option as CommanderOption } from 'commander';
+import { listOptions, type Option, planSchema } from '../plan/index.ts';
+import type { Command } from './command.ts';
+import { commands } from './commands/index.ts';
+import { exitCodes, postgresqlExitCodes } from './exit-code.ts';
+import { type Paint, paintFor } from './output/index.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** A command line that was understood. */
+export interface Invocation {
+  readonly command: Command;
+  /** Arguments and values of flags by name without dashes; `true` for a flag without a value. */
+  readonly values: ReadonlyMap<string, string | true>;
+  /** Values of the plan's options by dotted path. */
+  readonly planFlags: Readonly<Record<string, string>>;
+}
+
+const planOptions = listOptions(planSchema).options;
+
+/** Builds the whole command line. `onInvocation` is called for a command that shall run, `--help` is answered here. */
+export function buildProgram(
+  surroundings: Pick<Surroundings, 'stdout' | 'stderr'>,
+  onInvocation: (invocation: Invocation) => void,
+): Commander {
+  const paint = paintFor(surroundings.stdout);
+  const program = new Commander('holdfast')
+    .description('Disaster recovery for applications on PostgreSQL: the plan as code, carried out and proven.')
+    .version(packageVersion(), '--version', 'Print the version.')
+    .helpOption('-h, --help', 'Print this.')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => surroundings.stdout.write(text),
+      writeErr: (text) => surroundings.stderr.write(text),
+      // Whoever runs the program prints errors, in one form for all of them.
+      outputError: () => {},
+    })
+    .configureHelp({
+      showGlobalOptions: false,
+      styleTitle: (title) => paint.strong(title),
+      styleCommandText: (text) => paint.accent(text),
+      styleOptionText: (text) => paint.accent(text),
+    });
+  const groups = new Map<string, Commander>();
+  for (const command of commands) {
+    const parent = command.path.length === 1 ? program : groupOf(program, groups, command.path[0]);
+    addCommand(parent, command, paint, onInvocation);
+  }
+  program.addHelpText('after', `\n${exitCodeHelp(exitCodes, paint)}`);
+  return program;
+}
+
+const groupSummaries: Readonly<Record<string, string>> = {
+  repository: 'Make a repository, and look at it.',
+  wal: 'Keep the write-ahead log, and give it back.',
+};
+
+function groupOf(program: Commander, groups: Map<string, Commander>, name: string): Commander {
+  const known = groups.get(name);
+  if (known !== undefined) return known;
+  const group = program
+    .command(name)
+    .description(groupSummaries[name] ?? '')
+    .helpCommand(false);
+  groups.set(name, group);
+  return group;
+}
+
+function addCommand(
+  parent: Commander,
+  command: Command,
+  paint: Paint,
+  onInvocation: (invocation: Invocation) => void,
+): void {
+  const made = parent.command(command.path.at(-1)!).summary(command.summary);
+  made.description([command.summary, ...(command.details ?? [])].join('\n'));
+  for (const { name, help } of command.arguments ?? []) made.argument(name.startsWith('[') ? name : `<${name}>`, help);
+  for (const { flag, help, required, choices } of command.flags ?? []) {
+    const option = new CommanderOption(flag, help).makeOptionMandatory(required ?? false);
+    made.addOption(choices === undefined ? option : option.choices([...choices]));
+  }
+  const optionsOfPlan = planOptionsOf(command);
+  const grouped = (heading: string, flag: string, help: string) =>
+    made.addOption(new CommanderOption(flag, help).helpGroup(heading));
+  for (const { facts } of optionsOfPlan) grouped('Options of the plan:', facts.flag!, helpOf(facts));
+  const planHelp = 'The plan. (default: holdfast.config.ts, .js or .json in the working directory)';
+  grouped('Options of the plan:', '--plan <file>', planHelp);
+  grouped('Output:', '--json', 'Print one JSON document on the last line of standard output.');
+  grouped('Output:', '--events', 'Print what happens as lines of JSON before it.');
+  const codes = command.exitCodes === 'postgresql' ? postgresqlExitCodes : exitCodes;
+  made.addHelpText('after', `\n${exitCodeHelp(codes, paint)}`);
+  made.action(() => onInvocation(readInvocation(made, command, optionsOfPlan)));
+}
+
+/** Those that its access and its use of the server bring along, and those that it names. */
+function planOptionsOf(command: Command): Option[] {
+  const paths = new Set(command.planOptions ?? []);
+  if (command.access !== 'none') {
+    for (const name of ['location', 'passphrase', 'keyFile']) paths.add(`repository.${name}`);
+    paths.add('stateDirectory');
+  }
+  if (command.database !== 'none') paths.add('cluster.connection').add('cluster.name');
+  return planOptions.filter(({ path, facts }) => paths.has(path) && facts.flag !== undefined);
+}
+
+function helpOf(facts: Option['facts']): string {
+  const variables = (facts.environment ?? []).map(({ name }) => name).join(', ');
+  const notes = [
+    ...(variables === '' ? [] : [`environment: ${variables}`]),
+    ...(facts.default === undefined ? [] : [`default: ${facts.default.text}`]),
+  ];
+  return notes.length === 0 ? facts.help : `${facts.help} (${notes.join('; ')})`;
+}
+
+function readInvocation(made: Commander, command: Command, optionsOfPlan: readonly Option[]): Invocation {
+  const values = new Map<string, string | true>();
+  (command.arguments ?? []).forEach(({ name }, index) => {
+    const value = made.args[index];
+    if (value !== undefined) values.set(name.replaceAll(/[[\]]/g, ''), value);
+  });
+  const given = made.opts() as Record<string, string | true | undefined>;
+  for (const option of made.options) {
+    const value = given[option.attributeName()];
+    if (value !== undefined) values.set(option.long!.slice(2), value);
+  }
+  const planFlags: Record<string, string> = {};
+  for (const { path, facts } of optionsOfPlan) {
+    const value = values.get(facts.flag!.split(' ')[0]!.slice(2));
+    if (typeof value === 'string') planFlags[path] = value;
+  }
+  return { command, values, planFlags };
+}
+
+function exitCodeHelp(codes: Readonly<Record<string, { code: number; meaning: string }>>, paint: Paint): string {
+  const lines = Object.values(codes).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
+  return [paint.strong('Exit codes:'), ...lines].join('\n');
+}
+
+/** From the package's own file, which lies at the same place seen from the sources and from what is built of them. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,42 @@
+import { HoldfastError } from '../lib/index.ts';
+
+/** A person at a keyboard. Questions go to standard error, so that results can be redirected. */
+export interface Terminal {
+  /** What was typed, without the line end, without showing it. Errors: INTERRUPTED on Ctrl-C and Ctrl-D. */
+  askSecret(question: string): Promise<string>;
+}
+
+/** A terminal when both ends are one, else `null`: nobody is asked who cannot answer. */
+export function findTerminal(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream): Terminal | null {
+  if (stdin.isTTY !== true || stderr.isTTY !== true) return null;
+  return { askSecret: (question) => askSecret(stdin, stderr, question) };
+}
+
+/** The line is read key by key, as the terminal would otherwise show it. */
+function askSecret(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream, question: string): Promise<string> {
+  stderr.write(`${question} `);
+  stdin.setRawMode(true);
+  stdin.setEncoding('utf8');
+  stdin.resume();
+  return new Promise((done, fail) => {
+    const typed: string[] = [];
+    const finish = (act: () => void) => {
+      stdin.off('data', onData);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write('\n');
+      act();
+    };
+    const onData = (chunk: Buffer | string) => {
+      for (const key of String(chunk)) {
+        if (key === '\r' || key === '\n') return finish(() => done(typed.join('')));
+        if (key === '\u0003' || key === '\u0004') {
+          return finish(() => fail(new HoldfastError('INTERRUPTED', 'interrupted at a question')));
+        }
+        if (key === '\u007F' || key === '\b') typed.pop();
+        else if (key >= ' ') typed.push(key);
+      }
+    };
+    stdin.on('data', onData);
+  });
+}

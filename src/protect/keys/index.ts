@@ -1,0 +1,6 @@
+/**
+ * Who can open a repository, as a matter of record: what is done with keys is written in the ledger.
+ *
+ * Nouns: as in `repository/key/`. It draws no keys and wraps none itself; that is the repository's part.
+ */
+export { createRepository } from './create-repository.ts';
