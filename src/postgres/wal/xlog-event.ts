@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../lib/index.ts';
-import { type Timestamp, timestampFromServer } from '../timestamp.ts';
+import { type Timestamp, timestampFromMilliseconds, timestampFromServer } from '../timestamp.ts';
 import { ResourceManager, type WalRecord } from './record.ts';
 
 /** Settings that the server had from here on; one that replays this WAL for reading must not have them lower. */
@@ -13,8 +13,14 @@ export interface RequiredSettings {
 
 /** Records of the WAL itself that a restore or an index of the WAL looks at. */
 export type XlogEvent =
-  /** Replay from this checkpoint begins at `redoLsn`. */
-  | { readonly kind: 'checkpoint'; readonly isShutdown: boolean; readonly redoLsn: bigint; readonly timeline: number }
+  /** Replay from this checkpoint begins at `redoLsn`; it was begun at `at`, by the server's clock, in whole seconds. */
+  | {
+      readonly kind: 'checkpoint';
+      readonly isShutdown: boolean;
+      readonly redoLsn: bigint;
+      readonly timeline: number;
+      readonly at: Timestamp;
+    }
   | { readonly kind: 'restore-point'; readonly name: string; readonly at: Timestamp }
   /** The server was promoted, or ended a recovery: WAL goes on as `timeline`. */
   | {
@@ -40,8 +46,8 @@ const END_OF_RECOVERY = 0x90;
 
 /** The shortest main data of each kind that is read. */
 const BYTES_MIN: Readonly<Record<number, number>> = {
-  [CHECKPOINT_SHUTDOWN]: 16,
-  [CHECKPOINT_ONLINE]: 16,
+  [CHECKPOINT_SHUTDOWN]: 72,
+  [CHECKPOINT_ONLINE]: 72,
   [SWITCH]: 0,
   [BACKUP_END]: 8,
   [PARAMETER_CHANGE]: 24,
@@ -73,6 +79,7 @@ export function parseXlogEvent(record: WalRecord): XlogEvent | null {
         isShutdown: kind === CHECKPOINT_SHUTDOWN,
         redoLsn: data.readBigUInt64LE(0),
         timeline: data.readUInt32LE(8),
+        at: timestampFromMilliseconds(Number(data.readBigInt64LE(64)) * 1000),
       };
     case BACKUP_END:
       return { kind: 'backup-end', startLsn: data.readBigUInt64LE(0) };
