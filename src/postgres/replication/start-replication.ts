@@ -63,11 +63,11 @@ const CHECKS_PER_TIMEOUT = 10;
  *         timeline's history), PG_SLOT_NAME_INVALID.
  * Source: PostgreSQL manual, "Streaming Replication Protocol", START_REPLICATION.
  */
-export function startReplication(connection: PostgresConnection, options: WalStreamOptions): Promise<WalStream> {
+export async function startReplication(connection: PostgresConnection, options: WalStreamOptions): Promise<WalStream> {
   const slot = options.slot === undefined ? '' : `SLOT ${options.slot} `;
   if (options.slot !== undefined) checkSlotName(options.slot);
   const command = `START_REPLICATION ${slot}PHYSICAL ${formatLsn(options.startLsn)} TIMELINE ${options.timeline}`;
-  return new Promise((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const stream = new PhysicalStream(connection, options, () => resolve(stream));
     stream.ended.then(
       // The server has nothing after the position on this timeline, and said so without starting a copy.
