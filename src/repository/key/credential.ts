@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
-import { KEY_BYTES } from './key-ring.ts';
+import { KEY_BYTES } from './ring/index.ts';
 
 /** What opens a repository: a passphrase that a person knows, or a file with 256 bits for machines. */
 export type Credential = { kind: 'passphrase'; passphrase: string } | { kind: 'key-file'; path: string };

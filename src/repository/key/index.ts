@@ -9,7 +9,7 @@
  */
 export * from './credential.ts';
 export * from './key-bundle.ts';
-export * from './key-ring.ts';
 export * from './key-slot.ts';
+export * from './ring/index.ts';
 export * from './signed-record.ts';
 export * from './stored-slots.ts';

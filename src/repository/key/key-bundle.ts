@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { HoldfastError } from '../../lib/index.ts';
 import { base64Bytes } from './base64.ts';
-import { KEY_BYTES, type KeyMaterial } from './key-ring.ts';
+import { KEY_BYTES, type KeyMaterial } from './ring/index.ts';
 
 const bundleDocument = z.strictObject({
   version: z.literal(1),

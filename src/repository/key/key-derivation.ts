@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { base64Bytes } from './base64.ts';
 import type { KeySecret } from './credential.ts';
-import { KEY_BYTES } from './key-ring.ts';
+import { KEY_BYTES } from './ring/index.ts';
 
 const SALT_BYTES = 16;
 

@@ -1,6 +1,6 @@
 import canonicalize from 'canonicalize';
 import { assert } from '../../lib/index.ts';
-import { isSignatureValid, type KeyRing } from './key-ring.ts';
+import { isSignatureValid, type KeyRing } from './ring/index.ts';
 
 /** What signing adds to a record: the raw Ed25519 key and signature in base64. */
 export interface Signature {

@@ -1,4 +1,4 @@
-import type { KeyMaterial } from '../key/index.ts';
+import type { KeyMaterial } from '../key/ring/index.ts';
 import type { PackContent } from '../pack/index.ts';
 
 /** What an extract worker is given when it starts. */

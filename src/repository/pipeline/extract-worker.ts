@@ -6,7 +6,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, codeOf } from '../../lib/index.ts';
-import { KeyRing } from '../key/index.ts';
+import { KeyRing } from '../key/ring/index.ts';
 import { PackOpener } from '../pack/index.ts';
 import type {
   Destination,

@@ -1,4 +1,4 @@
-import type { KeyMaterial } from '../key/index.ts';
+import type { KeyMaterial } from '../key/ring/index.ts';
 import type { FinishedPack } from '../pack/index.ts';
 
 /** What a worker is given when it starts. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compress } from '../codec/index.ts';
 import { PageFingerprinter } from '../fingerprint/index.ts';
-import { KeyRing } from '../key/index.ts';
+import { KeyRing } from '../key/ring/index.ts';
 import { PackWriter } from '../pack/index.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';

@@ -8,8 +8,8 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { assert, HoldfastError } from '../../lib/index.ts';
-import { type EnvelopeKind, kindByte, type ObjectKeys } from '../codec/index.ts';
+import { assert, HoldfastError } from '../../../lib/index.ts';
+import { type EnvelopeKind, kindByte, type ObjectKeys } from '../../codec/index.ts';
 
 /** Bytes of every symmetric key of a bundle, and of the seed of the signing key. */
 export const KEY_BYTES = 32;
