@@ -32,7 +32,7 @@ export function createHoldfast(server: BenchServer, round: RoundDirectory): Cont
     version,
     setup: 'BASE_BACKUP over the Unix socket with the WAL it needs, defaults, repository on the same disk',
     prepare: () => runCommand(holdfast('repository', 'init')),
-    backup: holdfast('backup', '--cluster', cluster),
+    backup: holdfast('backup', '--cluster', cluster, '--checkpoint', 'fast'),
     restore: {
       command: holdfast('restore', '--into', restored, '--cluster', cluster, '--to', 'latest'),
       directory: restored,
