@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { assert } from '../../lib/index.ts';
+import { assert, HoldfastError } from '../../lib/index.ts';
 import { assertEntry, comparePaths, type TreeEntry } from './entry.ts';
 import { type Child, encodeChild, encodeEntry, encodeNode, NODE_HEAD_BYTES } from './node.ts';
 
@@ -7,6 +7,9 @@ import { type Child, encodeChild, encodeEntry, encodeNode, NODE_HEAD_BYTES } fro
 const NODE_ITEMS_MAX = 1024;
 /** A node ends behind the item that makes it as large as this; half a chunk, so that one more item always fits. */
 const NODE_BYTES_TARGET = 512 << 10;
+
+/** What always fits into a node that is not full: the map leaves of a file of some 100 GiB. */
+const ENTRY_BYTES_MAX = 500 << 10;
 
 /** Stores a chunk unless it is known, and gives its identity, 32 bytes. */
 export type StoreChunk = (raw: Uint8Array) => Promise<Buffer>;
@@ -33,7 +36,7 @@ export class TreeWriter {
     this.#storeChunk = storeChunk;
   }
 
-  /** Adds the next entry; entries come in the order of `comparePaths`, each path once. */
+  /** Adds the next entry; entries come in the order of `comparePaths`, each path once. Errors: `TREE_ENTRY_TOO_LARGE`. */
   async add(entry: TreeEntry): Promise<void> {
     assertEntry(entry);
     assert(
@@ -42,7 +45,9 @@ export class TreeWriter {
     );
     this.#lastPath = entry.path;
     const [files, bytes] = entry.type === 'file' ? [1, entry.size] : [0, 0];
-    await this.#addItem(0, { encoded: encodeEntry(entry), path: entry.path, files, bytes });
+    const encoded = encodeEntry(entry);
+    if (encoded.length > ENTRY_BYTES_MAX) throw entryTooLarge(entry, encoded.length);
+    await this.#addItem(0, { encoded, path: entry.path, files, bytes });
   }
 
   /** Ends the open node of each level, up to the first level that has a single node: the root. An empty tree is one empty leaf. */
@@ -131,4 +136,10 @@ function endsNode(path: string): boolean {
 
 function summaryOf({ id, files, bytes }: Child): TreeSummary {
   return { root: id.toString('hex'), files, bytes };
+}
+
+function entryTooLarge({ path }: TreeEntry, bytes: number): HoldfastError {
+  return new HoldfastError('TREE_ENTRY_TOO_LARGE', `cannot store file "${path}": its entry is too large`, {
+    detail: `Expected at most ${ENTRY_BYTES_MAX} bytes for its path and map leaves, found ${bytes}.`,
+  });
 }
