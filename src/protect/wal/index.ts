@@ -1,0 +1,67 @@
+/**
+ * The write-ahead log in the repository: brought in as it is written, and given back to whoever recovers.
+ *
+ * Nouns: a *lineage* is one unforked history of a cluster's WAL; a *fragment* is WAL of one timeline inside one segment, stored before the
+ * segment is whole; the *inventory* is what a listing shows; a *path* is the way through the timelines to one of them; a *landmark* is a record
+ * that a restore can aim at; the *receiver* streams WAL from a server.
+ *
+ * It decides what WAL is stored and what it means, not where a restore goes or how long WAL is kept. The format is in `docs/design.md` 8.
+ */
+export {
+  contiguousEnd,
+  contiguousEndIn,
+  currentLineage,
+  describeContinuity,
+  type LineageContinuity,
+} from './continuity.ts';
+export type { WalAlarm, WalEvent, WalProgress } from './events.ts';
+export { fetchWalFile, WAL_FETCH_EXIT, type WalFetchOptions, type WalFetchResult } from './fetch.ts';
+export { findCommit } from './find-commit.ts';
+export {
+  findLineage,
+  type LineageInventory,
+  makeTimelineInventory,
+  readWalInventory,
+  type StoredFragment,
+  type StoredSegment,
+  type TimelineInventory,
+  type WalInventory,
+} from './inventory.ts';
+export { type LastRecord, lastRecord } from './last-record.ts';
+export type { ForkReason, LineageHeader, LineageParent } from './lineage.ts';
+export type { LsnRange } from './lsn-ranges.ts';
+export { historyObjectName, type LineagePlace, lineagePrefix, segmentObjectName } from './object-names.ts';
+export {
+  listRecoveryFiles,
+  type RecoveryFile,
+  readSegment,
+  type SegmentContent,
+  type SegmentReference,
+} from './read-segment.ts';
+export {
+  FLUSH_INTERVAL_MS_DEFAULT,
+  type ReceiverState,
+  receiveWal,
+  serverSideName,
+  type WalReceiverOptions,
+  type WalReceiverResult,
+} from './receiver/index.ts';
+export {
+  findRunningReceiver,
+  type ReceiverStatus,
+  readKnownUntil,
+  readReceiverStatuses,
+  STATUS_FRESH_MS,
+  type StoredReceiverStatus,
+} from './receiver-status.ts';
+export { resolveTime, type TimeQuestion, type TimeResolution } from './resolve-time.ts';
+export {
+  isEndOfInput,
+  scanRecords,
+  scanWal,
+  type TransactionLandmark,
+  type WalLandmark,
+  type WalRange,
+} from './scan.ts';
+export { fragmentObject, isWalDamage, readWalObject, StoredWal, type WalObject } from './stored-wal.ts';
+export { newestTimeline, pathInLineage, stretchAt, type TimelineStretch } from './timeline-path.ts';

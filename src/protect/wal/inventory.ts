@@ -1,0 +1,204 @@
+import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { parseSegmentName, parseTimelineHistory, type TimelineSwitch } from '../../postgres/index.ts';
+import type { Repository } from '../../repository/index.ts';
+import { decodeLineageHeader, type LineageHeader } from './lineage.ts';
+import { compareLsn, type LsnRange, mergeRanges } from './lsn-ranges.ts';
+import {
+  type FragmentName,
+  historyObjectName,
+  type LineagePlace,
+  lineageObjectName,
+  parseWalObjectName,
+  segmentObjectName,
+  systemPrefix,
+  WAL_PREFIX,
+} from './object-names.ts';
+
+/** A stored fragment and the object that holds it. */
+export interface StoredFragment extends FragmentName {
+  readonly objectName: string;
+}
+
+/** A stored whole segment. `number` counts segments from LSN 0. */
+export interface StoredSegment {
+  readonly number: bigint;
+  readonly name: string;
+  readonly objectName: string;
+}
+
+/** What is stored of one timeline. */
+export interface TimelineInventory {
+  readonly timeline: number;
+  readonly segments: ReadonlyMap<bigint, StoredSegment>;
+  /** By start. */
+  readonly fragments: readonly StoredFragment[];
+  /** All WAL of the timeline that is stored in either form. */
+  readonly ranges: readonly LsnRange[];
+}
+
+/** What is stored of one lineage. */
+export interface LineageInventory extends LineagePlace {
+  readonly header: LineageHeader;
+  /** When the store took the lineage's first object, in the store's own time (milliseconds since 1970). */
+  readonly storedAt: number;
+  readonly timelines: ReadonlyMap<number, TimelineInventory>;
+  /** For each timeline with a stored history file, the switches that led to it, oldest first. */
+  readonly histories: ReadonlyMap<number, readonly TimelineSwitch[]>;
+}
+
+/** Everything under `wal/`, or under one system of it, from one listing. */
+export interface WalInventory {
+  readonly lineages: readonly LineageInventory[];
+  /** Objects that could not be used, each with the reason. */
+  readonly damaged: readonly { readonly objectName: string; readonly error: HoldfastError }[];
+}
+
+/**
+ * Lists what WAL is stored, of one cluster's system or of all, and reads lineages and histories (small objects, never WAL itself).
+ *
+ * A lineage whose first object is damaged is left out and named in `damaged`. A store that cannot be listed is an error, never an empty
+ * inventory: who reads one may conclude that a file does not exist (rule A3).
+ *
+ * Errors: those of the store.
+ */
+export async function readWalInventory(repository: Repository, system?: string): Promise<WalInventory> {
+  const listings = new Map<string, LineageListing>();
+  const damaged: { objectName: string; error: HoldfastError }[] = [];
+  for await (const entry of repository.store.list(system === undefined ? WAL_PREFIX : systemPrefix(system))) {
+    const name = parseWalObjectName(entry.name);
+    if (name === null) {
+      damaged.push({ objectName: entry.name, error: foreignObject(entry.name) });
+      continue;
+    }
+    const key = `${name.system}/${name.lineage}`;
+    const listing = listings.get(key) ?? newListing(name);
+    listings.set(key, listing);
+    if (name.kind === 'lineage') listing.storedAt = entry.modifiedAt;
+    if (name.kind === 'segment') listing.segmentNames.push(name.segmentName);
+    if (name.kind === 'fragment') listing.fragments.push({ ...name.fragment, objectName: entry.name });
+    if (name.kind === 'history') listing.historyTimelines.push(name.timeline);
+  }
+  const lineages: LineageInventory[] = [];
+  for (const listing of listings.values()) {
+    const lineage = await readLineage(repository, listing, damaged);
+    if (lineage !== null) lineages.push(lineage);
+  }
+  return { lineages, damaged };
+}
+
+/** The lineage with this id. Errors: WAL_LINEAGE_ABSENT. */
+export function findLineage(inventory: WalInventory, lineage: string): LineageInventory {
+  const found = inventory.lineages.find((candidate) => candidate.lineage === lineage);
+  if (found !== undefined) return found;
+  throw new HoldfastError('WAL_LINEAGE_ABSENT', `cannot find WAL lineage "${lineage}"`, {
+    detail: `The repository has ${inventory.lineages.length} readable lineages here, and this is none of them.`,
+    hints: ['Run `holdfast wal status` to see which lineages there are.'],
+  });
+}
+
+interface LineageListing extends LineagePlace {
+  storedAt: number | null;
+  segmentNames: string[];
+  fragments: StoredFragment[];
+  historyTimelines: number[];
+}
+
+function newListing({ system, lineage }: LineagePlace): LineageListing {
+  return { system, lineage, storedAt: null, segmentNames: [], fragments: [], historyTimelines: [] };
+}
+
+async function readLineage(
+  repository: Repository,
+  listing: LineageListing,
+  damaged: { objectName: string; error: HoldfastError }[],
+): Promise<LineageInventory | null> {
+  const objectName = lineageObjectName(listing);
+  const header = await unlessDamaged(damaged, objectName, async () =>
+    decodeLineageHeader(await repository.getJson('wal-lineage', objectName), objectName),
+  );
+  if (header === null) return null;
+  const histories = new Map<number, readonly TimelineSwitch[]>();
+  for (const timeline of listing.historyTimelines) {
+    const historyName = historyObjectName(listing, timeline);
+    const history = await unlessDamaged(damaged, historyName, async () =>
+      parseTimelineHistory((await repository.getBody('timeline-history', historyName)).toString('utf8')),
+    );
+    if (history !== null) histories.set(timeline, history);
+  }
+  const { system, lineage } = listing;
+  const timelines = arrangeTimelines(listing, header.segmentBytes, damaged);
+  return { system, lineage, header, storedAt: listing.storedAt ?? 0, timelines, histories };
+}
+
+/** Sorts what was listed into timelines. */
+function arrangeTimelines(
+  listing: LineageListing,
+  segmentBytes: number,
+  damaged: { objectName: string; error: HoldfastError }[],
+): Map<number, TimelineInventory> {
+  const segments = new Map<number, Map<bigint, StoredSegment>>();
+  for (const name of listing.segmentNames) {
+    const objectName = segmentObjectName(listing, name);
+    try {
+      const { timeline, number } = parseSegmentName(name, segmentBytes);
+      const ofTimeline = segments.get(timeline) ?? new Map<bigint, StoredSegment>();
+      segments.set(timeline, ofTimeline.set(number, { number, name, objectName }));
+    } catch {
+      // A name that segments of this size cannot have: nobody could ever ask for it.
+      damaged.push({ objectName, error: foreignObject(objectName) });
+    }
+  }
+  const fragments = Map.groupBy(listing.fragments, (fragment) => fragment.timeline);
+  const timelines = new Map<number, TimelineInventory>();
+  for (const timeline of [...new Set([...segments.keys(), ...fragments.keys()])].sort((a, b) => a - b)) {
+    timelines.set(
+      timeline,
+      makeTimelineInventory(timeline, segmentBytes, segments.get(timeline) ?? new Map(), fragments.get(timeline) ?? []),
+    );
+  }
+  return timelines;
+}
+
+/** Puts the parts of one timeline together. */
+export function makeTimelineInventory(
+  timeline: number,
+  segmentBytes: number,
+  segments: ReadonlyMap<bigint, StoredSegment>,
+  fragments: readonly StoredFragment[],
+): TimelineInventory {
+  const size = BigInt(segmentBytes);
+  const whole = [...segments.keys()].map((number) => ({ start: number * size, end: (number + 1n) * size }));
+  return {
+    timeline,
+    segments,
+    fragments: fragments.toSorted((a, b) => compareLsn(a.start, b.start) || compareLsn(a.end, b.end)),
+    ranges: mergeRanges([...whole, ...fragments]),
+  };
+}
+
+/** Damage is told and the rest of the inventory stays useful; what might pass, such as a store without an answer, ends the reading. */
+async function unlessDamaged<Value>(
+  damaged: { objectName: string; error: HoldfastError }[],
+  objectName: string,
+  read: () => Promise<Value>,
+): Promise<Value | null> {
+  try {
+    return await read();
+  } catch (error) {
+    const code = codeOf(error);
+    const isDamage =
+      code === 'OBJECT_DAMAGED' ||
+      code === 'OBJECT_ABSENT' ||
+      code?.startsWith('WAL_LINEAGE_') === true ||
+      code === 'PG_TIMELINE_HISTORY_INVALID';
+    if (!isDamage) throw error;
+    damaged.push({ objectName, error: error instanceof HoldfastError ? error : foreignObject(messageOf(error)) });
+    return null;
+  }
+}
+
+function foreignObject(objectName: string): HoldfastError {
+  return new HoldfastError('WAL_OBJECT_FOREIGN', `unrecognized object "${objectName}" among the WAL`, {
+    detail: 'No version that this one knows gives an object such a name.',
+  });
+}

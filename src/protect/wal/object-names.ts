@@ -1,0 +1,92 @@
+import { formatHistoryName } from '../../postgres/index.ts';
+
+/** Where all WAL of a cluster lies: under its system identifier, as several clusters may share a repository. */
+export const WAL_PREFIX = 'wal/';
+
+/** Which lineage of which cluster. */
+export interface LineagePlace {
+  /** The system identifier, decimal. */
+  readonly system: string;
+  /** 64 hexadecimal digits. */
+  readonly lineage: string;
+}
+
+/** WAL of one timeline inside one segment, stored before the segment is whole. */
+export interface FragmentName {
+  readonly timeline: number;
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Drawn when the receiver starts, 16 hexadecimal digits: two receivers never write under one name. */
+  readonly receiver: string;
+}
+
+/** What the name of an object under `wal/` says about it. */
+export type WalObjectName = LineagePlace &
+  (
+    | { readonly kind: 'lineage' }
+    | { readonly kind: 'segment'; readonly segmentName: string }
+    | { readonly kind: 'fragment'; readonly fragment: FragmentName }
+    | { readonly kind: 'history'; readonly timeline: number }
+  );
+
+export function systemPrefix(system: string): string {
+  return `${WAL_PREFIX}${system}/`;
+}
+
+export function lineagePrefix(place: LineagePlace): string {
+  return `${systemPrefix(place.system)}${place.lineage}/`;
+}
+
+export function lineageObjectName(place: LineagePlace): string {
+  return `${lineagePrefix(place)}lineage`;
+}
+
+export function segmentObjectName(place: LineagePlace, segmentName: string): string {
+  return `${lineagePrefix(place)}segments/${segmentName}`;
+}
+
+export function historyObjectName(place: LineagePlace, timeline: number): string {
+  return `${lineagePrefix(place)}history/${formatHistoryName(timeline)}`;
+}
+
+/** Shape: `<timeline 8>.<start 16>.<end 16>.<receiver 16>`, lower-case hexadecimal, so that a listing is in the order of the WAL. */
+export function fragmentObjectName(place: LineagePlace, fragment: FragmentName): string {
+  const timeline = fragment.timeline.toString(16).padStart(8, '0');
+  return `${lineagePrefix(place)}fragments/${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
+}
+
+const NAME_SHAPE = /^wal\/([0-9]{1,20})\/([0-9a-f]{64})\/(lineage|segments|fragments|history)(?:\/([^/]+))?$/;
+const FRAGMENT_SHAPE = /^([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})$/;
+const HISTORY_SHAPE = /^([0-9A-F]{8})\.history$/;
+const SEGMENT_SHAPE = /^[0-9A-F]{24}$/;
+
+/** Reads what the functions above write; `null` for any other name, of which nothing can be said. */
+export function parseWalObjectName(name: string): WalObjectName | null {
+  const match = NAME_SHAPE.exec(name);
+  if (match === null) return null;
+  const [, system, lineage, part, rest] = match;
+  const place = { system: system!, lineage: lineage! };
+  if (part === 'lineage') return rest === undefined ? { ...place, kind: 'lineage' } : null;
+  if (rest === undefined) return null;
+  if (part === 'segments') return SEGMENT_SHAPE.test(rest) ? { ...place, kind: 'segment', segmentName: rest } : null;
+  if (part === 'history') {
+    const timeline = Number.parseInt(HISTORY_SHAPE.exec(rest)?.[1] ?? '0', 16);
+    return timeline === 0 ? null : { ...place, kind: 'history', timeline };
+  }
+  const fragment = parseFragment(rest);
+  return fragment === null ? null : { ...place, kind: 'fragment', fragment };
+}
+
+function parseFragment(text: string): FragmentName | null {
+  const match = FRAGMENT_SHAPE.exec(text);
+  if (match === null) return null;
+  const timeline = Number.parseInt(match[1]!, 16);
+  const start = BigInt(`0x${match[2]}`);
+  const end = BigInt(`0x${match[3]}`);
+  if (timeline === 0 || end <= start) return null;
+  return { timeline, start, end, receiver: match[4]! };
+}
+
+function hexadecimal16(value: bigint): string {
+  return value.toString(16).padStart(16, '0');
+}

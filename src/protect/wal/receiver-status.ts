@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { formatLsn, parseLsn, type Timestamp } from '../../postgres/index.ts';
+import { kindPrefix, type Repository } from '../../repository/index.ts';
+import { isWalDamage } from './stored-wal.ts';
+
+/** A running receiver writes its status this often, and at once when it begins or ends. */
+export const STATUS_INTERVAL_MS = 5_000;
+
+/** A status older than this, by the store's clock, is of a receiver that is gone or cut off. */
+export const STATUS_FRESH_MS = 20_000;
+
+/** What a receiver says of itself under `volatile/`: for who wants to know whether one runs, and for the live RPO. Never needed for a restore. */
+export interface ReceiverStatus {
+  readonly system: string;
+  readonly cluster: string;
+  readonly lineage: string;
+  readonly timeline: number;
+  /** The receiver's own id, as in the names of its fragments. */
+  readonly receiver: string;
+  /** False in the last one that it writes. */
+  readonly running: boolean;
+  readonly durableLsn: bigint;
+  readonly serverFlushLsn: bigint;
+  /** All WAL that the server had flushed at this moment of its own clock is durable; it ended at `lsn`. */
+  readonly known: { readonly until: Timestamp; readonly lsn: bigint } | null;
+  readonly synchronous: boolean | null;
+}
+
+/** A status with the store's time of its writing, in milliseconds since 1970. */
+export interface StoredReceiverStatus extends ReceiverStatus {
+  readonly writtenAt: number;
+  readonly ageMs: number;
+}
+
+const lsn = z.string().transform((text) => parseLsn(text));
+const schema = z.object({
+  version: z.literal(1),
+  role: z.literal('wal-receiver'),
+  system: z.string(),
+  cluster: z.string(),
+  lineage: z.string(),
+  timeline: z.int(),
+  receiver: z.string(),
+  running: z.boolean(),
+  durableLsn: lsn,
+  serverFlushLsn: lsn,
+  /** Microseconds since 1970, as text, as JSON's numbers would round them. */
+  known: z
+    .object({
+      until: z
+        .string()
+        .regex(/^-?[0-9]+$/)
+        .transform((text) => BigInt(text)),
+      lsn,
+    })
+    .nullable(),
+  synchronous: z.boolean().nullable(),
+});
+
+/** One name for each slot of a cluster: a receiver that comes back takes the place of the one before. */
+export function receiverStatusName(identity: { system: string; cluster: string; slot: string }): string {
+  const text = `wal-receiver ${identity.system} ${identity.slot} ${identity.cluster}`;
+  return `${kindPrefix('status')}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+}
+
+export async function writeReceiverStatus(repository: Repository, name: string, status: ReceiverStatus): Promise<void> {
+  await repository.putVolatileJson('status', name, {
+    version: 1,
+    role: 'wal-receiver',
+    ...status,
+    durableLsn: formatLsn(status.durableLsn),
+    serverFlushLsn: formatLsn(status.serverFlushLsn),
+    known: status.known === null ? null : { until: String(status.known.until), lsn: formatLsn(status.known.lsn) },
+  });
+}
+
+/** What all receivers last said, the newest first. A status that cannot be read tells nothing and is left out. */
+export async function readReceiverStatuses(repository: Repository): Promise<StoredReceiverStatus[]> {
+  const now = await repository.store.now();
+  const statuses: StoredReceiverStatus[] = [];
+  for await (const { name, modifiedAt } of repository.store.list(kindPrefix('status'))) {
+    const value = await readStatus(repository, name);
+    if (value !== null) statuses.push({ ...value, writtenAt: modifiedAt, ageMs: now - modifiedAt });
+  }
+  return statuses.sort((a, b) => b.writtenAt - a.writtenAt);
+}
+
+/** The status of a receiver that runs for this cluster now, as far as one can tell; `null` when none does. */
+export async function findRunningReceiver(
+  repository: Repository,
+  identity: { system: string; cluster: string },
+): Promise<StoredReceiverStatus | null> {
+  const statuses = await readReceiverStatuses(repository);
+  const isIt = ({ system, cluster, running, ageMs }: StoredReceiverStatus) =>
+    system === identity.system && cluster === identity.cluster && running && ageMs < STATUS_FRESH_MS;
+  return statuses.find(isIt) ?? null;
+}
+
+/**
+ * The last moment at which the WAL stored up to `durableEnd` was known to be all that the server had; `null` when no receiver said so.
+ * What a receiver says of WAL beyond `durableEnd`, or of another lineage, does not count.
+ */
+export async function readKnownUntil(
+  repository: Repository,
+  stored: { lineage: string; durableEnd: bigint },
+): Promise<Timestamp | null> {
+  const statuses = await readReceiverStatuses(repository);
+  const moments = statuses.flatMap(({ lineage, known }) =>
+    lineage === stored.lineage && known !== null && known.lsn <= stored.durableEnd ? [known.until] : [],
+  );
+  return moments.reduce<Timestamp | null>((latest, at) => (latest === null || at > latest ? at : latest), null);
+}
+
+async function readStatus(repository: Repository, name: string): Promise<ReceiverStatus | null> {
+  try {
+    const parsed = schema.safeParse(await repository.getJson('status', name));
+    // Other agents keep other statuses in the same place.
+    return parsed.success ? parsed.data : null;
+  } catch (error) {
+    // A status may be overwritten or torn; it is never needed.
+    if (isWalDamage(error)) return null;
+    throw error;
+  }
+}

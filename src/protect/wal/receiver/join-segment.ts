@@ -1,0 +1,112 @@
+import { codeOf, HoldfastError } from '../../../lib/index.ts';
+import { formatLsn, formatSegmentName } from '../../../postgres/index.ts';
+import { getBodyStream, putBodyStream, type Repository } from '../../../repository/index.ts';
+import type { StoredFragment } from '../inventory.ts';
+import { type LineagePlace, segmentObjectName } from '../object-names.ts';
+import type { SegmentChecker } from './segment-checker.ts';
+
+/** A segment whose bytes are all here. */
+export interface WholeSegment {
+  readonly place: LineagePlace;
+  readonly timeline: number;
+  readonly number: bigint;
+  readonly segmentBytes: number;
+  /** All its bytes, anew each time it is called. */
+  read(): AsyncIterable<Buffer>;
+}
+
+/**
+ * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go.
+ *
+ * Safe to repeat, also by another receiver: a segment that is there already is compared like one's own.
+ * Errors: WAL_SEGMENT_UNSOUND when it does not pass the check, and nothing was stored; WAL_SEGMENT_DIFFERS when what stands under its name is
+ * something else; OBJECT_DAMAGED; those of the store.
+ */
+export async function joinSegment(
+  repository: Repository,
+  checker: SegmentChecker,
+  segment: WholeSegment,
+): Promise<string> {
+  const name = formatSegmentName(segment.timeline, segment.number, segment.segmentBytes);
+  const unsound = await checker.check(segment.number, segment.read());
+  if (unsound !== null) {
+    throw new HoldfastError('WAL_SEGMENT_UNSOUND', `cannot join WAL segment "${name}": it is not sound WAL`, {
+      detail: `At ${formatLsn(unsound.lsn)}: ${unsound.detail}`,
+      hints: [
+        'The fragments that hold it are kept. Check the disks and the memory of the server, and take a new base backup.',
+      ],
+    });
+  }
+  const object = { kind: 'wal-segment' as const, name: segmentObjectName(segment.place, name) };
+  await putBodyStream(repository, object, segment.read());
+  await compareBack(name, getBodyStream(repository, object), segment.read());
+  return name;
+}
+
+/**
+ * Deletes fragments whose segment is stored and compared. A store that refuses to delete loses nothing by it: the fragments are told apart
+ * from the segment by every reader, and the next receiver tries again.
+ */
+export async function deleteFragments(
+  repository: Repository,
+  fragments: Iterable<Pick<StoredFragment, 'objectName'>>,
+): Promise<void> {
+  for (const { objectName } of fragments) {
+    try {
+      await repository.store.delete(objectName);
+    } catch (error) {
+      // What a store did not make durable is the one thing that must stop us (rule C1).
+      if (codeOf(error) === 'STORE_SYNC_FAILED') throw error;
+    }
+  }
+}
+
+async function compareBack(name: string, stored: AsyncIterable<Buffer>, own: AsyncIterable<Buffer>): Promise<void> {
+  const reader = new PieceReader(own);
+  let at = 0;
+  for await (const piece of stored) {
+    const expected = await reader.take(piece.length);
+    if (!expected.equals(piece)) throw differs(name, `Its bytes differ behind offset ${at}.`);
+    at += piece.length;
+  }
+  if (!(await reader.isAtEnd())) throw differs(name, `What is stored ends at offset ${at}.`);
+}
+
+/** Cuts pieces of any size into pieces of the size that is asked for. */
+class PieceReader {
+  readonly #pieces: AsyncIterator<Buffer>;
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(pieces: AsyncIterable<Buffer>) {
+    this.#pieces = pieces[Symbol.asyncIterator]();
+  }
+
+  /** `length` bytes, or fewer at the end. */
+  async take(length: number): Promise<Buffer> {
+    while (this.#rest.length < length) {
+      const { value, done } = await this.#pieces.next();
+      if (done) break;
+      this.#rest = this.#rest.length === 0 ? value : Buffer.concat([this.#rest, value]);
+    }
+    const taken = this.#rest.subarray(0, length);
+    this.#rest = this.#rest.subarray(taken.length);
+    return taken;
+  }
+
+  async isAtEnd(): Promise<boolean> {
+    return this.#rest.length === 0 && (await this.#pieces.next()).done === true;
+  }
+}
+
+function differs(name: string, detail: string): HoldfastError {
+  return new HoldfastError(
+    'WAL_SEGMENT_DIFFERS',
+    `cannot keep WAL segment "${name}": another one is stored under its name`,
+    {
+      detail,
+      hints: [
+        'The fragments that hold what the server sent are kept. Run `holdfast wal status` and take a new base backup.',
+      ],
+    },
+  );
+}

@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { type Clock, HoldfastError } from '../../../lib/index.ts';
+import { formatHistoryName, parseTimelineHistory } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import { currentLineage } from '../continuity.ts';
+import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
+import { encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
+import { historyObjectName, lineageObjectName } from '../object-names.ts';
+import { scanRecords } from '../scan.ts';
+import { type Link, readHistory, SQL_STATE, sqlStateOf, type TimelineHistory } from './link.ts';
+
+/** The lineage that a receiver goes on with. */
+export interface OpenedLineage {
+  readonly lineage: LineageInventory;
+  readonly inventory: WalInventory;
+  readonly created: boolean;
+}
+
+/** What a lineage is made from. */
+export interface LineageBeginning {
+  readonly system: string;
+  readonly cluster: string;
+  readonly segmentBytes: number;
+  readonly startTimeline: number;
+  readonly startLsn: bigint;
+}
+
+/**
+ * The current lineage of the cluster, or a first one.
+ *
+ * Two receivers may both find none: each writes its own before it lists again, and both then take the one that the store had first.
+ * Errors: WAL_SEGMENT_SIZE_CHANGED; those of the store.
+ */
+export async function openLineage(
+  repository: Repository,
+  beginning: LineageBeginning,
+  clock: Clock,
+): Promise<OpenedLineage> {
+  const inventory = await readWalInventory(repository, beginning.system);
+  const found = currentLineage(inventory, beginning.system, beginning.cluster);
+  if (found !== null) return { lineage: checkSize(found, beginning), inventory, created: false };
+  await createLineage(repository, beginning, null, clock);
+  const after = await readWalInventory(repository, beginning.system);
+  const chosen = currentLineage(after, beginning.system, beginning.cluster);
+  if (chosen === null) throw vanished(beginning);
+  return { lineage: checkSize(chosen, beginning), inventory: after, created: true };
+}
+
+/** Stores the first object of a lineage and gives its header. */
+export async function createLineage(
+  repository: Repository,
+  beginning: LineageBeginning,
+  parent: LineageParent | null,
+  clock: Clock,
+): Promise<LineageHeader> {
+  const lineage = randomBytes(32).toString('hex');
+  const createdAt = new Date(clock.now()).toISOString();
+  const header: LineageHeader = { lineage, createdAt, ...beginning, parent };
+  const place = { system: beginning.system, lineage };
+  await repository.putJson('wal-lineage', lineageObjectName(place), encodeLineageHeader(header));
+  return header;
+}
+
+/**
+ * Stores the history files of the server's timeline and of those that led to it, as far as the server has them, before any WAL of theirs. Gives
+ * the lineage with what it has now.
+ *
+ * Only the newest one is needed for a recovery, so an old one that the server has lost is no error.
+ * Errors: WAL_HISTORY_DIFFERS; those of the server and of the store.
+ */
+export async function storeHistories(
+  repository: Repository,
+  lineage: LineageInventory,
+  link: Link,
+): Promise<LineageInventory> {
+  if (link.history === null) return lineage;
+  const histories = new Map(lineage.histories);
+  const timelines = [...link.history.switches.map((entry) => entry.timeline), link.history.timeline];
+  for (const timeline of timelines.filter((candidate) => candidate > 1 && !histories.has(candidate))) {
+    const history = timeline === link.history.timeline ? link.history : await readHistoryIfKept(link, timeline);
+    if (history === null) continue;
+    await storeHistory(repository, lineage, history);
+    histories.set(timeline, history.switches);
+  }
+  return { ...lineage, histories };
+}
+
+async function readHistoryIfKept(link: Link, timeline: number): Promise<TimelineHistory | null> {
+  try {
+    return await readHistory(link.connection, timeline);
+  } catch (error) {
+    if (sqlStateOf(error) === SQL_STATE.undefinedFile) return null;
+    throw error;
+  }
+}
+
+async function storeHistory(
+  repository: Repository,
+  lineage: LineageInventory,
+  history: TimelineHistory,
+): Promise<void> {
+  const objectName = historyObjectName(lineage, history.timeline);
+  const outcome = await repository.putBody('timeline-history', objectName, Buffer.from(history.content, 'utf8'));
+  if (outcome === 'created') return;
+  const stored = parseTimelineHistory((await repository.getBody('timeline-history', objectName)).toString('utf8'));
+  const text = (switches: TimelineHistory['switches']) =>
+    switches.map(({ timeline, switchLsn }) => `${timeline} ${switchLsn}`).join();
+  if (text(stored) === text(history.switches)) return;
+  const name = formatHistoryName(history.timeline);
+  throw new HoldfastError('WAL_HISTORY_DIFFERS', `cannot store "${name}": another history of this timeline is stored`, {
+    detail: `Two servers have given the number ${history.timeline} to different timelines of system ${lineage.system}.`,
+    hints: ['Check which server is the right one; give the other one a cluster name of its own.'],
+  });
+}
+
+/**
+ * Whether the stored WAL of a timeline has a whole record at or behind `lsn`. A server that is promoted discards a record that it had only in
+ * part: then what we hold beyond the switch is a part of a record, and nothing is lost with it.
+ */
+export async function holdsRecordBehind(
+  repository: Repository,
+  inventory: WalInventory,
+  place: { lineage: string; timeline: number; lsn: bigint; end: bigint },
+): Promise<boolean> {
+  let found = false;
+  const range = { lineage: place.lineage, timeline: place.timeline, from: place.lsn, to: place.end };
+  const scan = scanRecords(repository, inventory, range, () => {
+    found = true;
+  });
+  while (!found && !(await scan.next()).done) {
+    // One record is enough.
+  }
+  return found;
+}
+
+function checkSize(lineage: LineageInventory, { segmentBytes, cluster }: LineageBeginning): LineageInventory {
+  if (lineage.header.segmentBytes === segmentBytes) return lineage;
+  throw new HoldfastError('WAL_SEGMENT_SIZE_CHANGED', `cannot go on with the WAL of cluster "${cluster}"`, {
+    detail: `Expected segments of ${lineage.header.segmentBytes} bytes, found ${segmentBytes}: the server's were changed by pg_resetwal.`,
+    hints: ['Protect the server under another cluster name, and take a base backup there.'],
+  });
+}
+
+function vanished({ cluster }: LineageBeginning): HoldfastError {
+  return new HoldfastError('WAL_LINEAGE_ABSENT', `could not begin the WAL of cluster "${cluster}"`, {
+    detail: 'The first object of its lineage was stored, and the store does not list it.',
+    hints: ['Check that the store lists what was written before.'],
+    retryable: true,
+  });
+}

@@ -1,0 +1,43 @@
+import type { Clock } from '../../../lib/index.ts';
+import type { ConnectionTarget } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import type { WalEvent } from '../events.ts';
+import type { LineagePlace } from '../object-names.ts';
+
+/** What a receiver is told. */
+export interface WalReceiverOptions {
+  readonly repository: Repository;
+  readonly source: ConnectionTarget;
+  /** The name under which the plan knows the PostgreSQL cluster. */
+  readonly cluster: string;
+  /** For arriving segments; a few of them must have room. */
+  readonly stateDirectory: string;
+  readonly clock: Clock;
+  /** The slot; `holdfast_<cluster>` when not given. */
+  readonly slot?: string;
+  /** WAL is durable this long after it came, or at once while commits wait for it. */
+  readonly flushIntervalMs?: number;
+  /** Ends the receiver in good order. */
+  readonly signal: AbortSignal;
+  /** Ends the receiver when WAL is durable up to here; may be told later. */
+  readonly until?: bigint | Promise<bigint>;
+  /** For a backup without a running receiver: with a slot that goes with the connection, and under a name that no commit waits for. */
+  readonly temporary?: boolean;
+  /** Where WAL is needed from; when not given, it goes on where what is stored ends, a temporary one from where the server keeps WAL. */
+  readonly startLsn?: bigint;
+  /** Called at once and in order; what it throws ends the receiver. */
+  readonly onEvent: (event: WalEvent) => void;
+}
+
+/** How a receiver ended. */
+export interface WalReceiverResult {
+  /** `null` when it never came to choose one. */
+  readonly place: LineagePlace | null;
+  readonly timeline: number | null;
+  /** The end of the unbroken durable WAL; 0 when there is none. */
+  readonly durableLsn: bigint;
+  readonly ended: 'signal' | 'until';
+}
+
+/** WAL is durable within a second unless the plan says otherwise. */
+export const FLUSH_INTERVAL_MS_DEFAULT = 1_000;

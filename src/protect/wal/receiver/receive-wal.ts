@@ -1,0 +1,606 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { HoldfastError } from '../../../lib/index.ts';
+import { type PostgresConnection, segmentStartOf, startReplication, type WalStream } from '../../../postgres/index.ts';
+import type { WalAlarm, WalEvent } from '../events.ts';
+import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
+import type { LineagePlace } from '../object-names.ts';
+import { type TimelineStretch, timelinePath } from '../timeline-path.ts';
+import {
+  forkAlarm,
+  gapAlarm,
+  otherSystem,
+  serverBehind,
+  serverShutDown,
+  slotActive,
+  synchronousByWildcard,
+} from './alarms.ts';
+import { FORK_PROOF_BYTES, findFork } from './find-fork.ts';
+import { createLineage, holdsRecordBehind, openLineage, storeHistories } from './lineage-keeper.ts';
+import { isServerTrouble, type Link, type LinkOptions, openLink, refreshLink, SQL_STATE, sqlStateOf } from './link.ts';
+import { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
+import { isStoreAway, Persistence } from './persistence.ts';
+import { ProgressKeeper } from './progress-keeper.ts';
+import { Reception } from './reception.ts';
+import { type DivergedPlan, planResume, type StreamPlan } from './resume-plan.ts';
+import { serverSideName } from './server-side-name.ts';
+import { type ServerReport, watchServer } from './server-watch.ts';
+import { SlotKeeper } from './slot-keeper.ts';
+import { INITIAL_STATE, isFinal, type ReceiverEvent, type ReceiverState, transition } from './state-machine.ts';
+import { StatusKeeper } from './status-keeper.ts';
+import { storedObjectsFrom } from './stored-objects.ts';
+import { sweepFragments } from './sweep.ts';
+
+/** Doubled after each attempt that failed, up to the second. */
+const RECONNECT_DELAY_MS_MIN = 250;
+const RECONNECT_DELAY_MS_MAX = 15_000;
+
+/** A receiver that was killed leaves its slot in use for a moment; a second receiver would wait for ever. */
+const SLOT_BUSY_MS_MAX = 5_000;
+
+/** A server that does not answer the end of the stream is left. */
+const STREAM_STOP_MS_MAX = 5_000;
+
+/**
+ * Streams WAL into the repository until the signal is given or `until` is durable.
+ *
+ * Errors: what no waiting mends, such as WAL_SLOT_ACTIVE, WAL_SEGMENT_SIZE_CHANGED, WAL_HISTORY_DIFFERS, PG_VERSION_UNSUPPORTED,
+ * STORE_DENIED, STORE_SYNC_FAILED; before the server has answered once, also a refused login. All else is told as an event, and tried again.
+ */
+export function receiveWal(options: WalReceiverOptions): Promise<WalReceiverResult> {
+  return new WalReceiver(options).run();
+}
+
+type LivingState = Exclude<ReceiverState, 'stopped' | 'failed'>;
+
+/** One run of WAL that is on its way. */
+interface OpenStream {
+  readonly stream: WalStream;
+  readonly reception: Reception;
+  readonly plan: StreamPlan;
+}
+
+class WalReceiver {
+  readonly #options: WalReceiverOptions;
+  readonly #id = randomBytes(8).toString('hex');
+  readonly #stop = new AbortController();
+  readonly #stopRequested = Promise.withResolvers<void>();
+  readonly #persistence: Persistence;
+  readonly #linkOptions: LinkOptions;
+  readonly #slots: SlotKeeper;
+  readonly #status: StatusKeeper;
+  readonly #progress = new ProgressKeeper();
+  readonly #steps: Record<LivingState, () => Promise<ReceiverEvent>>;
+
+  /** Rejected when something beside the stream fails that must not. */
+  readonly #background = Promise.withResolvers<never>();
+  #until: bigint | null = null;
+  #ended: 'signal' | 'until' = 'signal';
+  #failure: unknown = null;
+  #trouble: HoldfastError | null = null;
+  #attempts = 0;
+  #hasAnswered = false;
+  #hasStreamed = false;
+  #busySince: number | null = null;
+  #isStartGone = false;
+
+  #link: Link | null = null;
+  #lineage: LineageInventory | null = null;
+  #open: OpenStream | null = null;
+  #divergence: (DivergedPlan & { readonly lineage: LineageInventory }) | null = null;
+  #watch: {
+    readonly connection: PostgresConnection;
+    readonly stop: AbortController;
+    readonly ended: Promise<void>;
+  } | null = null;
+  #synchronous: boolean | null = null;
+  #sweeping: Promise<void> | null = null;
+  readonly #told = new Set<string>();
+
+  constructor(options: WalReceiverOptions) {
+    const { clock, source, cluster, temporary = false } = options;
+    this.#options = options;
+    this.#background.promise.catch(() => {});
+    const name = serverSideName(cluster);
+    const applicationName = temporary ? `${name}_backup` : name;
+    this.#linkOptions = { source, applicationName, clock, signal: this.#stop.signal };
+    this.#slots = new SlotKeeper({
+      name: options.slot ?? name,
+      temporary,
+      receiver: this.#id,
+      link: this.#linkOptions,
+    });
+    this.#persistence = new Persistence({
+      clock,
+      signal: this.#stop.signal,
+      onAway: (error) => this.#alarm({ alarm: 'store-away', error }),
+      onBack: () => this.#emit({ kind: 'recovered', alarm: 'store-away' }),
+    });
+    this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
+    this.#steps = {
+      waiting: () => this.#wait(),
+      connecting: () => this.#connect(),
+      preparing: () => this.#prepare(),
+      comparing: () => this.#follow('comparing'),
+      streaming: () => this.#follow('streaming'),
+      switching: () => this.#switchTimeline(),
+      'locating-fork': () => this.#locateFork(),
+      draining: () => this.#drain(),
+    };
+  }
+
+  async run(): Promise<WalReceiverResult> {
+    const { signal } = this.#options;
+    const onAbort = () => this.#requestStop('signal');
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    this.#awaitUntil();
+    let state: ReceiverState = INITIAL_STATE;
+    try {
+      while (!isFinal(state)) {
+        this.#emit({ kind: 'state', state });
+        state = transition(state, await this.#step(state));
+      }
+      this.#emit({ kind: 'state', state });
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      await this.#release();
+    }
+    if (state === 'failed') throw this.#failure;
+    const { durableLsn } = this.#progress;
+    const timeline = this.#link?.identity.timeline ?? null;
+    return { place: this.#place(), timeline, durableLsn, ended: this.#ended };
+  }
+
+  /** Turns what a step throws into an event: a stop, trouble that may pass, or the end. */
+  async #step(state: LivingState): Promise<ReceiverEvent> {
+    try {
+      if (this.#stop.signal.aborted && state !== 'draining') return 'stop-requested';
+      return await this.#steps[state]();
+    } catch (error) {
+      if (this.#stop.signal.aborted && state !== 'draining') return 'stop-requested';
+      if (state !== 'draining' && this.#isTrouble(error)) {
+        this.#trouble = error;
+        return 'unreachable';
+      }
+      this.#failure = error;
+      return 'broken';
+    }
+  }
+
+  #isTrouble(error: unknown): error is HoldfastError {
+    if (error instanceof HoldfastError && ['WAL_SERVER_BEHIND', 'WAL_SERVER_SHUT_DOWN'].includes(error.code))
+      return true;
+    return isServerTrouble(error, this.#hasAnswered);
+  }
+
+  // The states.
+
+  async #wait(): Promise<ReceiverEvent> {
+    await this.#closeReception();
+    await this.#closeLink();
+    const delayMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN * 2 ** this.#attempts);
+    this.#attempts += 1;
+    if (this.#trouble !== null) this.#emit({ kind: 'reconnect', error: this.#trouble, delayMs });
+    this.#trouble = null;
+    await this.#options.clock.sleep(delayMs, this.#stop.signal);
+    return this.#stop.signal.aborted ? 'stop-requested' : 'retry';
+  }
+
+  async #connect(): Promise<ReceiverEvent> {
+    this.#link = await openLink(this.#linkOptions);
+    this.#hasAnswered = true;
+    return 'identified';
+  }
+
+  async #prepare(): Promise<ReceiverEvent> {
+    const link = this.#link!;
+    const { repository, cluster, clock, temporary = false, startLsn } = this.#options;
+    const slot = await this.#slots.take(link);
+    if (slot.lostBefore !== null) this.#alarm({ alarm: 'slot', error: slot.lostBefore });
+    const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
+    const { systemId: system, timeline: startTimeline } = link.identity;
+    const first = segmentStartOf(startLsn ?? keptFrom, link.segmentBytes);
+    const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn: first };
+    const opened = await this.#persistence.run(() => openLineage(repository, beginning, clock));
+    if (opened.created) await this.#tellOtherSystem(system);
+    this.#tellDamage(opened.inventory);
+    this.#useLineage(opened.lineage, opened.created);
+
+    const wantedFrom = startLsn ?? (temporary ? keptFrom : null);
+    const plan = await this.#plan(opened.inventory, opened.lineage, { keptFrom, wantedFrom });
+    if (plan.kind === 'server-behind') throw serverBehind(plan.timeline, plan.until);
+    if (plan.kind === 'diverged') {
+      this.#divergence = { ...plan, lineage: opened.lineage };
+      return 'diverged';
+    }
+    // Invariant 2: no WAL of a timeline before its history.
+    const lineage = await this.#persistence.run(() => storeHistories(repository, opened.lineage, link));
+    this.#useLineage(lineage, false);
+    await this.#openStream(lineage, plan, slot.name);
+    return 'stream-opened';
+  }
+
+  async #follow(state: 'comparing' | 'streaming'): Promise<ReceiverEvent> {
+    const { stream, reception, plan } = this.#open!;
+    const outcomes: Promise<ReceiverEvent>[] = [
+      reception.failed,
+      this.#background.promise,
+      stream.ended.then((end) => {
+        if (end.ended !== 'timeline') throw serverShutDown();
+        const { nextTimeline: next, switchLsn } = end;
+        this.#emit({ kind: 'timeline-ended', timeline: plan.timeline, switchLsn, next });
+        return 'timeline-ended';
+      }),
+      reception.diverged.then(() => 'diverged'),
+      this.#stopRequested.promise.then(() => 'stop-requested'),
+    ];
+    if (state === 'comparing') outcomes.push(reception.compared.then(() => 'compared'));
+    try {
+      const event = await Promise.race(outcomes);
+      if (event === 'compared') this.#onCompared();
+      if (event === 'diverged') await this.#noteDivergence();
+      return event;
+    } catch (error) {
+      await this.#noteMissingWal(error);
+      throw error;
+    }
+  }
+
+  async #switchTimeline(): Promise<ReceiverEvent> {
+    await this.#closeReception();
+    this.#link = await refreshLink(this.#link!);
+    const lineage = this.#lineage!;
+    this.#useLineage(
+      await this.#persistence.run(() => storeHistories(this.#options.repository, lineage, this.#link!)),
+      false,
+    );
+    return 'history-stored';
+  }
+
+  async #locateFork(): Promise<ReceiverEvent> {
+    await this.#closeReception();
+    this.#link = this.#link?.connection.isOpen ? await refreshLink(this.#link) : await openLink(this.#linkOptions);
+    const { repository, cluster, clock } = this.#options;
+    const { lineage, ...diverged } = this.#divergence!;
+    const link = this.#link;
+    const keptFrom = (await this.#slots.take(link)).keptFrom ?? link.identity.flushLsn;
+    const forkLsn = diverged.forkLsn ?? (await this.#findFork(lineage, link, keptFrom));
+    const { reason, forkTimeline } = diverged;
+    const parent = { lineage: lineage.lineage, forkTimeline, forkLsn, reason };
+    const startLsn = segmentStartOf(forkLsn === 0n ? keptFrom : forkLsn, link.segmentBytes);
+    const { systemId: system, timeline: startTimeline } = link.identity;
+    const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn };
+    const child = await this.#persistence.run(() => createLineage(repository, beginning, parent, clock));
+    this.#divergence = null;
+    this.#alarm({ alarm: 'fork', parent: lineage, child, error: forkAlarm(cluster, parent) });
+    return 'fork-located';
+  }
+
+  async #drain(): Promise<ReceiverEvent> {
+    const open = this.#open;
+    try {
+      await this.#closeReception();
+    } catch (error) {
+      // The signal was given, so the store was asked once. What it did not take was not reported, and the server has it still.
+      if (!isStoreAway(error)) throw error;
+    }
+    if (open !== null) await this.#stopStream(open.stream);
+    await this.#closeLink();
+    return 'drained';
+  }
+
+  // Preparing.
+
+  async #plan(inventory: WalInventory, lineage: LineageInventory, at: { keptFrom: bigint; wantedFrom: bigint | null }) {
+    const { identity, isPrimary, history } = this.#link!;
+    const { timeline, flushLsn } = identity;
+    const server = { timeline, flushLsn, isPrimary, switches: history?.switches ?? [] };
+    const facts = { lineage, server, ...at, isStartGone: this.#isStartGone };
+    const plan = planResume({ ...facts, harmlessTails: new Set() });
+    if (plan.kind !== 'diverged' || plan.reason !== 'timeline-forked-earlier' || plan.forkLsn === null) return plan;
+    const tail = { lineage: lineage.lineage, timeline: plan.forkTimeline, lsn: plan.forkLsn };
+    const end = lineage.timelines.get(plan.forkTimeline)?.ranges.at(-1)?.end ?? plan.forkLsn;
+    const isLost = await this.#persistence.run(() =>
+      holdsRecordBehind(this.#options.repository, inventory, { ...tail, end }),
+    );
+    return isLost ? plan : planResume({ ...facts, harmlessTails: new Set([plan.forkTimeline]) });
+  }
+
+  async #openStream(lineage: LineageInventory, plan: StreamPlan, slot: string | null): Promise<void> {
+    const { repository, clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
+    const { connection } = this.#link!;
+    const reception = new Reception({
+      ...{ repository, lineage, clock, flushIntervalMs, receiver: this.#id, persistence: this.#persistence },
+      ...{ timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil },
+      stored: storedObjectsFrom(lineage, this.#path(), plan.start),
+      spoolDirectory: join(stateDirectory, 'wal'),
+      isUrgent: () => this.#synchronous !== false,
+      emit: (event) => this.#emit(event),
+      onDurable: (lsn) => this.#onDurable(lsn),
+    });
+    try {
+      const stream = await startReplication(connection, {
+        ...{ startLsn: plan.start, timeline: plan.timeline, slot: slot ?? undefined, clock },
+        onWal: async ({ startLsn, serverEndLsn, sentAt, data }) => {
+          this.#progress.heard(sentAt, serverEndLsn);
+          await reception.take(startLsn, data);
+        },
+        onKeepalive: ({ sentAt, serverEndLsn }) => this.#progress.heard(sentAt, serverEndLsn),
+      });
+      this.#open = { stream, reception, plan };
+    } catch (error) {
+      await reception.finish();
+      throw this.#namedStartError(error);
+    }
+    this.#busySince = null;
+    this.#emit({ kind: 'stream', timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil });
+    this.#startWatch();
+  }
+
+  /** Whoever uses the slot may be our own past, for a moment; when it is somebody else, a receiver that has just been started says so. */
+  #namedStartError(error: unknown): unknown {
+    if (sqlStateOf(error) === SQL_STATE.objectNotInPrerequisiteState) this.#slots.noteLost(error);
+    if (sqlStateOf(error) !== SQL_STATE.objectInUse) return error;
+    const named = slotActive(this.#slots.name, error);
+    const now = this.#options.clock.monotonic();
+    this.#busySince ??= now;
+    if (this.#hasStreamed) this.#alarmOnce('slot-active', { alarm: 'slot', error: named });
+    return this.#hasStreamed || now - this.#busySince < SLOT_BUSY_MS_MAX ? error : named;
+  }
+
+  // Streaming.
+
+  #onCompared(): void {
+    this.#hasStreamed = true;
+    this.#isStartGone = false;
+    this.#told.delete('slot-active');
+    this.#status.begin();
+    this.#startSweep();
+    this.#onDurable(this.#open!.reception.durable);
+  }
+
+  #onDurable(lsn: bigint): void {
+    // A reception that is being made has nothing to report yet.
+    if (this.#open === null || this.#open.reception.isComparing) return;
+    this.#progress.stored(lsn);
+    this.#reportFlush();
+    this.#emitProgress();
+    if (this.#until !== null && lsn >= this.#until) this.#requestStop('until');
+  }
+
+  /** Invariants 1 and 4: only what is durable, and only when all before it was compared. */
+  #reportFlush(options: { replyRequested?: boolean } = {}): void {
+    if (this.#open === null) return;
+    const { stream, reception } = this.#open;
+    const flush = reception.isComparing ? 0n : reception.durable;
+    stream.sendStatus({ write: reception.received, flush, ...options });
+    if (flush > 0n) this.#emit({ kind: 'flush-reported', lsn: flush });
+  }
+
+  #onReport(report: ServerReport): void {
+    const { synchronous, mention, mark } = report;
+    this.#synchronous = synchronous;
+    if (synchronous && mention === 'wildcard') {
+      const error = synchronousByWildcard(this.#linkOptions.applicationName);
+      this.#alarmOnce('synchronous-by-wildcard', { alarm: 'synchronous-by-wildcard', error });
+    } else if (this.#told.delete('synchronous-by-wildcard')) {
+      this.#emit({ kind: 'recovered', alarm: 'synchronous-by-wildcard' });
+    }
+    if (this.#open === null || this.#open.reception.isComparing) return;
+    // The link has held for a while: the next trouble is a new one.
+    this.#attempts = 0;
+    if (mark !== null) this.#progress.marked(mark);
+    this.#reportFlush();
+    this.#emitProgress();
+  }
+
+  /** A difference in bytes is proved to be the fork when enough before it was equal; else an earlier start of the comparison has to tell. */
+  async #noteDivergence(): Promise<void> {
+    const { reception, plan } = this.#open!;
+    const { lsn } = await reception.diverged;
+    const forkLsn = reception.comparedBytes >= FORK_PROOF_BYTES ? lsn : null;
+    const lineage = this.#lineage!;
+    this.#divergence = { kind: 'diverged', reason: 'bytes-differ', forkTimeline: plan.timeline, forkLsn, lineage };
+    await this.#stopStream(this.#open!.stream);
+  }
+
+  /** The server has no WAL from where we asked: the next attempt begins where it has, and the gap is told now. */
+  async #noteMissingWal(error: unknown): Promise<void> {
+    if (sqlStateOf(error) !== SQL_STATE.undefinedFile || this.#open === null) return;
+    const { reception, plan } = this.#open;
+    if (reception.received > plan.start || plan.fallback === null) {
+      this.#slots.noteLost(error);
+      return;
+    }
+    this.#isStartGone = true;
+    this.#attempts = 0;
+    this.#alarm({ alarm: 'gap', gap: plan.fallback.gap, error: gapAlarm(this.#options.cluster, plan.fallback.gap) });
+  }
+
+  #findFork(lineage: LineageInventory, link: Link, keptFrom: bigint): Promise<bigint> {
+    const { repository } = this.#options;
+    const { timeline, flushLsn: until } = link.identity;
+    const path = this.#path();
+    const start = segmentStartOf(keptFrom < until ? keptFrom : until, link.segmentBytes);
+    const stored = storedObjectsFrom(lineage, path, start);
+    return findFork({
+      repository,
+      connection: link.connection,
+      stored,
+      timeline,
+      start,
+      until,
+      signal: this.#stop.signal,
+    });
+  }
+
+  #path(): TimelineStretch[] {
+    const { identity, history } = this.#link!;
+    return timelinePath(identity.timeline, history?.switches ?? []);
+  }
+
+  // Beside the stream.
+
+  #startWatch(): void {
+    const { connection } = this.#link!;
+    if (this.#watch?.connection === connection) return;
+    const stop = new AbortController();
+    const ended = watchServer({
+      ...this.#linkOptions,
+      signal: AbortSignal.any([stop.signal, this.#stop.signal]),
+      processId: connection.processId,
+      streamTime: () => this.#progress.serverTime,
+      askStreamTime: () => this.#reportFlush({ replyRequested: true }),
+      onReport: (report) => this.#onReport(report),
+    });
+    this.#watch = { connection, stop, ended };
+    ended.catch((error) => this.#background.reject(error));
+  }
+
+  /** Once for each receiver: later leftovers are its own, and it leaves none while it lives. */
+  #startSweep(): void {
+    if (this.#sweeping !== null || this.#options.temporary === true) return;
+    const { repository } = this.#options;
+    const before = this.#open!.plan.start;
+    const emit = (event: WalEvent) => this.#emit(event);
+    this.#sweeping = sweepFragments({
+      repository,
+      lineage: this.#lineage!,
+      before,
+      emit,
+      signal: this.#stop.signal,
+    }).catch((error) => this.#alarm({ alarm: 'store-away', error }));
+  }
+
+  #useLineage(lineage: LineageInventory, created: boolean): void {
+    const isOther = this.#lineage?.lineage !== lineage.lineage;
+    this.#lineage = lineage;
+    if (!isOther) return;
+    this.#progress.forgetPositions();
+    this.#emit({ kind: 'lineage', place: this.#place()!, created });
+  }
+
+  #place(): LineagePlace | null {
+    return this.#lineage === null ? null : { system: this.#lineage.system, lineage: this.#lineage.lineage };
+  }
+
+  // Ending.
+
+  #requestStop(reason: 'signal' | 'until'): void {
+    if (this.#stop.signal.aborted) return;
+    this.#ended = reason;
+    this.#stop.abort();
+    this.#stopRequested.resolve();
+  }
+
+  #awaitUntil(): void {
+    Promise.resolve(this.#options.until ?? null).then(
+      (until) => {
+        this.#until = until;
+        if (this.#open !== null && !this.#open.reception.isComparing) this.#onDurable(this.#open.reception.durable);
+      },
+      (error) => this.#background.reject(error),
+    );
+  }
+
+  async #stopStream(stream: WalStream): Promise<void> {
+    const patience = new AbortController();
+    const late = this.#options.clock.sleep(STREAM_STOP_MS_MAX, patience.signal).then(() => 'late' as const);
+    // However the stream ends now, all that came was stored and told before.
+    const outcome = await Promise.race([stream.stop().catch(() => 'failed' as const), late]);
+    patience.abort();
+    if (outcome === 'late') this.#link?.connection.destroy();
+  }
+
+  /** Stores what has come. While it does, what becomes durable is still reported. */
+  async #closeReception(): Promise<void> {
+    try {
+      await this.#open?.reception.finish();
+    } finally {
+      this.#open = null;
+    }
+  }
+
+  async #closeLink(): Promise<void> {
+    const watch = this.#watch;
+    this.#watch = null;
+    this.#synchronous = null;
+    watch?.stop.abort();
+    await watch?.ended.catch(() => {}); // Its failure was taken up when it came.
+    await this.#link?.connection.close();
+    this.#link = null;
+  }
+
+  async #release(): Promise<void> {
+    this.#stop.abort();
+    // After an orderly end there is nothing left to close; after a failure, that is what is to be told.
+    await this.#closeReception().catch(() => {});
+    await this.#closeLink();
+    await this.#sweeping;
+    await this.#status.end();
+  }
+
+  // Telling.
+
+  #emit(event: WalEvent): void {
+    this.#options.onEvent(event);
+  }
+
+  #alarm(alarm: WalAlarm): void {
+    this.#emit({ kind: 'alarm', ...alarm });
+  }
+
+  #alarmOnce(key: string, alarm: WalAlarm): void {
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#alarm(alarm);
+  }
+
+  #emitProgress(): void {
+    const { durableLsn, serverFlushLsn, known } = this.#progress;
+    const { reception, plan } = this.#open!;
+    const knownUntil = known?.until ?? null;
+    const positions = { durableLsn, receivedLsn: reception.received, serverFlushLsn };
+    const progress = {
+      place: this.#place()!,
+      timeline: plan.timeline,
+      ...positions,
+      knownUntil,
+      synchronous: this.#synchronous,
+    };
+    this.#emit({ kind: 'progress', progress });
+  }
+
+  #tellStatus() {
+    const place = this.#place();
+    if (place === null) return null;
+    const { durableLsn, serverFlushLsn, known } = this.#progress;
+    const timeline = this.#open?.plan.timeline ?? this.#lineage!.header.startTimeline;
+    const { cluster } = this.#options;
+    return {
+      ...place,
+      cluster,
+      timeline,
+      receiver: this.#id,
+      durableLsn,
+      serverFlushLsn,
+      known,
+      synchronous: this.#synchronous,
+    };
+  }
+
+  #tellDamage(inventory: WalInventory): void {
+    for (const { objectName, error } of inventory.damaged) {
+      this.#alarmOnce(objectName, { alarm: 'damaged', objectName, error });
+    }
+  }
+
+  /** A first lineage of a system is a surprise when the cluster had one of another system. */
+  async #tellOtherSystem(system: string): Promise<void> {
+    const { repository, cluster } = this.#options;
+    const all = await this.#persistence.run(() => readWalInventory(repository));
+    const other = all.lineages.find((lineage) => lineage.header.cluster === cluster && lineage.system !== system);
+    if (other !== undefined) this.#alarm({ alarm: 'other-system', error: otherSystem(cluster, other.system, system) });
+  }
+}

@@ -1,0 +1,386 @@
+import { assert, type Clock, codeOf, type HoldfastError } from '../../../lib/index.ts';
+import { formatSegmentName, segmentNumberOf, segmentOffsetOf } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import type { WalEvent } from '../events.ts';
+import type { LineageInventory, StoredFragment } from '../inventory.ts';
+import { LsnCoverage, type LsnRange, minLsn } from '../lsn-ranges.ts';
+import { fragmentObjectName } from '../object-names.ts';
+import type { WalObject } from '../stored-wal.ts';
+import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
+import { deleteFragments, joinSegment } from './join-segment.ts';
+import type { Persistence } from './persistence.ts';
+import { SegmentChecker } from './segment-checker.ts';
+import { SegmentFile } from './segment-file.ts';
+
+/** A fragment is stored at once when it has grown to this, so that memory and objects stay small while WAL comes fast. */
+const FRAGMENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A segment up to this size is stored whole instead of its last fragment, when no commit waits: it takes well below a second. */
+const DIRECT_JOIN_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Whole segments that wait to be joined; more hold the server back. Each is a file in the state directory. */
+const SEGMENTS_WAITING_MAX = 4;
+
+/** The store's own time is taken off the flush interval, but never more than this part of it. */
+const LEAD_PART_MAX = 0.5;
+
+export interface ReceptionOptions {
+  readonly repository: Repository;
+  readonly lineage: LineageInventory;
+  readonly timeline: number;
+  /** The start of a segment. */
+  readonly start: bigint;
+  /** Nothing is stored, and no flush position is given, before the comparison has come here. */
+  readonly storedUntil: bigint;
+  /** Everything stored at or behind `start` that the server's WAL must equal. */
+  readonly stored: readonly ComparedObject[];
+  /** The receiver's own id, in the names of its fragments. */
+  readonly receiver: string;
+  readonly spoolDirectory: string;
+  readonly clock: Clock;
+  readonly flushIntervalMs: number;
+  /** True while a commit may be waiting: then WAL is stored as soon as it comes. */
+  readonly isUrgent: () => boolean;
+  readonly persistence: Persistence;
+  readonly emit: (event: WalEvent) => void;
+  /** The unbroken durable WAL has grown to `lsn`. */
+  readonly onDurable: (lsn: bigint) => void;
+}
+
+interface ArrivingSegment {
+  readonly number: bigint;
+  readonly file: SegmentFile;
+  /** Settled when it is joined, or known to stay in fragments. */
+  joined: Promise<void> | null;
+}
+
+/**
+ * One run of WAL as it arrives on one timeline: compared with what is stored, kept in a local file, stored in fragments while it is new, joined
+ * into segments when they are whole.
+ *
+ *   take ─▶ compare ─▶ file ─┬─▶ fragments, one at a time: what comes meanwhile goes into the next (group commit)
+ *                            └─▶ whole segment: check, store, read back, delete its fragments
+ *
+ * `durable` is the end of what is stored without a gap from the start on; nothing else may be reported as flushed.
+ */
+export class Reception {
+  readonly #options: ReceptionOptions;
+  readonly #segmentBytes: number;
+  readonly #comparison: Comparison;
+  readonly #checker: SegmentChecker;
+  #received: bigint;
+  #stored: readonly ComparedObject[];
+  /** What this reception has stored itself. */
+  readonly #own = new LsnCoverage();
+  #ownFragments: StoredFragment[] = [];
+  #coverage: LsnCoverage;
+  /** Segments that are to be stored whole, without fragments for what is missing of them. */
+  readonly #direct = new Set<bigint>();
+  readonly #segments = new Map<bigint, ArrivingSegment>();
+  #joins: Promise<void> = Promise.resolve();
+
+  /** When the first byte came that is not stored, on the clock's monotonic scale. */
+  #unstoredSince: number | null = null;
+  #lastStoreMs = 0;
+  #isFlushing = false;
+  #isClosed = false;
+  #wake: () => void = () => {};
+  #storing: Promise<void> | null = null;
+  /** The fragment that is on its way to the store. */
+  #storingNow: Promise<void> = Promise.resolve();
+  #waitingForDurable: (() => void)[] = [];
+
+  readonly #compared = Promise.withResolvers<void>();
+  readonly #diverged = Promise.withResolvers<Divergence>();
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(options: ReceptionOptions) {
+    const { lineage, stored, start } = options;
+    this.#options = options;
+    this.#segmentBytes = lineage.header.segmentBytes;
+    this.#received = start;
+    this.#stored = stored;
+    this.#coverage = this.#cover();
+    this.#comparison = new Comparison(options.repository, stored, (object, error) => this.#onDamage(object, error));
+    this.#checker = new SegmentChecker(this.#segmentBytes, lineage.system);
+    this.#failed.promise.catch(() => {});
+    this.#passComparison();
+  }
+
+  /** Settled when all that was stored before has been compared. */
+  get compared(): Promise<void> {
+    return this.#compared.promise;
+  }
+
+  /** Settled when the server's WAL is not the stored one; from then on nothing is taken. */
+  get diverged(): Promise<Divergence> {
+    return this.#diverged.promise;
+  }
+
+  /** Rejected when something cannot be stored for good. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  get received(): bigint {
+    return this.#received;
+  }
+
+  get isComparing(): boolean {
+    return this.#received < this.#options.storedUntil;
+  }
+
+  /** Stored bytes that were found equal. */
+  get comparedBytes(): bigint {
+    return this.#comparison.comparedBytes;
+  }
+
+  get durable(): bigint {
+    return this.#coverage.unbrokenEnd(this.#options.start);
+  }
+
+  /** Takes the next WAL of the stream; settled when there is room for more. */
+  async take(lsn: bigint, data: Buffer): Promise<void> {
+    if (this.#isClosed) return;
+    assert(lsn === this.#received, 'WAL arrives without a gap');
+    for (let offset = 0; offset < data.length && !this.#isClosed; ) {
+      const room = this.#segmentBytes - segmentOffsetOf(this.#received, this.#segmentBytes);
+      const part = data.subarray(offset, offset + room);
+      await this.#takePart(part);
+      offset += part.length;
+    }
+    this.#wake();
+    await this.#waitForRoom();
+  }
+
+  /** Stores all that has come, takes nothing more, and settles when it is durable. */
+  async finish(): Promise<void> {
+    this.#isClosed = true;
+    this.#isFlushing = true;
+    this.#wake();
+    try {
+      await this.#storing;
+      await this.#joins;
+    } finally {
+      for (const { file } of this.#segments.values()) await file.close();
+      this.#segments.clear();
+    }
+  }
+
+  async #takePart(part: Buffer): Promise<void> {
+    const start = this.#received;
+    const divergence = await this.#comparison.check(start, part);
+    if (divergence !== null) {
+      this.#isClosed = true;
+      this.#diverged.resolve(divergence);
+      return;
+    }
+    const segment = await this.#segmentAt(start);
+    await segment.file.write(segmentOffsetOf(start, this.#segmentBytes), part);
+    this.#received += BigInt(part.length);
+    this.#unstoredSince ??= this.#options.clock.monotonic();
+    this.#passComparison();
+    if (segmentOffsetOf(this.#received, this.#segmentBytes) === 0) this.#completeSegment(segment);
+  }
+
+  #passComparison(): void {
+    if (this.isComparing || this.#storing !== null) return;
+    this.#compared.resolve();
+    this.#storing = this.#storeFragments().catch((error) => this.#failed.reject(error));
+    this.#options.onDurable(this.durable);
+  }
+
+  async #segmentAt(lsn: bigint): Promise<ArrivingSegment> {
+    const number = segmentNumberOf(lsn, this.#segmentBytes);
+    const known = this.#segments.get(number);
+    if (known !== undefined) return known;
+    const segment = { number, file: await SegmentFile.create(this.#options.spoolDirectory), joined: null };
+    this.#segments.set(number, segment);
+    return segment;
+  }
+
+  async #waitForRoom(): Promise<void> {
+    const waiting = [...this.#segments.values()].filter((segment) => segment.joined !== null);
+    if (waiting.length >= SEGMENTS_WAITING_MAX) await Promise.race([waiting[0]!.joined, this.#failed.promise]);
+  }
+
+  // Fragments.
+
+  async #storeFragments(): Promise<void> {
+    for (;;) {
+      const range = this.#nextFragment();
+      if (range !== null) await this.#storeFragment(range);
+      // A segment that is to be stored whole may yet turn out to need fragments.
+      else if (this.#isFlushing && this.#direct.size === 0) return;
+      else await this.#sleepUntilDue();
+    }
+  }
+
+  /** What is to be stored now: the first missing bytes, inside one segment, when they are due. */
+  #nextFragment(): LsnRange | null {
+    const missing = this.#firstMissing();
+    if (missing === null) {
+      this.#unstoredSince = null;
+      return null;
+    }
+    return this.#isDue(missing) ? missing : null;
+  }
+
+  #firstMissing(): LsnRange | null {
+    let from = this.#options.start;
+    for (;;) {
+      const missing = this.#coverage.firstMissing({ start: from, end: this.#received });
+      if (missing === null) return null;
+      const number = segmentNumberOf(missing.start, this.#segmentBytes);
+      const segmentEnd = (number + 1n) * BigInt(this.#segmentBytes);
+      if (!this.#direct.has(number)) {
+        const end = minLsn(minLsn(missing.end, segmentEnd), missing.start + BigInt(FRAGMENT_BYTES_MAX));
+        return { start: missing.start, end };
+      }
+      from = segmentEnd;
+    }
+  }
+
+  #isDue(missing: LsnRange): boolean {
+    if (this.#isFlushing || this.#options.isUrgent()) return true;
+    if (missing.end < this.#received) return true;
+    return missing.end - missing.start >= BigInt(FRAGMENT_BYTES_MAX) || this.#msUntilDue() <= 0;
+  }
+
+  #msUntilDue(): number {
+    const { flushIntervalMs, clock } = this.#options;
+    const lead = Math.min(this.#lastStoreMs, flushIntervalMs * LEAD_PART_MAX);
+    return (this.#unstoredSince ?? clock.monotonic()) + flushIntervalMs - lead - clock.monotonic();
+  }
+
+  async #sleepUntilDue(): Promise<void> {
+    const timer = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const waits: Promise<void>[] = [woken];
+    // Without new WAL there is nothing to be due, and only an arrival wakes us.
+    if (this.#unstoredSince !== null)
+      waits.push(this.#options.clock.sleep(Math.max(this.#msUntilDue(), 1), timer.signal));
+    await Promise.race(waits);
+    timer.abort();
+  }
+
+  async #storeFragment(range: LsnRange): Promise<void> {
+    const { repository, lineage, timeline, receiver, clock, persistence, emit } = this.#options;
+    const begun = clock.monotonic();
+    this.#unstoredSince = null;
+    if (range.end < this.#received) this.#unstoredSince = begun;
+    const segment = this.#segments.get(segmentNumberOf(range.start, this.#segmentBytes));
+    assert(segment !== undefined, 'WAL that is not durable is kept in a local file');
+    const offset = segmentOffsetOf(range.start, this.#segmentBytes);
+    const bytes = await segment.file.read(offset, offset + Number(range.end - range.start));
+    const fragment = { timeline, start: range.start, end: range.end, receiver };
+    const objectName = fragmentObjectName(lineage, fragment);
+    // A name of our own that is taken holds what an earlier attempt stored, whose answer was lost: the same bytes.
+    const stored = persistence.run(() => repository.putBody('wal-fragment', objectName, bytes));
+    this.#storingNow = stored.then(
+      () => {},
+      () => {}, // Whoever waits for the store to be done with it need not know how it ended.
+    );
+    await stored;
+    this.#ownFragments.push({ ...fragment, objectName });
+    this.#lastStoreMs = clock.monotonic() - begun;
+    emit({ kind: 'fragment-stored', timeline, range });
+    this.#addDurable(range);
+  }
+
+  // Segments.
+
+  #completeSegment(segment: ArrivingSegment): void {
+    const { start, end } = this.#boundsOf(segment.number);
+    const isStoredWhole = this.#stored.some(
+      (object) => object.kind === 'wal-segment' && object.start === start && object.comparedEnd === end,
+    );
+    const missing = this.#coverage.firstMissing({ start, end });
+    if (missing !== null && !this.#options.isUrgent() && this.#segmentBytes <= DIRECT_JOIN_BYTES_MAX) {
+      this.#direct.add(segment.number);
+    }
+    const turn = isStoredWhole ? () => this.#release(segment) : () => this.#join(segment);
+    this.#joins = this.#joins.then(turn).catch((error) => this.#failed.reject(error));
+    segment.joined = this.#joins;
+  }
+
+  async #join(segment: ArrivingSegment): Promise<void> {
+    const { repository, lineage, timeline, persistence, emit } = this.#options;
+    const read = () => segment.file.pieces(this.#segmentBytes);
+    const whole = { place: lineage, timeline, number: segment.number, segmentBytes: this.#segmentBytes, read };
+    try {
+      const segmentName = await persistence.run(() => joinSegment(repository, this.#checker, whole));
+      emit({ kind: 'segment-stored', segmentName });
+    } catch (error) {
+      if (!isKeptInFragments(error)) throw error;
+      const segmentName = formatSegmentName(timeline, segment.number, this.#segmentBytes);
+      emit({ kind: 'alarm', alarm: 'segment-not-joined', segmentName, error });
+      await this.#release(segment);
+      return;
+    }
+    const bounds = this.#boundsOf(segment.number);
+    this.#addDurable(bounds);
+    await this.#release(segment);
+    await this.#deleteFragmentsIn(bounds);
+  }
+
+  /** Lets go of the local file when all of the segment is durable in one form or the other. */
+  async #release(segment: ArrivingSegment): Promise<void> {
+    this.#direct.delete(segment.number);
+    this.#wake();
+    const bounds = this.#boundsOf(segment.number);
+    while (this.#coverage.firstMissing(bounds) !== null)
+      await Promise.race([this.#nextDurable(), this.#failed.promise]);
+    this.#segments.delete(segment.number);
+    await segment.file.close();
+  }
+
+  #nextDurable(): Promise<void> {
+    return new Promise((resolve) => this.#waitingForDurable.push(resolve));
+  }
+
+  /** A fragment of the segment may be on its way to the store while the whole segment overtakes it; it would be left behind. */
+  async #deleteFragmentsIn(bounds: LsnRange): Promise<void> {
+    const { repository, lineage, timeline } = this.#options;
+    await this.#storingNow;
+    const isInside = (fragment: LsnRange) => fragment.start >= bounds.start && fragment.end <= bounds.end;
+    const before = lineage.timelines.get(timeline)?.fragments.filter(isInside) ?? [];
+    await deleteFragments(repository, [...before, ...this.#ownFragments.filter(isInside)]);
+    this.#ownFragments = this.#ownFragments.filter((fragment) => !isInside(fragment));
+  }
+
+  #boundsOf(number: bigint): LsnRange {
+    const size = BigInt(this.#segmentBytes);
+    return { start: number * size, end: (number + 1n) * size };
+  }
+
+  // What is durable.
+
+  #addDurable(range: LsnRange): void {
+    this.#own.add(range);
+    this.#coverage.add(range);
+    this.#options.onDurable(this.durable);
+    for (const resolve of this.#waitingForDurable.splice(0)) resolve();
+    this.#wake();
+  }
+
+  #onDamage(damaged: WalObject, error: HoldfastError): void {
+    this.#stored = this.#stored.filter((object) => object.objectName !== damaged.objectName);
+    this.#coverage = this.#cover();
+    this.#options.emit({ kind: 'alarm', alarm: 'damaged', objectName: damaged.objectName, error });
+  }
+
+  #cover(): LsnCoverage {
+    const stored = this.#stored.map(({ start, comparedEnd }) => ({ start, end: comparedEnd }));
+    return new LsnCoverage([...stored, ...this.#own.ranges]);
+  }
+}
+
+/** Trouble with one segment only: its bytes stay in fragments, and the receiver goes on. */
+function isKeptInFragments(error: unknown): error is HoldfastError {
+  return ['WAL_SEGMENT_UNSOUND', 'WAL_SEGMENT_DIFFERS', 'OBJECT_DAMAGED', 'OBJECT_TRUNCATED'].includes(
+    codeOf(error) ?? '',
+  );
+}
