@@ -30,8 +30,8 @@ for (const major of [18, 14] as const) {
       CREATE TABLE item (id int PRIMARY KEY, text text);
       INSERT INTO item SELECT i, md5(i::text) || md5((i * 7)::text) FROM generate_series(1, 60000) i;
       CREATE INDEX ON item (text);
-      CREATE UNLOGGED TABLE scrap AS SELECT 1;
-      VACUUM item;`);
+      CREATE UNLOGGED TABLE scrap AS SELECT 1;`);
+    await server.query('VACUUM item');
   });
   after(async () => {
     await server.dispose();
