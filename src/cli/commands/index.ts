@@ -7,6 +7,9 @@ import { repositoryInit } from './repository-init.ts';
 import { show } from './show.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
+import { walFetch } from './wal-fetch.ts';
+import { walStatus } from './wal-status.ts';
+import { walStream } from './wal-stream.ts';
 
 /** In the order in which `--help` lists them: the daily ones first. */
 export const commands: readonly Command[] = [
@@ -18,6 +21,9 @@ export const commands: readonly Command[] = [
   repositoryInit,
   repositoryInfo,
   repositoryAcknowledge,
+  walStream,
+  walStatus,
+  walFetch,
 ];
 
 /** The command that the first words of a line name, also when the rest cannot be understood. */

@@ -1,0 +1,147 @@
+import { formatDuration, type HoldfastError } from '../../lib/index.ts';
+import type { WalEvent } from '../../protect/wal/index.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { readDatabase } from '../database.ts';
+import { formatFacts, type Json, shortId } from '../output/index.ts';
+
+/** `holdfast wal stream`. */
+export const walStream: Command = {
+  path: ['wal', 'stream'],
+  summary: 'Receive WAL and make it durable within a second, until it is stopped.',
+  details: [
+    'Run it as a service. It keeps a replication slot, so that the server keeps WAL while it is away, and goes on where it was after any stop.',
+    'Named in synchronous_standby_names as holdfast_<cluster>, it makes commits wait until they are durable in the repository.',
+  ],
+  access: 'write',
+  database: 'required',
+  planOptions: ['wal.flushInterval'],
+  flags: [
+    { flag: '--slot <name>', help: 'The replication slot, made when it is missing. (default: holdfast_<cluster>)' },
+    { flag: '--until <lsn>', help: 'End when WAL is durable up to here.' },
+  ],
+  run: async (context, input) => {
+    const source = await readDatabase(context);
+    const { formatLsn, parseLsn, timestampToMilliseconds } = await import('../../postgres/index.ts');
+    const { receiveWal } = await import('../../protect/wal/index.ts');
+    const [slot, until] = [input.optional('slot'), input.optional('until')];
+    const words: Words = { formatLsn, isoTime: (at) => new Date(timestampToMilliseconds(at)).toISOString() };
+    const result = await receiveWal({
+      repository: context.repository,
+      source,
+      cluster: context.plan.cluster.name,
+      stateDirectory: context.plan.stateDirectory,
+      clock: context.clock,
+      signal: context.signal,
+      flushIntervalMs: context.plan.wal.flushIntervalMs,
+      ...(slot === undefined ? {} : { slot }),
+      ...(until === undefined ? {} : { until: parseLsn(until) }),
+      onEvent: tellEvents(context, words),
+    });
+    const { place, timeline, durableLsn, ended } = result;
+    const durable = durableLsn === 0n ? null : formatLsn(durableLsn);
+    return {
+      json: { system: place?.system ?? null, lineage: place?.lineage ?? null, timeline, durableLsn: durable, ended },
+      text: (paint) => [
+        `${paint.good('stopped')} ${ended === 'until' ? 'as asked' : 'by a signal'}`,
+        ...formatFacts(
+          [
+            ['durable to', durable ?? 'nothing yet'],
+            ['timeline', timeline === null ? 'none' : String(timeline)],
+            ['lineage', place === null ? 'none' : shortId(place.lineage)],
+          ],
+          paint,
+        ),
+      ],
+    };
+  },
+};
+
+/** Texts that need the PostgreSQL layer, which is loaded when the command runs. */
+interface Words {
+  formatLsn(lsn: bigint): string;
+  isoTime(at: bigint): string;
+}
+
+/** Shows events as progress and lines, and emits each for `--events`. */
+function tellEvents({ progress, emit }: CommandContext, words: Words): (event: WalEvent) => void {
+  let counted: bigint | null = null;
+  return (event) => {
+    emit('wal', eventDocument(event, words));
+    const line = describeEvent(event, words);
+    if (line !== null) progress.note(line);
+    if (event.kind === 'state' && event.state === 'streaming') progress.begin('receiving WAL');
+    if (event.kind !== 'progress') return;
+    const { durableLsn } = event.progress;
+    if (counted !== null && durableLsn > counted) progress.advance(Number(durableLsn - counted));
+    counted = durableLsn;
+  };
+}
+
+/** One line for a person, `null` for what need not be told. */
+function describeEvent(event: WalEvent, { formatLsn }: Words): string | null {
+  switch (event.kind) {
+    case 'lineage':
+      return `${event.created ? 'began' : 'goes on in'} lineage ${shortId(event.place.lineage)} of system ${event.place.system}`;
+    case 'stream':
+      return `streams timeline ${event.timeline} from ${formatLsn(event.start)}; stored up to ${formatLsn(event.storedUntil)}`;
+    case 'timeline-ended':
+      return `timeline ${event.timeline} ended at ${formatLsn(event.switchLsn)}; timeline ${event.next} goes on`;
+    case 'reconnect':
+      return `${event.error.message}; tries again in ${formatDuration(event.delayMs)}`;
+    case 'alarm':
+      return `ALARM ${event.alarm}: ${describeError(event.error)}`;
+    case 'recovered':
+      return `over: ${event.alarm}`;
+    default:
+      return null;
+  }
+}
+
+function describeError(error: HoldfastError): string {
+  return [`${error.message}.`, error.detail, ...error.hints].filter((text) => text !== undefined).join(' ');
+}
+
+function eventDocument(event: WalEvent, { formatLsn, isoTime }: Words): { readonly [key: string]: Json } {
+  const { kind } = event;
+  switch (event.kind) {
+    case 'state':
+      return { kind, state: event.state };
+    case 'lineage':
+      return { kind, system: event.place.system, lineage: event.place.lineage, created: event.created };
+    case 'stream':
+      return {
+        kind,
+        timeline: event.timeline,
+        start: formatLsn(event.start),
+        storedUntil: formatLsn(event.storedUntil),
+      };
+    case 'progress': {
+      const { place, timeline, durableLsn, receivedLsn, serverFlushLsn, knownUntil, synchronous } = event.progress;
+      return {
+        kind,
+        system: place.system,
+        lineage: place.lineage,
+        timeline,
+        durableLsn: formatLsn(durableLsn),
+        receivedLsn: formatLsn(receivedLsn),
+        serverFlushLsn: formatLsn(serverFlushLsn),
+        knownUntil: knownUntil === null ? null : isoTime(knownUntil),
+        synchronous,
+      };
+    }
+    case 'flush-reported':
+      return { kind, lsn: formatLsn(event.lsn) };
+    case 'fragment-stored':
+      return { kind, timeline: event.timeline, start: formatLsn(event.range.start), end: formatLsn(event.range.end) };
+    case 'segment-stored':
+      return { kind, segment: event.segmentName };
+    case 'timeline-ended':
+      return { kind, timeline: event.timeline, switchLsn: formatLsn(event.switchLsn), next: event.next };
+    case 'reconnect':
+      return { kind, code: event.error.code, message: event.error.message, delaySeconds: event.delayMs / 1000 };
+    case 'alarm':
+      return { kind, alarm: event.alarm, code: event.error.code, message: event.error.message };
+    case 'recovered':
+      return { kind, alarm: event.alarm };
+  }
+}

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { createRepository } from '../../../test/support/memory-repository.ts';
+import { HoldfastError, silentProgress, systemClock } from '../../lib/index.ts';
+import { encodeLineageHeader } from '../../protect/wal/lineage.ts';
+import { fragmentObjectName, lineageObjectName } from '../../protect/wal/object-names.ts';
+import {
+  attest,
+  commitSnapshot,
+  listAttestations,
+  listDamagedPacks,
+  newSnapshotId,
+  type ObjectStore,
+  type PackContent,
+  PackWriter,
+  type Repository,
+  type SnapshotRecord,
+  TreeWriter,
+  writeIndexObjects,
+} from '../../repository/index.ts';
+import { verifySnapshots } from './verify-snapshots.ts';
+
+const system = '7000000000000000001';
+const segmentBytes = 1 << 20;
+const [walStart, walEnd] = [0x300000n, 0x300400n];
+
+/** Stores chunks in one pack and names it in the index. */
+async function storePack(repository: Repository, content: PackContent, chunks: readonly Buffer[]): Promise<string> {
+  const spoolPath = join(await repository.store.spoolDirectory(), randomBytes(8).toString('hex'));
+  const writer = new PackWriter({ keys: repository.keys, content, spoolPath });
+  for (const raw of chunks) writer.append(repository.keys.identifyChunk(raw), raw, null);
+  const pack = writer.finish();
+  await repository.store.putFileIfAbsent(pack.name, pack.spoolPath);
+  await writeIndexObjects(repository, [{ packId: pack.packId, content, epoch: pack.epoch, entries: pack.entries }]);
+  return pack.name;
+}
+
+/** A snapshot of two small files, each one chunk, with a stretch of WAL. */
+async function storeSnapshot(repository: Repository, contents: Record<string, Buffer>, lineage: string) {
+  const dataPack = await storePack(repository, 'data', Object.values(contents));
+  const nodes: Buffer[] = [];
+  const tree = new TreeWriter(async (raw) => {
+    nodes.push(Buffer.from(raw));
+    return repository.keys.identifyChunk(raw);
+  });
+  for (const [path, raw] of Object.entries(contents)) {
+    const extent = { form: 'chunk' as const, length: raw.length, id: repository.keys.identifyChunk(raw), offset: 0 };
+    const content = { form: 'inline' as const, map: { extents: [extent], fingerprints: null } };
+    await tree.add({ type: 'file', path, mode: 0o600, mtimeMs: 1, size: raw.length, content });
+  }
+  const summary = await tree.finish();
+  const treePack = await storePack(repository, 'tree', nodes);
+  const at = new Date().toISOString();
+  const snapshot: SnapshotRecord = {
+    version: 1,
+    id: newSnapshotId(),
+    kind: 'base-backup',
+    cluster: 'shop',
+    writer: randomBytes(16).toString('hex'),
+    startedAt: at,
+    completedAt: at,
+    tree: summary,
+    stored: { newChunks: 2, newBytes: 2, storedBytes: 2 },
+    wal: { system, lineage, timeline: 1, start: '0/300000', end: '0/300400' },
+    details: {},
+  };
+  await commitSnapshot(repository, snapshot);
+  return { snapshot, dataPack, treePack };
+}
+
+async function makeWorld(test: TestContext) {
+  const { repository, store, scratch, open } = await createRepository(test);
+  const lineage = randomBytes(32).toString('hex');
+  const place = { system, lineage };
+  const header = {
+    ...place,
+    cluster: 'shop',
+    createdAt: new Date().toISOString(),
+    segmentBytes,
+    startTimeline: 1,
+    startLsn: walStart,
+    parent: null,
+  };
+  await repository.putJson('wal-lineage', lineageObjectName(place), encodeLineageHeader(header));
+  const fragment = fragmentObjectName(place, { timeline: 1, start: walStart, end: walEnd, receiver: '00'.repeat(8) });
+  await repository.putBody('wal-fragment', fragment, randomBytes(Number(walEnd - walStart)));
+  const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
+  const stored = await storeSnapshot(repository, contents, lineage);
+  const verify = (
+    options: { record?: boolean; snapshots?: SnapshotRecord[]; signal?: AbortSignal; on?: Repository } = {},
+  ) => {
+    const { on, record, ...rest } = options;
+    return verifySnapshots({
+      repository: on ?? repository,
+      record: record ?? true,
+      stateDirectory: scratch,
+      clock: systemClock,
+      progress: silentProgress,
+      ...rest,
+    });
+  };
+  return { repository, store, open, contents, lineage, fragment, verify, ...stored };
+}
+
+async function namesIn(store: ObjectStore, prefix: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of store.list(prefix)) names.push(name);
+  return names;
+}
+
+/** Changes an object in place, as a failing disk would. */
+async function tamper(store: ObjectStore, name: string, change: (bytes: Buffer) => Buffer): Promise<void> {
+  const changed = change(await store.get(name));
+  await store.delete(name);
+  await store.putIfAbsent(name, changed);
+}
+
+const flipBit = (at: number) => (bytes: Buffer) => {
+  const offset = at < 0 ? bytes.length + at : at;
+  bytes[offset]! ^= 0x10;
+  return bytes;
+};
+
+describe('a verification', () => {
+  it('of a sound repository attests its snapshots and tells the ledger', async (test) => {
+    const { repository, store, snapshot, verify } = await makeWorld(test);
+    const result = await verify();
+    assert.equal(result.isSound, true);
+    assert.deepEqual(result.snapshots, [{ snapshot, problems: [] }]);
+    assert.equal(result.packsChecked, 2);
+    assert.equal(result.chunksChecked, 3);
+    assert.equal(result.walObjectsChecked, 1);
+    const { attestations } = await listAttestations(repository, snapshot.id);
+    assert.deepEqual(
+      attestations.map(({ level }) => level),
+      ['verified'],
+    );
+    const entries = await namesIn(store, 'ledger/');
+    assert.equal(entries.length, 1);
+  });
+
+  it('that only reports writes nothing, damage or none', async (test) => {
+    const { store, open, dataPack, verify } = await makeWorld(test);
+    const reader = await open({ access: 'read' });
+    const before = await namesIn(store, '');
+    await verify({ on: reader, record: false });
+    await tamper(store, dataPack, flipBit(200));
+    assert.equal((await verify({ on: reader, record: false })).isSound, false);
+    assert.deepEqual(await namesIn(store, ''), before);
+  });
+
+  it('finds one flipped bit wherever in a pack it lies, and records the pack as damaged', async (test) => {
+    for (const which of ['dataPack', 'treePack'] as const) {
+      for (const at of [0, 30, 63, 64, 4_000, -1, -8, -9, -60]) {
+        const world = await makeWorld(test);
+        const pack = world[which];
+        const size = (await world.store.stat(pack))!.size;
+        if (at >= size - 100) continue; // The tree's pack is small, and its directory is reached from the end.
+        await tamper(world.store, pack, flipBit(at));
+        const result = await world.verify();
+        assert.deepEqual(
+          result.damagedPacks.map((found) => found.pack),
+          [pack],
+          `${which} ${at}`,
+        );
+        assert.deepEqual([...(await listDamagedPacks(world.store))], [pack.slice('packs/'.length)]);
+      }
+    }
+  });
+
+  it('names the files that are lost, and leaves the snapshot without an attestation', async (test) => {
+    const { repository, store, snapshot, dataPack, verify } = await makeWorld(test);
+    await tamper(store, dataPack, flipBit(64 + 5_000 + 16 + 10)); // In the second frame, behind header and first frame.
+    const [verdict] = (await verify()).snapshots;
+    assert.deepEqual(verdict?.problems, [{ kind: 'files', count: 1, names: ['data/b'] }]);
+    assert.deepEqual((await listAttestations(repository, snapshot.id)).attestations, []);
+  });
+
+  it('finds a pack that is gone, and one that ends too early', async (test) => {
+    const gone = await makeWorld(test);
+    await gone.store.delete(gone.dataPack);
+    const [verdict] = (await gone.verify()).snapshots;
+    assert.deepEqual(verdict?.problems, [{ kind: 'files', count: 2, names: ['data/a', 'data/b'] }]);
+
+    const short = await makeWorld(test);
+    await tamper(short.store, short.dataPack, (bytes) => bytes.subarray(0, 9_000));
+    const result = await short.verify();
+    assert.deepEqual(
+      result.damagedPacks.map(({ pack }) => pack),
+      [short.dataPack],
+    );
+    assert.equal(result.snapshots[0]?.problems[0]?.kind, 'files');
+  });
+
+  it('says that the list of files cannot be read when that is what is damaged', async (test) => {
+    const { store, treePack, verify } = await makeWorld(test);
+    await tamper(store, treePack, flipBit(70));
+    const result = await verify();
+    assert.equal(result.snapshots[0]?.problems[0]?.kind, 'tree');
+    assert.deepEqual(
+      result.damagedPacks.map(({ pack }) => pack),
+      [treePack],
+    );
+  });
+
+  it('calls a snapshot sound when another copy of the lost chunk is', async (test) => {
+    const { repository, store, contents, dataPack, verify } = await makeWorld(test);
+    await storePack(repository, 'data', Object.values(contents));
+    await tamper(store, dataPack, flipBit(100));
+    const result = await verify();
+    assert.deepEqual(result.snapshots[0]?.problems, []);
+    assert.equal(result.damagedPacks.length, 1);
+    assert.equal(result.isSound, false);
+  });
+
+  it('finds WAL that is gone and WAL that is damaged', async (test) => {
+    const gone = await makeWorld(test);
+    await gone.store.delete(gone.fragment);
+    const [missing] = (await gone.verify()).snapshots;
+    assert.match(missing?.problems[0]?.kind === 'wal' ? missing.problems[0].sentence : '', /0\/300000 to 0\/300400/);
+
+    const flipped = await makeWorld(test);
+    await tamper(flipped.store, flipped.fragment, flipBit(-5));
+    const result = await flipped.verify();
+    assert.equal(result.snapshots[0]?.problems[0]?.kind, 'wal');
+    assert.deepEqual(
+      result.damagedWal.map(({ object }) => object),
+      [flipped.fragment],
+    );
+  });
+
+  it('finds a record and an index object that cannot be read', async (test) => {
+    for (const prefix of ['snapshots/committed/', 'index/', 'attest/']) {
+      const { repository, store, snapshot, verify } = await makeWorld(test);
+      await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: {} });
+      const [name = ''] = await namesIn(store, prefix);
+      await tamper(store, name, flipBit(-3));
+      const result = await verify();
+      assert.equal(result.isSound, false);
+      assert.ok(
+        result.unreadable.some(({ object }) => object === name),
+        prefix,
+      );
+    }
+  });
+
+  it('takes a store that does not answer for what it is, and records no damage', async (test) => {
+    const { store, open, dataPack, verify } = await makeWorld(test);
+    const away: ObjectStore = Object.assign(Object.create(store) as ObjectStore, {
+      getRange: async (name: string, offset: number, length: number) => {
+        if (name === dataPack)
+          throw new HoldfastError('STORE_UNAVAILABLE', 'could not reach the store', { retryable: true });
+        return store.getRange(name, offset, length);
+      },
+    });
+    const names = ['get', 'stat', 'list', 'putIfAbsent', 'now', 'spoolDirectory'] as const;
+    for (const name of names) Object.assign(away, { [name]: store[name].bind(store) });
+    const repository = await open({ store: away });
+    await assert.rejects(verify({ on: repository }), { code: 'STORE_UNAVAILABLE' });
+    assert.deepEqual([...(await listDamagedPacks(store))], []);
+  });
+
+  it('ends when it is interrupted', async (test) => {
+    const { verify } = await makeWorld(test);
+    const reason = new HoldfastError('INTERRUPTED', 'interrupted by a test');
+    await assert.rejects(verify({ signal: AbortSignal.abort(reason) }), reason);
+  });
+});
+
+it('packs that no snapshot needs are read with everything, and not for one snapshot', async (test) => {
+  const { repository, store, snapshot, verify } = await makeWorld(test);
+  const unneeded = await storePack(repository, 'data', [randomBytes(100)]);
+  await tamper(store, unneeded, flipBit(80));
+  assert.equal((await verify({ snapshots: [snapshot] })).isSound, true);
+  const everything = await verify();
+  assert.deepEqual(
+    everything.damagedPacks.map(({ pack }) => pack),
+    [unneeded],
+  );
+  assert.deepEqual(everything.snapshots[0]?.problems, []);
+});

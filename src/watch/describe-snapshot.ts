@@ -1,0 +1,97 @@
+import { HoldfastError } from '../lib/index.ts';
+import { parseLsn } from '../postgres/index.ts';
+import {
+  contiguousEndIn,
+  findLineage,
+  type LineageInventory,
+  newestTimeline,
+  pathInLineage,
+  readWalInventory,
+  type WalInventory,
+} from '../protect/wal/index.ts';
+import {
+  type Attestation,
+  type AttestationLevel,
+  type DamagedSnapshot,
+  listAttestations,
+  type RefusedAttestation,
+  type Repository,
+  type SnapshotRecord,
+} from '../repository/index.ts';
+
+/** How far the WAL that is stored reaches from the start of a snapshot's own range on. */
+export interface SnapshotReach {
+  /** The newest timeline that goes on from the snapshot's. */
+  readonly timeline: number;
+  /** The end of the unbroken WAL: the last position that the snapshot can be restored to, if it is not before its own end. */
+  readonly to: bigint;
+  /** Whether that covers what the snapshot cannot do without (rule A13). */
+  readonly isComplete: boolean;
+}
+
+/** A snapshot with what is said about it elsewhere in the repository. */
+export interface SnapshotDescription {
+  readonly record: SnapshotRecord;
+  /** The furthest that it was put to the test; `null` when nothing valid was attested. */
+  readonly level: AttestationLevel | null;
+  readonly attestations: readonly Attestation[];
+  readonly refusedAttestations: readonly RefusedAttestation[];
+  /** `null` when its lineage, or the history of its timeline, is not there. */
+  readonly reach: SnapshotReach | null;
+}
+
+const levels: readonly AttestationLevel[] = ['stored', 'verified', 'proven'];
+
+/** Describes every committed snapshot, or those of one cluster, oldest first; what cannot be read is told. Errors: those of the store. */
+export async function listDescribedSnapshots(
+  repository: Repository,
+  cluster: string | undefined,
+): Promise<{ snapshots: SnapshotDescription[]; damaged: readonly DamagedSnapshot[] }> {
+  const { snapshots, damaged } = await repository.listSnapshots();
+  const inventory = await readWalInventory(repository);
+  const described = [];
+  for (const record of snapshots) {
+    if (cluster === undefined || record.cluster === cluster)
+      described.push(await describeSnapshot(repository, inventory, record));
+  }
+  return { snapshots: described, damaged };
+}
+
+/** Gathers what is known of a snapshot. Errors: those of the store. */
+export async function describeSnapshot(
+  repository: Repository,
+  inventory: WalInventory,
+  record: SnapshotRecord,
+): Promise<SnapshotDescription> {
+  const { attestations, refused } = await listAttestations(repository, record.id);
+  const level = levels.findLast((each) => attestations.some((attestation) => attestation.level === each));
+  return {
+    record,
+    level: level ?? null,
+    attestations,
+    refusedAttestations: refused,
+    reach: findReach(inventory, record.wal),
+  };
+}
+
+function findReach(inventory: WalInventory, wal: SnapshotRecord['wal']): SnapshotReach | null {
+  const [start, end] = [parseLsn(wal.start), parseLsn(wal.end)];
+  try {
+    const lineage = findLineage(inventory, wal.lineage);
+    const timeline = findTimelineAhead(lineage, wal.timeline, end);
+    const to = contiguousEndIn(lineage, timeline, start);
+    return { timeline, to, isComplete: to >= end };
+  } catch (error) {
+    // Such a snapshot lacks its WAL, which is what is asked here.
+    if (error instanceof HoldfastError && error.code.startsWith('WAL_')) return null;
+    throw error;
+  }
+}
+
+/** The newest timeline of the lineage if it was reached through this one after `end`, else this one. */
+function findTimelineAhead(lineage: LineageInventory, timeline: number, end: bigint): number {
+  const newest = newestTimeline(lineage);
+  if (newest === timeline || (newest !== 1 && !lineage.histories.has(newest))) return timeline;
+  const own = pathInLineage(lineage, newest).find((stretch) => stretch.timeline === timeline);
+  return own !== undefined && (own.to === null || own.to >= end) ? newest : timeline;
+}

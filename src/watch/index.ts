@@ -1,0 +1,25 @@
+/**
+ * What is so now, against what should be.
+ *
+ * Nouns: a *status* is what the repository says of each cluster at this moment; a *finding* is one thing that a person should know, with what to
+ * do about it; only a *problem* among them is wrong.
+ *
+ * It repairs nothing and tells nobody.
+ */
+export {
+  describeSnapshot,
+  listDescribedSnapshots,
+  type SnapshotDescription,
+  type SnapshotReach,
+} from './describe-snapshot.ts';
+export { judgeCluster } from './judge-status.ts';
+export { readStatus, type StatusOptions } from './read-status.ts';
+export type {
+  ClusterFacts,
+  ClusterStatus,
+  Finding,
+  ProtectionStatus,
+  ServerFacts,
+  SnapshotFacts,
+  WalFacts,
+} from './status.ts';

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { judgeCluster } from './judge-status.ts';
+import type { ClusterFacts, SnapshotFacts, WalFacts } from './status.ts';
+
+const now = 1_800_000_000_000;
+
+const newest: SnapshotFacts = {
+  id: 'a'.repeat(64),
+  completedAt: now - 3_600_000,
+  level: 'verified',
+  lineage: 'l1',
+  timeline: 1,
+  walStart: 0x1000n,
+  walEnd: 0x2000n,
+  restorableTo: 0x9000n,
+};
+
+const wal: WalFacts = {
+  system: '7',
+  lineage: 'l1',
+  timeline: 1,
+  durableLsn: 0x9000n,
+  gaps: [],
+  receiver: { running: true, saidAt: now - 2_000, knownUntil: now - 1_000, synchronous: false },
+};
+
+const well: ClusterFacts = {
+  cluster: 'shop',
+  now,
+  snapshotCount: 3,
+  newest,
+  wal,
+  server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0x9000n },
+};
+
+function codes(facts: Partial<ClusterFacts>): string[] {
+  return judgeCluster({ ...well, ...facts }).map(({ severity, code }) => `${severity} ${code}`);
+}
+
+describe('a cluster', () => {
+  it('with a snapshot, running WAL and nothing missing has no findings', () => {
+    assert.deepEqual(codes({}), []);
+  });
+
+  const cases: [string, Partial<ClusterFacts>, string[]][] = [
+    ['without a snapshot is a problem', { newest: null, snapshotCount: 0 }, ['problem no-snapshot']],
+    [
+      'whose newest snapshot lacks WAL of its own is a problem',
+      { newest: { ...newest, restorableTo: 0x1800n } },
+      ['problem snapshot-without-wal'],
+    ],
+    [
+      'whose WAL goes on in another lineage needs a new snapshot',
+      { newest: { ...newest, lineage: 'l0' } },
+      ['problem lineage-without-snapshot'],
+    ],
+    [
+      'with a gap after its newest snapshot is a problem, as nothing after it can be reached',
+      { wal: { ...wal, gaps: [{ start: 0x3000n, end: 0x4000n }] } },
+      ['problem gap'],
+    ],
+    [
+      'with a gap before its newest snapshot is merely told',
+      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1000n }] } },
+      ['notice old-gap'],
+    ],
+    [
+      'with a gap that reaches into its newest snapshot is a problem',
+      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1001n }] } },
+      ['problem gap'],
+    ],
+    ['without any WAL is told what it would lose', { wal: null }, ['notice no-wal']],
+    [
+      'without a receiver is told so while the server has nothing more',
+      { wal: { ...wal, receiver: null } },
+      ['notice no-receiver'],
+    ],
+    [
+      'without a receiver is a problem once the server has more',
+      {
+        wal: { ...wal, receiver: { ...wal.receiver!, running: false } },
+        server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xa000n },
+      },
+      ['problem behind-server', 'notice no-receiver'],
+    ],
+    [
+      'whose receiver runs and does not catch up is a problem',
+      { wal: { ...wal, receiver: { ...wal.receiver!, knownUntil: now - 61_000 } } },
+      ['problem receiver-behind'],
+    ],
+    [
+      'whose receiver is a little behind the server is none',
+      { server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xa000n } },
+      [],
+    ],
+    [
+      'whose server is another one is a problem',
+      { server: { kind: 'answered', system: '8', timeline: 1, flushLsn: 0x9000n } },
+      ['problem other-system'],
+    ],
+    [
+      'whose server lost what is kept is a problem',
+      { server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0x8000n } },
+      ['problem server-behind'],
+    ],
+    [
+      'whose server does not answer is told so and judged by what is kept',
+      { server: { kind: 'unreachable', sentence: 'connection refused.' } },
+      ['notice server-unreachable'],
+    ],
+  ];
+  for (const [title, facts, expected] of cases) it(title, () => assert.deepEqual(codes(facts), expected));
+
+  it('has its problems told before its notices', () => {
+    const findings = codes({ newest: null, wal: { ...wal, receiver: null, gaps: [{ start: 1n, end: 2n }] } });
+    assert.deepEqual(findings, ['problem no-snapshot', 'problem gap', 'notice no-receiver']);
+  });
+});

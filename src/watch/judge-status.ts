@@ -1,0 +1,92 @@
+import { formatBytes, formatDuration } from '../lib/index.ts';
+import { formatLsn } from '../postgres/index.ts';
+import type { ClusterFacts, Finding } from './status.ts';
+
+/** A receiver stores what there is each second; a minute without is no delay any more. */
+const receiverSilenceMsMax = 60_000;
+
+/** What is to be said of a cluster, problems first. Pure: the facts hold the time too. */
+export function judgeCluster(facts: ClusterFacts): Finding[] {
+  const findings = [...judgeSnapshots(facts), ...judgeWal(facts), ...judgeServer(facts)];
+  return findings.sort((a, b) => rank(a) - rank(b));
+}
+
+function rank({ severity }: Finding): number {
+  return severity === 'problem' ? 0 : 1;
+}
+
+function judgeSnapshots({ cluster, newest, wal }: ClusterFacts): Finding[] {
+  if (newest === null) {
+    const sentence = `There is no snapshot of "${cluster}": nothing can be restored.`;
+    return [problem('no-snapshot', sentence, 'Run holdfast backup.')];
+  }
+  const findings: Finding[] = [];
+  if (newest.restorableTo < newest.walEnd) {
+    const sentence = `The newest snapshot needs WAL up to ${formatLsn(newest.walEnd)}, and what is stored ends at ${formatLsn(newest.restorableTo)}.`;
+    findings.push(problem('snapshot-without-wal', sentence, 'Run holdfast backup.'));
+  }
+  if (wal !== null && wal.lineage !== newest.lineage) {
+    const sentence =
+      'The WAL that arrives now belongs to another lineage than the newest snapshot and cannot be replayed on it.';
+    findings.push(problem('lineage-without-snapshot', sentence, 'Run holdfast backup.'));
+  }
+  return findings;
+}
+
+function judgeWal({ newest, wal, now }: ClusterFacts): Finding[] {
+  if (wal === null) {
+    return [notice('no-wal', 'No WAL is kept: what is written after a snapshot would be lost.', streamAdvice)];
+  }
+  const findings: Finding[] = [];
+  for (const gap of wal.gaps) {
+    const range = `WAL from ${formatLsn(gap.start)} to ${formatLsn(gap.end)} is missing`;
+    // A gap before the newest snapshot closes a stretch of the past; one after it cuts off the present.
+    const isBehind = newest !== null && newest.lineage === wal.lineage && gap.end <= newest.walStart;
+    if (isBehind) findings.push(notice('old-gap', `${range}: moments in it cannot be restored.`, null));
+    else findings.push(problem('gap', `${range}: nothing after it can be restored.`, 'Run holdfast backup.'));
+  }
+  const { receiver } = wal;
+  if (receiver?.running !== true) {
+    const last = receiver === null ? '' : ` The last one was heard of ${formatDuration(now - receiver.saidAt)} ago.`;
+    const sentence = `No receiver of WAL is running: what is written now is kept by the server alone.${last}`;
+    findings.push(notice('no-receiver', sentence, streamAdvice));
+  } else if (receiver.knownUntil !== null && now - receiver.knownUntil > receiverSilenceMsMax) {
+    const sentence = `The receiver runs but has not caught up with the server for ${formatDuration(now - receiver.knownUntil)}.`;
+    findings.push(problem('receiver-behind', sentence, 'Look at what holdfast wal stream says, and at the store.'));
+  }
+  return findings;
+}
+
+function judgeServer({ server, wal }: ClusterFacts): Finding[] {
+  switch (server.kind) {
+    case 'not-asked':
+      return [];
+    case 'unreachable':
+      return [notice('server-unreachable', `The server did not answer: ${server.sentence}`, null)];
+    case 'answered': {
+      if (wal === null) return [];
+      if (server.system !== wal.system) {
+        const sentence = `The server is another cluster (system ${server.system}) than the one that is kept (system ${wal.system}).`;
+        return [problem('other-system', sentence, 'Check the connection, or give this cluster a name of its own.')];
+      }
+      if (server.timeline < wal.timeline || server.flushLsn < wal.durableLsn) {
+        const sentence = `The server is behind what is kept: it is at ${formatLsn(server.flushLsn)} on timeline ${server.timeline}.`;
+        return [problem('server-behind', sentence, 'If it was restored to an earlier moment, run holdfast backup.')];
+      }
+      const lag = server.flushLsn - wal.durableLsn;
+      if (lag === 0n || wal.receiver?.running === true) return [];
+      const sentence = `The server has ${formatBytes(lag)} of WAL that the repository does not have.`;
+      return [problem('behind-server', sentence, streamAdvice)];
+    }
+  }
+}
+
+const streamAdvice = 'Run holdfast wal stream as a service.';
+
+function problem(code: string, sentence: string, advice: string | null): Finding {
+  return { severity: 'problem', code, sentence, advice };
+}
+
+function notice(code: string, sentence: string, advice: string | null): Finding {
+  return { severity: 'notice', code, sentence, advice };
+}

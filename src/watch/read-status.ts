@@ -1,0 +1,175 @@
+import { type Clock, HoldfastError } from '../lib/index.ts';
+import {
+  type ConnectionTarget,
+  connect,
+  identifySystem,
+  parseLsn,
+  timestampToMilliseconds,
+} from '../postgres/index.ts';
+import {
+  contiguousEndIn,
+  currentLineage,
+  describeContinuity,
+  readReceiverStatuses,
+  readWalInventory,
+  STATUS_FRESH_MS,
+  type StoredReceiverStatus,
+  type WalInventory,
+} from '../protect/wal/index.ts';
+import { listDamagedPacks, listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
+import { describeSnapshot } from './describe-snapshot.ts';
+import { judgeCluster } from './judge-status.ts';
+import type {
+  ClusterFacts,
+  Finding,
+  ProtectionStatus,
+  ReceiverFacts,
+  ServerFacts,
+  SnapshotFacts,
+  WalFacts,
+} from './status.ts';
+
+export interface StatusOptions {
+  readonly repository: Repository;
+  /** The cluster that is asked about; every one that the repository knows when left out. */
+  readonly cluster?: string;
+  /** The server of `cluster`, to compare with what it has; not asked when left out. */
+  readonly source?: ConnectionTarget;
+  readonly clock: Clock;
+}
+
+/** Reads what the repository knows of its clusters, asks the server if there is one to ask, and judges both. Errors: those of the store. */
+export async function readStatus(options: StatusOptions): Promise<ProtectionStatus> {
+  const { repository } = options;
+  const { snapshots, damaged } = await listSnapshots(repository);
+  const inventory = await readWalInventory(repository);
+  const receivers = await readReceiverStatuses(repository);
+  const server = options.source === undefined ? notAsked : await askServer(options.source, options.clock);
+  const now = await repository.store.now();
+  const findings: Finding[] = [
+    ...damaged.map(({ id, error }) =>
+      damage('snapshot-unreadable', `The record of snapshot ${id.slice(0, 12)} is damaged: ${error.message}.`),
+    ),
+    ...inventory.damaged.map(({ objectName, error }) =>
+      damage('wal-damaged', `The object "${objectName}" cannot be used: ${error.message}.`),
+    ),
+    ...(await describeDamagedPacks(repository)),
+  ];
+  const names = options.cluster === undefined ? knownClusters(snapshots, inventory) : [options.cluster];
+  if (names.length === 0) {
+    const sentence = 'The repository keeps nothing yet.';
+    findings.push({ severity: 'problem', code: 'no-snapshot', sentence, advice: 'Run holdfast backup.' });
+  }
+  const clusters = [];
+  for (const cluster of names) {
+    const own = snapshots.filter((snapshot) => snapshot.cluster === cluster);
+    const newest = own.at(-1);
+    const facts: ClusterFacts = {
+      cluster,
+      now,
+      snapshotCount: own.length,
+      newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
+      wal: describeWal(inventory, receivers, cluster, newest, server),
+      server,
+    };
+    clusters.push({ ...facts, findings: judgeCluster(facts) });
+  }
+  const all = [...findings, ...clusters.flatMap((cluster) => cluster.findings)];
+  return { clusters, findings, isWell: all.every(({ severity }) => severity !== 'problem') };
+}
+
+const notAsked: ServerFacts = { kind: 'not-asked' };
+
+async function askServer(source: ConnectionTarget, clock: Clock): Promise<ServerFacts> {
+  try {
+    const connection = await connect(source, { replication: 'physical', applicationName: 'holdfast_status', clock });
+    try {
+      const { systemId, timeline, flushLsn } = await identifySystem(connection);
+      return { kind: 'answered', system: systemId, timeline, flushLsn };
+    } finally {
+      await connection.close();
+    }
+  } catch (error) {
+    // That the server is away is one of the things that a status is asked for.
+    if (error instanceof HoldfastError) return { kind: 'unreachable', sentence: `${error.message}.` };
+    throw error;
+  }
+}
+
+function knownClusters(snapshots: readonly SnapshotRecord[], inventory: WalInventory): string[] {
+  const names = [...snapshots.map(({ cluster }) => cluster), ...inventory.lineages.map(({ header }) => header.cluster)];
+  return [...new Set(names)].sort();
+}
+
+async function describeDamagedPacks(repository: Repository): Promise<Finding[]> {
+  const packs = await listDamagedPacks(repository.store);
+  if (packs.size === 0) return [];
+  const sentence = `${packs.size === 1 ? 'One pack is' : `${packs.size} packs are`} recorded as damaged.`;
+  return [damage('packs-damaged', sentence)];
+}
+
+function damage(code: string, sentence: string): Finding {
+  const advice = 'Run holdfast verify to see whom it harms, and holdfast backup to store again what is still there.';
+  return { severity: 'problem', code, sentence, advice };
+}
+
+async function readSnapshotFacts(
+  repository: Repository,
+  inventory: WalInventory,
+  record: SnapshotRecord,
+): Promise<SnapshotFacts> {
+  const { level, reach } = await describeSnapshot(repository, inventory, record);
+  const walStart = parseLsn(record.wal.start);
+  return {
+    id: record.id,
+    completedAt: Date.parse(record.completedAt),
+    level,
+    lineage: record.wal.lineage,
+    timeline: record.wal.timeline,
+    walStart,
+    walEnd: parseLsn(record.wal.end),
+    restorableTo: reach?.to ?? walStart,
+  };
+}
+
+/** The lineage that receivers go on with; the system is the server's if it was asked, else that of the newest snapshot or lineage. */
+function describeWal(
+  inventory: WalInventory,
+  receivers: readonly StoredReceiverStatus[],
+  cluster: string,
+  newest: SnapshotRecord | undefined,
+  server: ServerFacts,
+): WalFacts | null {
+  const own = inventory.lineages.filter(({ header }) => header.cluster === cluster);
+  const youngest = own.toSorted((a, b) => b.storedAt - a.storedAt)[0];
+  const candidates = [server.kind === 'answered' ? server.system : undefined, newest?.wal.system, youngest?.system];
+  const system = candidates.find((candidate) => own.some((lineage) => lineage.system === candidate));
+  const lineage = system === undefined ? null : currentLineage(inventory, system, cluster);
+  if (lineage === null) return null;
+  const { timeline, runs, gaps } = describeContinuity(lineage);
+  const last = runs.at(-1);
+  if (last === undefined) return null;
+  return {
+    system: lineage.system,
+    lineage: lineage.lineage,
+    timeline,
+    durableLsn: contiguousEndIn(lineage, timeline, last.start),
+    gaps,
+    receiver: describeReceiver(receivers, cluster, lineage.system),
+  };
+}
+
+function describeReceiver(
+  receivers: readonly StoredReceiverStatus[],
+  cluster: string,
+  system: string,
+): ReceiverFacts | null {
+  const said = receivers.find((receiver) => receiver.cluster === cluster && receiver.system === system);
+  if (said === undefined) return null;
+  return {
+    running: said.running && said.ageMs < STATUS_FRESH_MS,
+    saidAt: said.writtenAt,
+    knownUntil: said.known === null ? null : timestampToMilliseconds(said.known.until),
+    synchronous: said.synchronous,
+  };
+}

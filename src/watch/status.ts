@@ -1,0 +1,77 @@
+import type { LsnRange } from '../protect/wal/index.ts';
+
+/** One thing that a person should know. */
+export interface Finding {
+  /** `problem`: something is wrong now. `notice`: all is well, and yet. */
+  readonly severity: 'problem' | 'notice';
+  /** Kebab-case, for programs. */
+  readonly code: string;
+  /** What is so, one whole sentence. */
+  readonly sentence: string;
+  /** What to do, one whole sentence; `null` when there is nothing to do. */
+  readonly advice: string | null;
+}
+
+/** The newest snapshot of a cluster. Times in milliseconds since 1970. */
+export interface SnapshotFacts {
+  readonly id: string;
+  readonly completedAt: number;
+  /** The furthest that it was put to the test; `null` when nothing was attested. */
+  readonly level: 'stored' | 'verified' | 'proven' | null;
+  readonly lineage: string;
+  readonly timeline: number;
+  readonly walStart: bigint;
+  readonly walEnd: bigint;
+  /** How far WAL is stored without a gap from its start on: the last position that it can be restored to. */
+  readonly restorableTo: bigint;
+}
+
+/** The WAL that is kept of a cluster now. Times in milliseconds since 1970. */
+export interface WalFacts {
+  readonly system: string;
+  readonly lineage: string;
+  readonly timeline: number;
+  readonly durableLsn: bigint;
+  /** Holes in the lineage's newest history. */
+  readonly gaps: readonly LsnRange[];
+  readonly receiver: ReceiverFacts | null;
+}
+
+/** What the last receiver said of itself. */
+export interface ReceiverFacts {
+  /** Whether one seems to run now. */
+  readonly running: boolean;
+  readonly saidAt: number;
+  /** All that the server had flushed at this moment is durable; `null` before the first. */
+  readonly knownUntil: number | null;
+  readonly synchronous: boolean | null;
+}
+
+/** What the server itself says, when it was asked. */
+export type ServerFacts =
+  | { readonly kind: 'not-asked' }
+  | { readonly kind: 'unreachable'; readonly sentence: string }
+  | { readonly kind: 'answered'; readonly system: string; readonly timeline: number; readonly flushLsn: bigint };
+
+/** All that is known of one cluster. */
+export interface ClusterFacts {
+  readonly cluster: string;
+  /** Milliseconds since 1970, by the store's clock. */
+  readonly now: number;
+  readonly snapshotCount: number;
+  readonly newest: SnapshotFacts | null;
+  readonly wal: WalFacts | null;
+  readonly server: ServerFacts;
+}
+
+export interface ClusterStatus extends ClusterFacts {
+  readonly findings: readonly Finding[];
+}
+
+export interface ProtectionStatus {
+  readonly clusters: readonly ClusterStatus[];
+  /** About the repository as a whole: damage, and nothing kept at all. */
+  readonly findings: readonly Finding[];
+  /** False when any finding is a problem. */
+  readonly isWell: boolean;
+}
