@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { HoldfastError } from '../lib/index.ts';
+import { parseBackupManifest } from './backup-manifest.ts';
+
+/** Ends a manifest as the server does: with the checksum of all lines before. */
+function seal(body: string): Buffer {
+  const sum = createHash('sha256').update(body).digest('hex');
+  return Buffer.from(`${body}"Manifest-Checksum": "${sum}"}\n`);
+}
+
+const version2 = seal(`{ "PostgreSQL-Backup-Manifest-Version": 2,
+"System-Identifier": 18446744073709551615,
+"Files": [
+{ "Path": "PG_VERSION", "Size": 3, "Last-Modified": "2026-11-23 05:17:51 GMT", "Checksum-Algorithm": "CRC32C", "Checksum": "64440205" },
+{ "Path": "base/5/\\u00fc \\"x\\"", "Size": 0, "Last-Modified": "2026-11-23 05:17:51 GMT", "Checksum-Algorithm": "CRC32C", "Checksum": "00000000" },
+{ "Encoded-Path": "c3bc", "Size": 1, "Last-Modified": "2026-11-23 05:17:51 GMT" },
+{ "Encoded-Path": "ff2f61", "Size": 1, "Last-Modified": "2026-11-23 05:17:51 GMT" }
+],
+"WAL-Ranges": [
+{ "Timeline": 2, "Start-LSN": "0/2000028", "End-LSN": "16/B374D848" }
+],
+`);
+
+describe('backup manifest', () => {
+  it('gives files, WAL ranges and the system identifier with all its digits', () => {
+    const manifest = parseBackupManifest(version2);
+    assert.equal(manifest.version, 2);
+    assert.equal(manifest.systemId, '18446744073709551615');
+    assert.deepEqual(manifest.walRanges, [{ timeline: 2, startLsn: 0x2000028n, endLsn: 0x16b374d848n }]);
+    assert.deepEqual(
+      manifest.files.map(({ path, isPathText, size, checksum }) => [path, isPathText, size, checksum]),
+      [
+        ['PG_VERSION', true, 3, '64440205'],
+        ['base/5/ü "x"', true, 0, '00000000'],
+        ['ü', true, 1, null],
+        ['\xff/a', false, 1, null],
+      ],
+    );
+  });
+
+  it('is read in its first version, too', () => {
+    const manifest = parseBackupManifest(
+      seal('{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n],\n"WAL-Ranges": [\n],\n'),
+    );
+    assert.deepEqual(manifest, { version: 1, systemId: null, files: [], walRanges: [] });
+  });
+
+  it('is refused when any byte of it was changed', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: version2.length - 2 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        const damaged = Buffer.from(version2);
+        damaged[at] = damaged[at]! ^ change;
+        // An upper-case digit of the checksum is the same checksum.
+        fc.pre(damaged.toString('latin1').toLowerCase() !== version2.toString('latin1').toLowerCase());
+        assert.throws(() => parseBackupManifest(damaged), HoldfastError);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is refused when it was cut anywhere', () => {
+    for (let length = 0; length < version2.length - 1; length++) {
+      assert.throws(() => parseBackupManifest(version2.subarray(0, length)), HoldfastError, String(length));
+    }
+  });
+
+  it('names what is wrong with one that is sealed', () => {
+    const cases: [string, string][] = [
+      ['PG_MANIFEST_VERSION_UNSUPPORTED', '{ "PostgreSQL-Backup-Manifest-Version": 3,\n'],
+      ['PG_MANIFEST_VERSION_UNSUPPORTED', '{ \n'],
+      ['PG_MANIFEST_INVALID', '[ \n'],
+      ['PG_MANIFEST_INVALID', '{ "PostgreSQL-Backup-Manifest-Version": 2, "Files": [],\n'],
+      ['PG_MANIFEST_INVALID', '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": 3, "WAL-Ranges": [],\n'],
+      ['PG_MANIFEST_INVALID', '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": [{}], "WAL-Ranges": [],\n'],
+      [
+        'PG_MANIFEST_INVALID',
+        '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": [{"Path":"a","Size":-1}], "WAL-Ranges": [],\n',
+      ],
+      [
+        'PG_MANIFEST_INVALID',
+        '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": [{"Encoded-Path":"abc","Size":1}], "WAL-Ranges": [],\n',
+      ],
+      ['PG_MANIFEST_INVALID', '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": [], "WAL-Ranges": [{}],\n'],
+      [
+        'PG_LSN_INVALID',
+        '{ "PostgreSQL-Backup-Manifest-Version": 1, "Files": [], "WAL-Ranges": [{"Timeline":1,"Start-LSN":"x","End-LSN":"0/0"}],\n',
+      ],
+    ];
+    for (const [code, body] of cases) assert.throws(() => parseBackupManifest(seal(body)), { code }, body);
+    assert.throws(() => parseBackupManifest(Buffer.from('{}\n')), { code: 'PG_MANIFEST_INVALID' });
+  });
+
+  it('answers random bytes and random JSON with its own error or a manifest', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uint8Array().map((noise) => Buffer.from(noise)),
+          fc.json().map(seal),
+        ),
+        (bytes) => {
+          try {
+            parseBackupManifest(bytes);
+          } catch (error) {
+            assert.ok(error instanceof HoldfastError, String(error));
+          }
+        },
+      ),
+    );
+  });
+});
