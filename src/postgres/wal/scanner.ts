@@ -256,14 +256,19 @@ export class WalScanner {
 
   /** The header's bytes are taken from the input, but `#at` stays at the beginning of the page until they are all there. */
   #gatherPageHeader(): WalPageHeader | null {
-    for (let wanted = WAL_PAGE_HEADER_BYTES; ; wanted = pageHeaderLength(this.#pageHeader)) {
-      const to = Math.min(this.#input.length, this.#inputAt + wanted - this.#pageHeaderHave);
-      this.#input.copy(this.#pageHeader, this.#pageHeaderHave, this.#inputAt, to);
-      this.#pageHeaderHave += to - this.#inputAt;
-      this.#inputAt = to;
-      if (this.#pageHeaderHave < wanted) return null;
-      if (wanted === pageHeaderLength(this.#pageHeader)) return parseWalPageHeader(this.#pageHeader);
-    }
+    this.#gatherHeaderBytes(WAL_PAGE_HEADER_BYTES);
+    if (this.#pageHeaderHave < WAL_PAGE_HEADER_BYTES) return null;
+    const length = pageHeaderLength(this.#pageHeader);
+    this.#gatherHeaderBytes(length);
+    return this.#pageHeaderHave < length ? null : parseWalPageHeader(this.#pageHeader);
+  }
+
+  #gatherHeaderBytes(wanted: number): void {
+    const missing = Math.max(0, wanted - this.#pageHeaderHave);
+    const to = Math.min(this.#input.length, this.#inputAt + missing);
+    this.#input.copy(this.#pageHeader, this.#pageHeaderHave, this.#inputAt, to);
+    this.#pageHeaderHave += to - this.#inputAt;
+    this.#inputAt = to;
   }
 
   /** Holds what the page says of a record that goes on in it against what we know of one. */
