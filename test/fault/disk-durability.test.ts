@@ -13,7 +13,7 @@ import { type Random, seededRandom } from '../support/seeded-random.ts';
 const root = '/backups/repository';
 
 /** Crashes tried for one moment; all of them when there are no more. */
-const CRASHES_PER_MOMENT = 64;
+const CRASHES_PER_MOMENT = 8;
 
 /** A put whose answer came: from then on its object has to be there. */
 interface Answer {
@@ -144,7 +144,7 @@ async function findViolation(moment: Moment, attempts: Attempts, fate: Fate): Pr
 /** Every way in which a crash at this moment can end, or a sample when there are too many. */
 function* listFates(moment: Moment, random: Random): Generator<Fate, void> {
   const uncertain = moment.files.countUncertain();
-  const all = uncertain <= 5;
+  const all = uncertain <= 3;
   const count = all ? 2 ** uncertain : CRASHES_PER_MOMENT;
   for (let choice = 0; choice < count; choice++) {
     let asked = 0;
@@ -178,7 +178,7 @@ async function findFirstViolation(seed: number, broken: { first?: BrokenPromises
 }
 
 describe('the disk store, when the machine may stop at any moment and lose whatever was not synced', () => {
-  for (const seed of [1, 2, 3, 4, 5]) {
+  for (const seed of [1, 2, 3, 4]) {
     it(`keeps every object that it confirmed and shows none that is torn (seed ${seed})`, async () => {
       const { violation, crashes, answers } = await findFirstViolation(seed);
       assert.equal(violation, null);
@@ -186,7 +186,7 @@ describe('the disk store, when the machine may stop at any moment and lose whate
       assert.ok(
         answers.some(({ outcome }) => outcome === 'created') && answers.some(({ outcome }) => outcome === 'exists'),
       );
-      assert.ok(crashes > 2000, `${crashes} crashes`);
+      assert.ok(crashes > 1000, `only ${crashes} crashes`);
     });
   }
 });
@@ -211,9 +211,10 @@ describe('the same crashes', () => {
   ];
   for (const [weakness, broken] of weaknesses) {
     it(`would show that ${weakness}`, async () => {
-      const found: (string | null)[] = [];
-      for (const seed of [1, 2, 3]) found.push((await findFirstViolation(seed, broken)).violation);
-      assert.ok(found.some((violation) => violation !== null));
+      let violation: string | null = null;
+      for (let seed = 1; seed <= 4 && violation === null; seed++)
+        violation = (await findFirstViolation(seed, broken)).violation;
+      assert.notEqual(violation, null);
     });
   }
 });
