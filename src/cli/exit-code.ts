@@ -34,20 +34,32 @@ export function exitCodeFor(kind: 'holdfast' | 'postgresql', end: CommandEnd): n
 /** Why a command that threw ends as it does: the one place where codes of errors become exit codes. */
 export function exitReasonOf(error: unknown): ExitReason {
   switch (codeOf(error)) {
-    case 'USAGE_INVALID':
-    case 'PLAN_INVALID':
-    case 'PLAN_NOT_FOUND':
+    case 'KEY_PASSPHRASE_EMPTY':
+    case 'PG_CONNECTION_STRING_INVALID':
+    case 'PG_CONNECTION_STRING_UNSUPPORTED':
+    case 'PG_LSN_INVALID':
+    case 'PG_SLOT_NAME_INVALID':
     case 'PLAN_AMBIGUOUS':
     case 'PLAN_FORMAT_UNSUPPORTED':
+    case 'PLAN_INVALID':
+    case 'PLAN_NOT_FOUND':
     case 'PLAN_UNREADABLE':
-    case 'PG_LSN_INVALID':
     case 'RECOVERY_TARGET_INVALID':
     case 'RECOVERY_TARGET_UNZONED':
+    case 'RESTORE_TARGET_UNREACHABLE':
+    case 'SNAPSHOT_ABSENT':
+    case 'SNAPSHOT_AMBIGUOUS':
+    case 'STORE_LOCATION_INVALID':
+    case 'USAGE_INVALID':
+    case 'WAL_TIME_UNREACHABLE':
       return 'usage';
     case 'KEY_FILE_EXISTS':
+    case 'LEDGER_CHAIN_BROKEN':
     case 'LEDGER_HEAD_REGRESSED':
     case 'REPOSITORY_EXISTS':
     case 'REPOSITORY_PLACE_NOT_EMPTY':
+    case 'RESTORE_TARGET_NOT_EMPTY':
+    case 'RESTORE_TARGET_RUNNING':
       return 'refused';
     case 'INTERRUPTED':
       return 'interrupted';

@@ -12,7 +12,7 @@ export const list: Command = {
   run: async ({ repository, plan }) => {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { listDescribedSnapshots } = await import('../../watch/index.ts');
-    const { snapshotDocument } = await import('../output/snapshot-json.ts');
+    const { snapshotDocument } = await import('../snapshot-document.ts');
     // A cluster that nobody named is the default of whoever writes, not a wish to see less.
     const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
     const { snapshots, damaged } = await listDescribedSnapshots(repository, cluster);

@@ -13,7 +13,7 @@ export const walStatus: Command = {
     const { formatLsn, timestampToMilliseconds } = await import('../../postgres/index.ts');
     const wal = await import('../../protect/wal/index.ts');
     const inventory = await wal.readWalInventory(repository);
-    const receivers = await wal.readReceiverStatuses(repository);
+    const receivers = newestOfEach(await wal.readReceiverStatuses(repository));
     const words: Words = { formatLsn, toMilliseconds: timestampToMilliseconds, describe: wal.describeContinuity };
     return {
       reason: inventory.damaged.length === 0 ? 'done' : 'problemFound',
@@ -22,6 +22,12 @@ export const walStatus: Command = {
     };
   },
 };
+
+/** A backup that brought its own WAL was a receiver too: of each cluster only the last one counts. They come newest first. */
+function newestOfEach(receivers: readonly StoredReceiverStatus[]): StoredReceiverStatus[] {
+  const groups = Map.groupBy(receivers, ({ system, cluster }) => `${system} ${cluster}`);
+  return [...groups.values()].map((group) => group.find(({ running }) => running) ?? group[0]!);
+}
 
 /** What the layers below are asked, once they are loaded. */
 interface Words {

@@ -25,7 +25,9 @@ export const walStream: Command = {
     const { receiveWal } = await import('../../protect/wal/index.ts');
     const [slot, until] = [input.optional('slot'), input.optional('until')];
     const words: Words = { formatLsn, isoTime: (at) => new Date(timestampToMilliseconds(at)).toISOString() };
-    const result = await receiveWal({
+    let timeline: number | null = null as number | null;
+    const tell = tellEvents(context, words);
+    const { place, durableLsn, ended } = await receiveWal({
       repository: context.repository,
       source,
       cluster: context.plan.cluster.name,
@@ -35,9 +37,12 @@ export const walStream: Command = {
       flushIntervalMs: context.plan.wal.flushIntervalMs,
       ...(slot === undefined ? {} : { slot }),
       ...(until === undefined ? {} : { until: parseLsn(until) }),
-      onEvent: tellEvents(context, words),
+      onEvent: (event) => {
+        // At its end the receiver is connected no more and knows of no timeline.
+        if (event.kind === 'progress') timeline = event.progress.timeline;
+        tell(event);
+      },
     });
-    const { place, timeline, durableLsn, ended } = result;
     const durable = durableLsn === 0n ? null : formatLsn(durableLsn);
     return {
       json: { system: place?.system ?? null, lineage: place?.lineage ?? null, timeline, durableLsn: durable, ended },

@@ -1,6 +1,6 @@
-import { formatLsn } from '../../postgres/index.ts';
-import type { SnapshotDescription } from '../../watch/index.ts';
-import type { Json } from './outcome.ts';
+import { formatLsn } from '../postgres/index.ts';
+import type { SnapshotDescription } from '../watch/index.ts';
+import type { Json } from './output/index.ts';
 
 /** A snapshot as `list` and `show` print it. */
 export function snapshotDocument({ record, level, reach }: SnapshotDescription): { readonly [key: string]: Json } {
