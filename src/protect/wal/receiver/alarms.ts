@@ -99,3 +99,10 @@ export function serverShutDown(): HoldfastError {
     retryable: true,
   });
 }
+
+export function serverSilent(waitedMs: number): HoldfastError {
+  return new HoldfastError('PG_SERVER_SILENT', 'could not get an answer from the server', {
+    detail: `Nothing came for ${waitedMs / 1000} seconds after a command.`,
+    retryable: true,
+  });
+}

@@ -63,13 +63,27 @@ export interface LinkOptions {
 /** Connects for replication and asks the server who it is. Errors: those of `connect`; PG_VERSION_UNSUPPORTED. */
 export async function openLink(options: LinkOptions): Promise<Link> {
   const { source, applicationName, clock, signal } = options;
-  const connection = await connect(source, { replication: 'physical', applicationName, clock, signal });
+  // The signal ends the attempt but not a connection that was made: what streams over it is ended in good order.
+  const attempt = new AbortController();
+  const giveUp = () => attempt.abort(signal.reason);
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
   try {
-    checkServerVersion(connection.serverVersion);
-    return await describeServer(connection);
-  } catch (error) {
-    connection.destroy(error);
-    throw error;
+    const connection = await connect(source, {
+      replication: 'physical',
+      applicationName,
+      clock,
+      signal: attempt.signal,
+    });
+    try {
+      checkServerVersion(connection.serverVersion);
+      return await describeServer(connection);
+    } catch (error) {
+      connection.destroy(error);
+      throw error;
+    }
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }
 

@@ -1,28 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
-import { type PostgresConnection, segmentStartOf, startReplication, type WalStream } from '../../../postgres/index.ts';
+import { type PostgresConnection, startReplication, type WalStream } from '../../../postgres/index.ts';
 import type { WalAlarm, WalEvent } from '../events.ts';
 import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
 import type { LineagePlace } from '../object-names.ts';
-import { type TimelineStretch, timelinePath } from '../timeline-path.ts';
 import {
   forkAlarm,
   gapAlarm,
   otherSystem,
-  serverBehind,
   serverShutDown,
+  serverSilent,
   slotActive,
   synchronousByWildcard,
 } from './alarms.ts';
-import { FORK_PROOF_BYTES, findFork } from './find-fork.ts';
-import { createLineage, holdsRecordBehind, openLineage, storeHistories } from './lineage-keeper.ts';
+import { beginChildLineage } from './begin-child-lineage.ts';
+import { FORK_PROOF_BYTES } from './find-fork.ts';
+import { storeHistories } from './lineage-keeper.ts';
 import { isServerTrouble, type Link, type LinkOptions, openLink, refreshLink, SQL_STATE, sqlStateOf } from './link.ts';
 import { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
 import { isStoreAway, Persistence } from './persistence.ts';
+import { pathOfServer, prepareStream } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
 import { Reception } from './reception.ts';
-import { type DivergedPlan, planResume, type StreamPlan } from './resume-plan.ts';
+import type { DivergedPlan, StreamPlan } from './resume-plan.ts';
 import { serverSideName } from './server-side-name.ts';
 import { type ServerReport, watchServer } from './server-watch.ts';
 import { SlotKeeper } from './slot-keeper.ts';
@@ -37,6 +38,9 @@ const RECONNECT_DELAY_MS_MAX = 15_000;
 
 /** A receiver that was killed leaves its slot in use for a moment; a second receiver would wait for ever. */
 const SLOT_BUSY_MS_MAX = 5_000;
+
+/** A server that does not answer a command is left; the slowest of them writes a few bytes. */
+const ANSWER_MS_MAX = 60_000;
 
 /** A server that does not answer the end of the stream is left. */
 const STREAM_STOP_MS_MAX = 5_000;
@@ -87,7 +91,9 @@ class WalReceiver {
   #link: Link | null = null;
   #lineage: LineageInventory | null = null;
   #open: OpenStream | null = null;
-  #divergence: (DivergedPlan & { readonly lineage: LineageInventory }) | null = null;
+  #timeline: number | null = null;
+  #isNewSystem = false;
+  #divergence: { readonly left: LineageInventory; readonly diverged: DivergedPlan } | null = null;
   #watch: {
     readonly connection: PostgresConnection;
     readonly stop: AbortController;
@@ -148,8 +154,7 @@ class WalReceiver {
     }
     if (state === 'failed') throw this.#failure;
     const { durableLsn } = this.#progress;
-    const timeline = this.#link?.identity.timeline ?? null;
-    return { place: this.#place(), timeline, durableLsn, ended: this.#ended };
+    return { place: this.#place(), timeline: this.#timeline, durableLsn, ended: this.#ended };
   }
 
   /** Turns what a step throws into an event: a stop, trouble that may pass, or the end. */
@@ -196,28 +201,24 @@ class WalReceiver {
   async #prepare(): Promise<ReceiverEvent> {
     const link = this.#link!;
     const { repository, cluster, clock, temporary = false, startLsn } = this.#options;
-    const slot = await this.#slots.take(link);
+    const slot = await this.#answerOf(this.#slots.take(link));
     if (slot.lostBefore !== null) this.#alarm({ alarm: 'slot', error: slot.lostBefore });
     const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
-    const { systemId: system, timeline: startTimeline } = link.identity;
-    const first = segmentStartOf(startLsn ?? keptFrom, link.segmentBytes);
-    const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn: first };
-    const opened = await this.#persistence.run(() => openLineage(repository, beginning, clock));
-    if (opened.created) await this.#tellOtherSystem(system);
-    this.#tellDamage(opened.inventory);
-    this.#useLineage(opened.lineage, opened.created);
-
-    const wantedFrom = startLsn ?? (temporary ? keptFrom : null);
-    const plan = await this.#plan(opened.inventory, opened.lineage, { keptFrom, wantedFrom });
-    if (plan.kind === 'server-behind') throw serverBehind(plan.timeline, plan.until);
-    if (plan.kind === 'diverged') {
-      this.#divergence = { ...plan, lineage: opened.lineage };
+    const prepared = await prepareStream({
+      ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
+      wantedFrom: startLsn ?? (temporary ? keptFrom : null),
+      onLineage: (lineage, inventory, created) => {
+        this.#tellDamage(inventory);
+        this.#useLineage(lineage, created);
+      },
+    });
+    if (prepared.kind === 'diverged') {
+      this.#divergence = { left: prepared.lineage, diverged: prepared.plan };
       return 'diverged';
     }
-    // Invariant 2: no WAL of a timeline before its history.
-    const lineage = await this.#persistence.run(() => storeHistories(repository, opened.lineage, link));
-    this.#useLineage(lineage, false);
-    await this.#openStream(lineage, plan, slot.name);
+    if (this.#isNewSystem) await this.#tellOtherSystem(link.identity.systemId);
+    this.#useLineage(prepared.lineage, false);
+    await this.#openStream(prepared.lineage, prepared.plan, slot.name);
     return 'stream-opened';
   }
 
@@ -249,31 +250,38 @@ class WalReceiver {
 
   async #switchTimeline(): Promise<ReceiverEvent> {
     await this.#closeReception();
-    this.#link = await refreshLink(this.#link!);
-    const lineage = this.#lineage!;
-    this.#useLineage(
-      await this.#persistence.run(() => storeHistories(this.#options.repository, lineage, this.#link!)),
-      false,
-    );
+    const link = await this.#answerOf(refreshLink(this.#link!));
+    this.#link = link;
+    const { repository } = this.#options;
+    const lineage = await this.#persistence.run(() => storeHistories(repository, this.#lineage!, link));
+    this.#useLineage(lineage, false);
     return 'history-stored';
   }
 
   async #locateFork(): Promise<ReceiverEvent> {
     await this.#closeReception();
-    this.#link = this.#link?.connection.isOpen ? await refreshLink(this.#link) : await openLink(this.#linkOptions);
+    const open = this.#link?.connection.isOpen === true ? this.#link : null;
+    const link = open === null ? await openLink(this.#linkOptions) : await this.#answerOf(refreshLink(open));
+    this.#link = link;
     const { repository, cluster, clock } = this.#options;
-    const { lineage, ...diverged } = this.#divergence!;
-    const link = this.#link;
-    const keptFrom = (await this.#slots.take(link)).keptFrom ?? link.identity.flushLsn;
-    const forkLsn = diverged.forkLsn ?? (await this.#findFork(lineage, link, keptFrom));
-    const { reason, forkTimeline } = diverged;
-    const parent = { lineage: lineage.lineage, forkTimeline, forkLsn, reason };
-    const startLsn = segmentStartOf(forkLsn === 0n ? keptFrom : forkLsn, link.segmentBytes);
-    const { systemId: system, timeline: startTimeline } = link.identity;
-    const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn };
-    const child = await this.#persistence.run(() => createLineage(repository, beginning, parent, clock));
+    const { left, diverged } = this.#divergence!;
+    const keptFrom = (await this.#answerOf(this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
+    const { signal } = this.#stop;
+    const persistence = this.#persistence;
+    const begun = await beginChildLineage({
+      repository,
+      clock,
+      persistence,
+      cluster,
+      link,
+      keptFrom,
+      left,
+      diverged,
+      signal,
+    });
+    if (begun === null) return 'stop-requested';
     this.#divergence = null;
-    this.#alarm({ alarm: 'fork', parent: lineage, child, error: forkAlarm(cluster, parent) });
+    this.#alarm({ alarm: 'fork', parent: left, child: begun.child, error: forkAlarm(cluster, begun.parent) });
     return 'fork-located';
   }
 
@@ -290,22 +298,7 @@ class WalReceiver {
     return 'drained';
   }
 
-  // Preparing.
-
-  async #plan(inventory: WalInventory, lineage: LineageInventory, at: { keptFrom: bigint; wantedFrom: bigint | null }) {
-    const { identity, isPrimary, history } = this.#link!;
-    const { timeline, flushLsn } = identity;
-    const server = { timeline, flushLsn, isPrimary, switches: history?.switches ?? [] };
-    const facts = { lineage, server, ...at, isStartGone: this.#isStartGone };
-    const plan = planResume({ ...facts, harmlessTails: new Set() });
-    if (plan.kind !== 'diverged' || plan.reason !== 'timeline-forked-earlier' || plan.forkLsn === null) return plan;
-    const tail = { lineage: lineage.lineage, timeline: plan.forkTimeline, lsn: plan.forkLsn };
-    const end = lineage.timelines.get(plan.forkTimeline)?.ranges.at(-1)?.end ?? plan.forkLsn;
-    const isLost = await this.#persistence.run(() =>
-      holdsRecordBehind(this.#options.repository, inventory, { ...tail, end }),
-    );
-    return isLost ? plan : planResume({ ...facts, harmlessTails: new Set([plan.forkTimeline]) });
-  }
+  // Streaming.
 
   async #openStream(lineage: LineageInventory, plan: StreamPlan, slot: string | null): Promise<void> {
     const { repository, clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
@@ -313,7 +306,7 @@ class WalReceiver {
     const reception = new Reception({
       ...{ repository, lineage, clock, flushIntervalMs, receiver: this.#id, persistence: this.#persistence },
       ...{ timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil },
-      stored: storedObjectsFrom(lineage, this.#path(), plan.start),
+      stored: storedObjectsFrom(lineage, pathOfServer(this.#link!), plan.start),
       spoolDirectory: join(stateDirectory, 'wal'),
       isUrgent: () => this.#synchronous !== false,
       emit: (event) => this.#emit(event),
@@ -334,6 +327,7 @@ class WalReceiver {
       throw this.#namedStartError(error);
     }
     this.#busySince = null;
+    this.#timeline = plan.timeline;
     this.#emit({ kind: 'stream', timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil });
     this.#startWatch();
   }
@@ -348,8 +342,6 @@ class WalReceiver {
     if (this.#hasStreamed) this.#alarmOnce('slot-active', { alarm: 'slot', error: named });
     return this.#hasStreamed || now - this.#busySince < SLOT_BUSY_MS_MAX ? error : named;
   }
-
-  // Streaming.
 
   #onCompared(): void {
     this.#hasStreamed = true;
@@ -400,8 +392,8 @@ class WalReceiver {
     const { reception, plan } = this.#open!;
     const { lsn } = await reception.diverged;
     const forkLsn = reception.comparedBytes >= FORK_PROOF_BYTES ? lsn : null;
-    const lineage = this.#lineage!;
-    this.#divergence = { kind: 'diverged', reason: 'bytes-differ', forkTimeline: plan.timeline, forkLsn, lineage };
+    const diverged = { kind: 'diverged', reason: 'bytes-differ', forkTimeline: plan.timeline, forkLsn } as const;
+    this.#divergence = { left: this.#lineage!, diverged };
     await this.#stopStream(this.#open!.stream);
   }
 
@@ -416,28 +408,6 @@ class WalReceiver {
     this.#isStartGone = true;
     this.#attempts = 0;
     this.#alarm({ alarm: 'gap', gap: plan.fallback.gap, error: gapAlarm(this.#options.cluster, plan.fallback.gap) });
-  }
-
-  #findFork(lineage: LineageInventory, link: Link, keptFrom: bigint): Promise<bigint> {
-    const { repository } = this.#options;
-    const { timeline, flushLsn: until } = link.identity;
-    const path = this.#path();
-    const start = segmentStartOf(keptFrom < until ? keptFrom : until, link.segmentBytes);
-    const stored = storedObjectsFrom(lineage, path, start);
-    return findFork({
-      repository,
-      connection: link.connection,
-      stored,
-      timeline,
-      start,
-      until,
-      signal: this.#stop.signal,
-    });
-  }
-
-  #path(): TimelineStretch[] {
-    const { identity, history } = this.#link!;
-    return timelinePath(identity.timeline, history?.switches ?? []);
   }
 
   // Beside the stream.
@@ -477,12 +447,23 @@ class WalReceiver {
     const isOther = this.#lineage?.lineage !== lineage.lineage;
     this.#lineage = lineage;
     if (!isOther) return;
+    this.#isNewSystem = created;
     this.#progress.forgetPositions();
     this.#emit({ kind: 'lineage', place: this.#place()!, created });
   }
 
   #place(): LineagePlace | null {
     return this.#lineage === null ? null : { system: this.#lineage.system, lineage: this.#lineage.lineage };
+  }
+
+  /** Bounds a question to the server: one that never answers is left, and asked again over a new connection. */
+  async #answerOf<T>(question: Promise<T>): Promise<T> {
+    const { connection } = this.#link!;
+    const answered = new AbortController();
+    void this.#options.clock.sleep(ANSWER_MS_MAX, answered.signal).then(() => {
+      if (!answered.signal.aborted) connection.destroy(serverSilent(ANSWER_MS_MAX));
+    });
+    return question.finally(() => answered.abort());
   }
 
   // Ending.
@@ -492,6 +473,8 @@ class WalReceiver {
     this.#ended = reason;
     this.#stop.abort();
     this.#stopRequested.resolve();
+    // While nothing streams there is nothing to end in good order, and a server that does not answer must not hold us.
+    if (this.#open === null) this.#link?.connection.destroy();
   }
 
   #awaitUntil(): void {
@@ -598,6 +581,7 @@ class WalReceiver {
 
   /** A first lineage of a system is a surprise when the cluster had one of another system. */
   async #tellOtherSystem(system: string): Promise<void> {
+    this.#isNewSystem = false;
     const { repository, cluster } = this.#options;
     const all = await this.#persistence.run(() => readWalInventory(repository));
     const other = all.lineages.find((lineage) => lineage.header.cluster === cluster && lineage.system !== system);

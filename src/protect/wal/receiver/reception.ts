@@ -89,6 +89,7 @@ export class Reception {
   /** The fragment that is on its way to the store. */
   #storingNow: Promise<void> = Promise.resolve();
   #waitingForDurable: (() => void)[] = [];
+  #taking: Promise<void> = Promise.resolve();
 
   readonly #compared = Promise.withResolvers<void>();
   readonly #diverged = Promise.withResolvers<Divergence>();
@@ -140,7 +141,13 @@ export class Reception {
   }
 
   /** Takes the next WAL of the stream; settled when there is room for more. */
-  async take(lsn: bigint, data: Buffer): Promise<void> {
+  take(lsn: bigint, data: Buffer): Promise<void> {
+    const taking = this.#takeAll(lsn, data);
+    this.#taking = taking.catch(() => {}); // The stream hears of it.
+    return taking;
+  }
+
+  async #takeAll(lsn: bigint, data: Buffer): Promise<void> {
     if (this.#isClosed) return;
     assert(lsn === this.#received, 'WAL arrives without a gap');
     for (let offset = 0; offset < data.length && !this.#isClosed; ) {
@@ -156,9 +163,10 @@ export class Reception {
   /** Stores all that has come, takes nothing more, and settles when it is durable. */
   async finish(): Promise<void> {
     this.#isClosed = true;
-    this.#isFlushing = true;
-    this.#wake();
     try {
+      await this.#taking;
+      this.#isFlushing = true;
+      this.#wake();
       await this.#storing;
       await this.#joins;
     } finally {

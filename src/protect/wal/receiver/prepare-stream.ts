@@ -1,0 +1,87 @@
+import type { Clock } from '../../../lib/index.ts';
+import { segmentStartOf } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import type { LineageInventory, WalInventory } from '../inventory.ts';
+import { isWalDamage } from '../stored-wal.ts';
+import { type TimelineStretch, timelinePath } from '../timeline-path.ts';
+import { serverBehind } from './alarms.ts';
+import { holdsRecordBehind, openLineage, storeHistories } from './lineage-keeper.ts';
+import type { Link } from './link.ts';
+import type { Persistence } from './persistence.ts';
+import { type DivergedPlan, planResume, type ResumeFacts, type ResumePlan, type StreamPlan } from './resume-plan.ts';
+
+export interface PrepareOptions {
+  readonly repository: Repository;
+  readonly clock: Clock;
+  readonly persistence: Persistence;
+  readonly cluster: string;
+  readonly link: Link;
+  /** From here on the server keeps WAL for us. */
+  readonly keptFrom: bigint;
+  readonly wantedFrom: bigint | null;
+  readonly isStartGone: boolean;
+  /** Told before anything is planned, as a plan may fail on what is stored. */
+  readonly onLineage: (lineage: LineageInventory, inventory: WalInventory, created: boolean) => void;
+}
+
+/** Where WAL is to go and from where on; or where the server left what is stored. */
+export type PreparedStream =
+  | { readonly kind: 'ready'; readonly lineage: LineageInventory; readonly plan: StreamPlan }
+  | { readonly kind: 'diverged'; readonly lineage: LineageInventory; readonly plan: DivergedPlan };
+
+/**
+ * Chooses or begins the lineage, plans where to go on, and stores the history files that must be there first.
+ * Errors: WAL_SERVER_BEHIND, and those of what it calls.
+ */
+export async function prepareStream(options: PrepareOptions): Promise<PreparedStream> {
+  const { repository, clock, persistence, cluster, link, keptFrom, wantedFrom } = options;
+  const { systemId: system, timeline: startTimeline } = link.identity;
+  const startLsn = segmentStartOf(wantedFrom ?? keptFrom, link.segmentBytes);
+  const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn };
+  const opened = await persistence.run(() => openLineage(repository, beginning, clock));
+  options.onLineage(opened.lineage, opened.inventory, opened.created);
+  const plan = await planWithTails(options, opened.inventory, opened.lineage);
+  if (plan.kind === 'server-behind') throw serverBehind(plan.timeline, plan.until);
+  if (plan.kind === 'diverged') return { kind: 'diverged', lineage: opened.lineage, plan };
+  // Invariant 2: no WAL of a timeline before its history.
+  const lineage = await persistence.run(() => storeHistories(repository, opened.lineage, link));
+  return { kind: 'ready', lineage, plan };
+}
+
+/** The way through the timelines that leads to the server. */
+export function pathOfServer(link: Link): TimelineStretch[] {
+  return timelinePath(link.identity.timeline, link.history?.switches ?? []);
+}
+
+/** Plans; when the server left a timeline before the end of what is stored of it, looks whether anything whole lies beyond. */
+async function planWithTails(
+  options: PrepareOptions,
+  inventory: WalInventory,
+  lineage: LineageInventory,
+): Promise<ResumePlan> {
+  const { link, keptFrom, wantedFrom, isStartGone } = options;
+  const { timeline, flushLsn } = link.identity;
+  const server = { timeline, flushLsn, isPrimary: link.isPrimary, switches: link.history?.switches ?? [] };
+  const facts: ResumeFacts = { lineage, server, keptFrom, wantedFrom, isStartGone, harmlessTails: new Set() };
+  const plan = planResume(facts);
+  if (plan.kind !== 'diverged' || plan.reason !== 'timeline-forked-earlier' || plan.forkLsn === null) return plan;
+  const { forkTimeline, forkLsn: lsn } = plan;
+  const end = lineage.timelines.get(forkTimeline)?.ranges.at(-1)?.end ?? lsn;
+  const tail = { lineage: lineage.lineage, timeline: forkTimeline, lsn, end };
+  if (await isRecordLost(options, inventory, tail)) return plan;
+  return planResume({ ...facts, harmlessTails: new Set([forkTimeline]) });
+}
+
+async function isRecordLost(
+  { repository, persistence }: PrepareOptions,
+  inventory: WalInventory,
+  tail: { lineage: string; timeline: number; lsn: bigint; end: bigint },
+): Promise<boolean> {
+  try {
+    return await persistence.run(() => holdsRecordBehind(repository, inventory, tail));
+  } catch (error) {
+    // What cannot be read may have held a record: the safe answer is a lineage of its own.
+    if (isWalDamage(error)) return true;
+    throw error;
+  }
+}
