@@ -73,7 +73,8 @@ class RunningReceiver implements SecuredWal {
       signal?.throwIfAborted();
     }
     progress.note('the WAL receiver stopped: this backup brings the rest of its WAL itself');
-    this.#own = await startOwnReceiver(this.#options);
+    // Its own slot keeps WAL only from the last checkpoint on, which may be later than where the backup began.
+    this.#own = await startOwnReceiver({ ...this.#options, startLsn: range.start });
     if (this.#own.lineage !== this.lineage) throw lineageChanged(this.lineage, this.#own.lineage);
     await this.#own.secured(range);
   }
@@ -84,7 +85,7 @@ class RunningReceiver implements SecuredWal {
 }
 
 /** Starts a receiver for as long as the backup lasts and waits until WAL is streaming. */
-async function startOwnReceiver(options: SecureWalOptions): Promise<SecuredWal> {
+async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint }): Promise<SecuredWal> {
   const { repository, clock, server } = options;
   const stop = new AbortController();
   const waiters = new Set<() => void>();
