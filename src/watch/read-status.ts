@@ -164,10 +164,13 @@ function describeReceiver(
   cluster: string,
   system: string,
 ): ReceiverFacts | null {
-  const said = receivers.find((receiver) => receiver.cluster === cluster && receiver.system === system);
+  const isRunning = ({ running, ageMs }: StoredReceiverStatus) => running && ageMs < STATUS_FRESH_MS;
+  // Newest first. A backup that brought its own WAL may have said something since, too.
+  const own = receivers.filter((receiver) => receiver.cluster === cluster && receiver.system === system);
+  const said = own.find(isRunning) ?? own[0];
   if (said === undefined) return null;
   return {
-    running: said.running && said.ageMs < STATUS_FRESH_MS,
+    running: isRunning(said),
     saidAt: said.writtenAt,
     knownUntil: said.known === null ? null : timestampToMilliseconds(said.known.until),
     synchronous: said.synchronous,
