@@ -1,7 +1,50 @@
 /**
  * The public library: the same engine functions that the commands call.
  *
- *     import { definePlan, openRepository, openStore, runBackup } from 'holdfast';
+ *     import { openRepository, openStore, runBackup, systemClock } from 'holdfast';
+ *
+ * Everything that takes time takes a `Clock`, and most of it a `Progress` and an `AbortSignal`; nothing here prints.
  */
-export { type Clock, HoldfastError, type Progress, type ProgressUnit, Secret, silentProgress, systemClock } from './lib/index.ts';
-export { definePlan, loadPlan, type Plan, PlanError, type ResolvedPlan } from './plan/index.ts';
+export {
+  type Clock,
+  HoldfastError,
+  type Progress,
+  type ProgressUnit,
+  Secret,
+  silentProgress,
+  systemClock,
+} from './lib/index.ts';
+export { definePlan, type LoadOptions, loadPlan, type Plan, PlanError, type ResolvedPlan } from './plan/index.ts';
+export {
+  type ConnectionEnvironment,
+  ConnectionTarget,
+  formatLsn,
+  parseConnectionString,
+  parseLsn,
+} from './postgres/index.ts';
+export { type BackupOptions, type BackupResult, runBackup } from './protect/backup/index.ts';
+export { createRepository } from './protect/keys/index.ts';
+export {
+  fetchWalFile,
+  readWalInventory,
+  receiveWal,
+  type WalEvent,
+  type WalFetchOptions,
+  type WalFetchResult,
+  type WalInventory,
+  type WalReceiverOptions,
+  type WalReceiverResult,
+} from './protect/wal/index.ts';
+export { type VerificationResult, type VerifyOptions, verifySnapshots } from './prove/index.ts';
+export {
+  type Attestation,
+  type Credential,
+  generateKeyFile,
+  initRepository,
+  type ObjectStore,
+  openRepository,
+  openStore,
+  type Repository,
+  type SnapshotRecord,
+} from './repository/index.ts';
+export { type ProtectionStatus, readStatus, type StatusOptions } from './watch/index.ts';
