@@ -1,0 +1,89 @@
+import type { Clock } from '../lib/index.ts';
+import { readKnownUntil } from '../protect/wal/index.ts';
+import type { Repository } from '../repository/index.ts';
+import { describeRange, describeRoute } from './describe-range.ts';
+import { commitFacts, proposeRestore, type RestoreProposal, targetUnreachable } from './proposal.ts';
+import type { RecoveryTarget } from './recovery-target.ts';
+import { type ReachableRange, reachableRanges, selectSnapshots } from './select-snapshot.ts';
+import { inspectTarget, type TargetPlace } from './stages/inspect-target.ts';
+import { type RestoreFacts, type RestoreSource, readFacts } from './stages/read-facts.ts';
+import { resolveTarget } from './stages/resolve-target.ts';
+import { findLastCommit } from './wal-records.ts';
+import { historyOf, type WalRoute } from './wal-route.ts';
+
+/** What shall be restored, and where to. */
+export interface RestoreRequest extends RestoreSource {
+  readonly repository: Repository;
+  readonly into: string;
+  readonly target: RecoveryTarget;
+  /** Leaves out what lies exactly at the target: the record at the LSN, commits of exactly that time. */
+  readonly exclusive?: boolean;
+  readonly clock: Clock;
+}
+
+/** A proposal with what was read for it. */
+export interface PreparedRestore {
+  readonly proposal: RestoreProposal;
+  readonly facts: RestoreFacts;
+  readonly place: TargetPlace;
+  /** The whole history, also behind the target: what lies there will be lost. */
+  readonly route: WalRoute;
+}
+
+/**
+ * Finds out what a restore would do, without writing anything anywhere: which snapshot, which WAL, to which position. This is what
+ * `--dry-run` shows.
+ *
+ * Errors: RESTORE_TARGET_UNREACHABLE with the ranges that can be restored; those of `readFacts`, `inspectTarget` and `proposeRestore`.
+ */
+export async function prepareRestore(request: RestoreRequest, start: boolean): Promise<PreparedRestore> {
+  const { repository, clock, target } = request;
+  const exclusive = request.exclusive ?? false;
+  const facts = await readFacts(request);
+  const place = await inspectTarget(request.into, repository.id);
+  const choice = selectSnapshots({ snapshots: facts.snapshots, route: facts.route, target, exclusive });
+  const { resolved, rejected } = await resolveTarget({ repository, route: facts.route, target, exclusive }, choice);
+  const reachable = reachableRanges(facts.snapshots, facts.route);
+  if (resolved === null) throw await unreachable(repository, facts, target, rejected, reachable);
+  const { reachedLsn, candidate } = resolved;
+  const lastStored = await findLastCommit(repository, facts.route, {
+    from: reachedLsn,
+    to: candidate.reach,
+    reach: candidate.reach,
+  });
+  const proposal = proposeRestore({
+    repository: repository.id,
+    now: clock.now(),
+    into: place.path,
+    start,
+    asked: target,
+    exclusive,
+    inventory: facts.inventory,
+    resolved,
+    rejected,
+    reachable,
+    lastStoredCommit: commitFacts(lastStored),
+    freeBytes: place.freeBytes,
+  });
+  return { proposal, facts, place, route: facts.route };
+}
+
+/** The error says what can be restored instead, in positions and in times. */
+async function unreachable(
+  repository: Repository,
+  facts: RestoreFacts,
+  target: RecoveryTarget,
+  rejected: Parameters<typeof targetUnreachable>[0]['rejected'],
+  reachable: readonly ReachableRange[],
+) {
+  const described = [];
+  for (const range of reachable) {
+    const { to, snapshot } = range;
+    const last = await findLastCommit(repository, facts.route, { from: snapshot.end, to, reach: to });
+    const { lineage } = historyOf(facts.route);
+    const knownUntil = await readKnownUntil(repository, { lineage, durableEnd: to });
+    described.push({ ...range, words: describeRange(range, commitFacts(last), knownUntil) });
+  }
+  const elsewhere = facts.otherRoutes.flatMap((route) => describeRoute(route, reachableRanges(facts.snapshots, route)));
+  return targetUnreachable({ target, rejected, reachable: described, elsewhere });
+}

@@ -1,0 +1,207 @@
+import { formatBytes, HoldfastError } from '../lib/index.ts';
+import { formatLsn, type Timestamp } from '../postgres/index.ts';
+import type { WalInventory } from '../protect/wal/index.ts';
+import { formatRecoveryTarget, type RecoveryTarget } from './recovery-target.ts';
+import type { ReachableRange, Rejection } from './select-snapshot.ts';
+import { type SnapshotFacts, shortId } from './snapshot-facts.ts';
+import type { ResolvedTarget } from './stages/resolve-target.ts';
+import { planBytes, planFiles, type RouteFile, type WalRoute } from './wal-route.ts';
+
+/** A commit by its number, its time and where its record begins. */
+export interface CommitFacts {
+  readonly xid: number;
+  readonly at: Timestamp;
+  readonly lsn: bigint;
+}
+
+/** What a restore would do, and from which state that was concluded. Nothing was written for it. */
+export interface RestoreProposal {
+  /** Executing refuses when this is no longer so. */
+  readonly madeFrom: {
+    readonly repository: string;
+    /** By our clock, in milliseconds since 1970. */
+    readonly at: number;
+    /** The end of the stored WAL, then. */
+    readonly durableEnd: bigint;
+  };
+  readonly into: string;
+  /** Whether the server is started, recovered and checked, or left for somebody to start. */
+  readonly start: boolean;
+  readonly snapshot: SnapshotFacts;
+  /** Newer snapshots that do not serve, with the reason. */
+  readonly passedOver: readonly Rejection[];
+  readonly route: WalRoute;
+  readonly target: {
+    readonly asked: RecoveryTarget;
+    readonly exclusive: boolean;
+    /** The record at which recovery stops, and whether it is replayed itself. */
+    readonly recordLsn: bigint;
+    readonly inclusive: boolean;
+    readonly timeline: number;
+    /** Where recovery will be. */
+    readonly reachedLsn: bigint;
+    readonly lastCommit: CommitFacts | null;
+    readonly notes: readonly string[];
+  };
+  /** The WAL plan: exactly these files exist for the recovery. */
+  readonly wal: {
+    readonly files: readonly RouteFile[];
+    readonly from: bigint;
+    readonly to: bigint;
+    readonly bytes: number;
+  };
+  /** What the repository holds behind the target and will not be there afterwards. */
+  readonly lost: { readonly bytes: bigint; readonly durableEnd: bigint; readonly lastCommit: CommitFacts | null };
+  readonly size: { readonly dataBytes: number; readonly neededBytes: number; readonly freeBytes: number };
+  readonly estimateSeconds: number;
+  readonly reachable: readonly ReachableRange[];
+  readonly warnings: readonly string[];
+}
+
+/** All that a proposal is concluded from. */
+export interface ProposalFacts {
+  readonly repository: string;
+  readonly now: number;
+  readonly into: string;
+  readonly start: boolean;
+  readonly asked: RecoveryTarget;
+  readonly exclusive: boolean;
+  readonly inventory: WalInventory;
+  readonly resolved: ResolvedTarget;
+  readonly rejected: readonly Rejection[];
+  readonly reachable: readonly ReachableRange[];
+  /** The last commit that is stored. */
+  readonly lastStoredCommit: CommitFacts | null;
+  readonly freeBytes: number;
+}
+
+/** Cautious rates of a machine with two cores and one disk; the estimate is shown as "about". */
+const RESTORE_BYTES_PER_SECOND = 150e6;
+const REPLAY_BYTES_PER_SECOND = 40e6;
+const START_SECONDS = 2;
+/** PostgreSQL keeps about so much WAL while it replays (max_wal_size and what a checkpoint lets pile up). */
+const REPLAY_WAL_BYTES_MAX = 2 * 1024 ** 3;
+
+/**
+ * Puts together what a restore would do. Pure: the same facts give the same proposal.
+ *
+ * Errors: RESTORE_TABLESPACES_UNSUPPORTED, RESTORE_SPACE_SHORT.
+ */
+export function proposeRestore(facts: ProposalFacts): RestoreProposal {
+  const { resolved, inventory } = facts;
+  const { snapshot, reach } = resolved.candidate;
+  if (snapshot.tablespaces.length > 0) throw tablespacesUnsupported(snapshot);
+  const range = { from: snapshot.start, to: resolved.neededEnd };
+  const files = planFiles(inventory, resolved.route, range);
+  const walBytes = planBytes(resolved.route, files);
+  const spoolBytes = facts.start ? 0 : walBytes;
+  const neededBytes = snapshot.bytes + spoolBytes + Math.min(walBytes, REPLAY_WAL_BYTES_MAX);
+  if (facts.freeBytes < neededBytes) throw spaceShort(facts, neededBytes);
+  return {
+    madeFrom: { repository: facts.repository, at: facts.now, durableEnd: reach },
+    into: facts.into,
+    start: facts.start,
+    snapshot,
+    passedOver: facts.rejected,
+    route: resolved.route,
+    target: {
+      asked: facts.asked,
+      exclusive: facts.exclusive,
+      recordLsn: resolved.recordLsn,
+      inclusive: resolved.inclusive,
+      timeline: resolved.route.timeline,
+      reachedLsn: resolved.reachedLsn,
+      lastCommit: commitFacts(resolved.lastCommit),
+      notes: resolved.notes,
+    },
+    wal: { files, ...range, bytes: walBytes },
+    lost: {
+      bytes: reach > resolved.reachedLsn ? reach - resolved.reachedLsn : 0n,
+      durableEnd: reach,
+      lastCommit: facts.lastStoredCommit,
+    },
+    size: { dataBytes: snapshot.bytes, neededBytes, freeBytes: facts.freeBytes },
+    estimateSeconds: Math.ceil(
+      START_SECONDS + snapshot.bytes / RESTORE_BYTES_PER_SECOND + walBytes / REPLAY_BYTES_PER_SECOND,
+    ),
+    reachable: facts.reachable,
+    warnings: snapshot.checksumFailures.map(
+      (failure) => `The server found wrong page checksums during this backup: ${failure}`,
+    ),
+  };
+}
+
+/** The parts of a commit's landmark that people see. */
+export function commitFacts(
+  landmark: { readonly lsn: bigint; readonly transaction: { readonly xid: number; readonly at: Timestamp } } | null,
+): CommitFacts | null {
+  if (landmark === null) return null;
+  return { xid: landmark.transaction.xid, at: landmark.transaction.at, lsn: landmark.lsn };
+}
+
+/**
+ * Why a proposal that was made earlier can no longer be executed, in words; null while it can. More WAL than then does no harm: the target
+ * stays the one that was shown.
+ */
+export function whyOutdated(
+  proposal: RestoreProposal,
+  now: { repository: string; snapshots: readonly SnapshotFacts[]; durableEnd: bigint; into: string },
+): string | null {
+  if (now.repository !== proposal.madeFrom.repository) return 'it was made from another repository';
+  if (now.into !== proposal.into) return `it was made for "${proposal.into}"`;
+  if (!now.snapshots.some(({ id }) => id === proposal.snapshot.id)) {
+    return `snapshot ${shortId(proposal.snapshot.id)} is no longer there`;
+  }
+  if (now.durableEnd >= proposal.wal.to) return null;
+  return `WAL that it needs up to ${formatLsn(proposal.wal.to)} now ends at ${formatLsn(now.durableEnd)}`;
+}
+
+function tablespacesUnsupported(snapshot: SnapshotFacts): HoldfastError {
+  const places = snapshot.tablespaces.map(({ oid, path }) => `${oid} at "${path}"`).join(', ');
+  return new HoldfastError(
+    'RESTORE_TABLESPACES_UNSUPPORTED',
+    `cannot restore snapshot "${shortId(snapshot.id)}": it has tablespaces, which this version does not place`,
+    {
+      detail: `Found tablespace ${places}. Their files are stored and sound.`,
+      hints: ['Use a later version to restore them.'],
+    },
+  );
+}
+
+function spaceShort({ into, freeBytes, start }: ProposalFacts, neededBytes: number): HoldfastError {
+  return new HoldfastError('RESTORE_SPACE_SHORT', `cannot restore into "${into}": there is too little space`, {
+    detail: `Expected ${formatBytes(neededBytes)} for data and WAL, found ${formatBytes(freeBytes)} free.`,
+    hints: [
+      'Choose a place with more space.',
+      ...(start ? [] : ['With --start the WAL is fetched while the server replays it, and takes less space.']),
+    ],
+  });
+}
+
+/** The error for a target that no snapshot leads to, with what can be reached instead. */
+export function targetUnreachable(options: {
+  target: RecoveryTarget;
+  rejected: readonly Rejection[];
+  reachable: readonly (ReachableRange & { readonly words: string })[];
+  /** Ranges of histories that were left, for whoever wants one of those. */
+  elsewhere: readonly string[];
+}): HoldfastError {
+  const { target, rejected, reachable } = options;
+  const reasons = rejected.map(({ snapshot, reason }) => `Snapshot ${shortId(snapshot.id)} does not serve: ${reason}.`);
+  const shown = reasons.slice(0, REASONS_SHOWN_MAX);
+  const more = reasons.length > shown.length ? [`${reasons.length - shown.length} more do not serve either.`] : [];
+  const ranges =
+    reachable.length === 0
+      ? 'Nothing can be restored on this history.'
+      : `Can be restored: ${reachable.map(({ words }) => words).join('; ')}.`;
+  return new HoldfastError('RESTORE_TARGET_UNREACHABLE', `cannot restore to "${formatRecoveryTarget(target)}"`, {
+    detail: [ranges, ...shown, ...more].join(' '),
+    hints: [
+      ...(reachable.length === 0 ? [] : ['Choose a target inside a range that can be restored, or latest.']),
+      ...options.elsewhere,
+    ],
+  });
+}
+
+/** A long list of snapshots would bury the ranges. */
+const REASONS_SHOWN_MAX = 3;

@@ -1,0 +1,60 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { codeOf, HoldfastError, messageOf } from '../lib/index.ts';
+import { type Owner, syncDirectory } from './spool/index.ts';
+
+/** The file in a restored directory that says what it is and how far the restore came. It is written before anything else. */
+export const MARKER_NAME = 'holdfast-restore.json';
+
+const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
+
+const marker = z.object({
+  version: z.literal(1),
+  /**
+   * `restoring`: files are missing, and the directory cannot be started, as `global/pg_control` comes last. `ready`: complete; a server
+   * started on it recovers to the target. `recovered`: a server was started, reached the target and was checked. `failed`: something is wrong
+   * with it, and `reason` says what.
+   */
+  state: z.enum(['restoring', 'ready', 'recovered', 'failed']),
+  repository: z.string(),
+  snapshot: z.string(),
+  startedAt: z.string(),
+  /** The names that the restore makes in the directory, so that a repetition knows what is ours. Plain names, as it removes them. */
+  topLevel: z.array(z.string().regex(/^(?!\.{1,2}$)[^/\0]+$/)),
+  target: z.object({ reachedLsn: lsn, recordLsn: lsn, inclusive: z.boolean(), timeline: z.int() }),
+  reason: z.string().optional(),
+});
+
+export type RestoreMarker = z.infer<typeof marker>;
+
+/**
+ * The marker of a directory, null when there is none.
+ * Errors: RESTORE_MARKER_UNREADABLE: somebody else's file, or damaged; either way the directory is not ours to touch.
+ */
+export async function readMarker(directory: string): Promise<RestoreMarker | null> {
+  const path = join(directory, MARKER_NAME);
+  try {
+    return marker.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw new HoldfastError('RESTORE_MARKER_UNREADABLE', `cannot read "${path}"`, {
+      detail: error instanceof z.ZodError ? 'Expected the record of a restore.' : `Found: ${messageOf(error)}.`,
+      hints: ['Choose another directory, or look into this one and remove it yourself.'],
+      cause: error,
+    });
+  }
+}
+
+/** Writes the marker, whole or not at all, and makes it durable. */
+export async function writeMarker(directory: string, value: RestoreMarker, owner?: Owner): Promise<void> {
+  const path = join(directory, MARKER_NAME);
+  {
+    await using file = await open(`${path}.unfinished`, 'w', 0o600);
+    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+    if (owner !== undefined) await file.chown(owner.uid, owner.gid);
+    await file.sync();
+  }
+  await rename(`${path}.unfinished`, path);
+  await syncDirectory(directory);
+}

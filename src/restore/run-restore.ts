@@ -1,0 +1,122 @@
+import { type Progress, silentProgress } from '../lib/index.ts';
+import { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
+import type { RestoreProposal } from './proposal.ts';
+import { walFileReader } from './read-wal-file.ts';
+import { openRestoreRecord, type RestoreRecord } from './restore-record.ts';
+import { type Owner, RecoverySpool } from './spool/index.ts';
+import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
+import { claimTarget } from './stages/claim-target.ts';
+import { extractFiles } from './stages/extract-files.ts';
+import { type Loss, measureLoss } from './stages/measure-loss.ts';
+import { placeWal } from './stages/place-wal.ts';
+import { readOutline } from './stages/read-outline.ts';
+import { chooseOwner, type RestoredInstance, recoverInstance, type StartOptions } from './stages/recover-instance.ts';
+import { refuseOutdated } from './stages/refuse-outdated.ts';
+import { sealTarget, syncTarget } from './stages/sync-target.ts';
+import { writeRecovery } from './stages/write-recovery.ts';
+
+/** A restore, and who is told of it. */
+export interface RestoreOptions extends RestoreRequest {
+  /** A proposal that was shown before: only this is executed, or nothing. */
+  readonly proposal?: RestoreProposal;
+  /** Is told what will be done before anything is written; throwing ends the restore. */
+  readonly onProposal?: (proposal: RestoreProposal) => void | Promise<void>;
+  /** When given, a server is started, recovered and checked; otherwise everything is made ready for somebody to start one. */
+  readonly start?: StartOptions;
+  /** Who shall own the restored files, when we are root. */
+  readonly owner?: Owner;
+  readonly stateDirectory: string;
+  readonly progress?: Progress;
+  /** Worker threads; one for each core unless said otherwise. */
+  readonly workers?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What became of a restore. */
+export interface RestoreResult {
+  readonly proposal: RestoreProposal;
+  /** Null when no server was started: then the first start recovers, to the position of the proposal. */
+  readonly reached: { readonly lsn: bigint; readonly newTimeline: number } | null;
+  readonly lost: Loss;
+  readonly files: number;
+  /** Of files as the server has them, without WAL. */
+  readonly bytes: number;
+  readonly seconds: number;
+  /** A running server, which the caller stops or releases. */
+  readonly instance: RestoredInstance | null;
+  readonly checks: InstanceChecks | null;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Restores a cluster to a moment, into a place of its own.
+ *
+ * Nothing that is in the target is removed unless it is left over from a restore of ours. Until the last step the directory cannot be started:
+ * its `pg_control` is missing. Recovery goes to a position on a fixed timeline, by a plan of exactly the WAL that exists, and a server that
+ * comes to any other position is stopped (rule A3). On failure the directory is marked, and the error says what to do.
+ *
+ * Errors: those of the stages; each begins with RESTORE_, or is the store's, the repository's or the server's own.
+ */
+export async function runRestore(options: RestoreOptions): Promise<RestoreResult> {
+  const prepared = await prepareRestore(options, options.start !== undefined);
+  const proposal = refuseOutdated(options.proposal, prepared);
+  await options.onProposal?.(proposal);
+  const record = await openRestoreRecord(options, proposal);
+  await record.started();
+  try {
+    return await executeRestore(options, { ...prepared, proposal }, record);
+  } catch (error) {
+    await record.failed(error);
+    throw error;
+  }
+}
+
+async function executeRestore(
+  options: RestoreOptions,
+  { proposal, place, facts, route }: PreparedRestore,
+  record: RestoreRecord,
+): Promise<RestoreResult> {
+  const { repository, clock, start, progress = silentProgress } = options;
+  const { snapshot } = proposal;
+  const begun = clock.monotonic();
+  const startedAt = clock.now();
+  await using cleanup = new AsyncDisposableStack();
+  const index = cleanup.adopt(await repository.loadIndex(), (opened) => opened.close());
+  const { readChunk } = repository.openChunkReader(index);
+  const outline = await readOutline(snapshot, readChunk);
+  const owner = await chooseOwner(options.owner, place.owner, start !== undefined);
+
+  // The marker is the first thing in the directory, so that a restore broken off anywhere below is known for one.
+  const target = await claimTarget({ place, proposal, topLevel: outline.topLevel, owner, startedAt });
+  record.claimed(target);
+  const extracted = await extractFiles({ ...options, progress, index, readChunk, snapshot, outline, target });
+  const written = await writeRecovery({ proposal, outline, target });
+  const spool = new RecoverySpool(target.path, owner);
+  const read = walFileReader(repository, proposal);
+  await placeWal({ proposal, spool, read, clock, progress });
+  await syncTarget(target, { ...extracted, files: [...extracted.files, ...written.files] }, progress);
+  // Only now may a server be started: all that its recovery needs, or the refusal to go on without it, is durable.
+  await sealTarget(target);
+  await record.sealed();
+
+  const recovery = { ...options, proposal, target, spool, read, progress };
+  const recovered = start === undefined ? null : await recoverInstance({ ...recovery, start });
+  if (recovered !== null) cleanup.defer(() => recovered.stop());
+  const checks = recovered === null ? null : await checkInstance(recovered.instance, proposal);
+  const lost = await measureLoss(repository, route, proposal);
+  await record.done(lost, recovered !== null);
+  // The server is the caller's from here on; the index is not needed any more.
+  if (recovered !== null) cleanup.move();
+  index.close();
+  return {
+    proposal,
+    reached: recovered === null ? null : { lsn: proposal.target.reachedLsn, newTimeline: recovered.end.newTimeline! },
+    lost,
+    files: extracted.files.length,
+    bytes: extracted.bytes,
+    seconds: (clock.monotonic() - begun) / 1000,
+    instance: recovered,
+    checks,
+    notes: [...facts.notes, ...record.notes, ...written.notes],
+  };
+}

@@ -1,0 +1,117 @@
+import { HoldfastError, messageOf } from '../../lib/index.ts';
+import type { Instance, PostgresConnection } from '../../postgres/index.ts';
+import type { RestoreProposal } from '../proposal.ts';
+
+/** A thing in a database, for people. */
+export interface FoundInDatabase {
+  readonly database: string;
+  readonly name: string;
+}
+
+/** What was found in a server that has recovered. None of it is the restore's fault; all of it is worth knowing before use. */
+export interface InstanceChecks {
+  /** Every one of them was connected to. */
+  readonly databases: readonly string[];
+  /** Indexes that the old server had not finished or had given up. */
+  readonly invalidIndexes: readonly FoundInDatabase[];
+  /** They hold locks until somebody commits or rolls them back. */
+  readonly preparedTransactions: readonly FoundInDatabase[];
+  /** Collations whose version is another one here: their indexes may be in the wrong order. */
+  readonly collationMismatches: readonly FoundInDatabase[];
+}
+
+const INVALID_INDEXES = `
+  SELECT format('%I.%I', n.nspname, c.relname)
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) ORDER BY 1`;
+
+const PREPARED_TRANSACTIONS = 'SELECT gid, database FROM pg_prepared_xacts ORDER BY prepared';
+
+const COLLATIONS = `
+  SELECT format('%I.%I', n.nspname, c.collname)
+  FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+  WHERE c.collversion IS NOT NULL AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid) ORDER BY 1`;
+
+const DATABASE_COLLATIONS = `
+  SELECT datname FROM pg_database
+  WHERE datcollversion IS NOT NULL AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) ORDER BY 1`;
+
+/** The one database that every cluster has: "postgres" may have been dropped. */
+const GLOBAL_DATABASE = 'template1';
+
+/** Databases have a collation version of their own from this version on. */
+const DATABASE_COLLATION_MAJOR_MIN = 15;
+
+/**
+ * Looks into a server that says it has recovered: every database can be connected to, it is the right cluster and open for writing, and what
+ * a person should know of its contents.
+ *
+ * Errors: RESTORE_CHECK_FAILED.
+ */
+export async function checkInstance(instance: Instance, proposal: RestoreProposal): Promise<InstanceChecks> {
+  const { snapshot } = proposal;
+  const databases = await inDatabase(instance, GLOBAL_DATABASE, async (connection) => {
+    const [identity] = await rows(
+      connection,
+      'SELECT system_identifier::text, pg_is_in_recovery()::text FROM pg_control_system()',
+    );
+    if (identity?.[0] !== snapshot.system) throw failed(`Expected cluster ${snapshot.system}, found ${identity?.[0]}.`);
+    if (identity[1] !== 'false') throw failed('Expected a server that is open for writing, found one in recovery.');
+    return column(connection, 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY oid');
+  });
+  const invalidIndexes: FoundInDatabase[] = [];
+  const collationMismatches: FoundInDatabase[] = [];
+  for (const database of databases) {
+    await inDatabase(instance, database, async (connection) => {
+      const found = (names: string[]) => names.map((name) => ({ database, name }));
+      invalidIndexes.push(...found(await column(connection, INVALID_INDEXES)));
+      collationMismatches.push(...found(await column(connection, COLLATIONS)));
+    });
+  }
+  return inDatabase(instance, GLOBAL_DATABASE, async (connection) => {
+    const prepared = await rows(connection, PREPARED_TRANSACTIONS);
+    if (snapshot.serverMajor >= DATABASE_COLLATION_MAJOR_MIN) {
+      const names = await column(connection, DATABASE_COLLATIONS);
+      collationMismatches.push(...names.map((database) => ({ database, name: 'its default collation' })));
+    }
+    return {
+      databases,
+      invalidIndexes,
+      preparedTransactions: prepared.map(([name, database]) => ({ database: database ?? '', name: name ?? '' })),
+      collationMismatches,
+    };
+  });
+}
+
+async function inDatabase<Value>(
+  instance: Instance,
+  database: string,
+  act: (connection: PostgresConnection) => Promise<Value>,
+): Promise<Value> {
+  let connection: PostgresConnection;
+  try {
+    connection = await instance.connect({ database });
+  } catch (error) {
+    throw failed(`Expected to connect to database "${database}": ${messageOf(error)}.`, error);
+  }
+  try {
+    return await act(connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+async function rows(connection: PostgresConnection, sql: string): Promise<readonly (readonly (string | null)[])[]> {
+  return (await connection.query(sql)).at(-1)?.rows ?? [];
+}
+
+async function column(connection: PostgresConnection, sql: string): Promise<string[]> {
+  return (await rows(connection, sql)).map(([value]) => value ?? '');
+}
+
+function failed(detail: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('RESTORE_CHECK_FAILED', 'restored server did not pass its check', {
+    detail,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

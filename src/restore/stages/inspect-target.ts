@@ -1,0 +1,150 @@
+import { constants } from 'node:fs';
+import { access, readdir, readFile, stat, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { MARKER_NAME, type RestoreMarker, readMarker } from '../restore-marker.ts';
+import { type Owner, SPOOL_DIRECTORY } from '../spool/index.ts';
+
+/** A place where a restore may go. */
+export interface TargetPlace {
+  /** Absolute. */
+  readonly path: string;
+  /** `missing`: to be made. `empty`: there. `unfinished`: holds nothing but a restore of ours that was broken off. */
+  readonly state: 'missing' | 'empty' | 'unfinished';
+  readonly marker: RestoreMarker | null;
+  /** Who owns it, or the directory in which it will be made. */
+  readonly owner: Owner;
+  /** What an unprivileged process may still write on its file system. */
+  readonly freeBytes: number;
+}
+
+/**
+ * Looks at the place for a restore without changing anything, and refuses what is not empty: nothing of the user's is ever removed.
+ *
+ * A directory in which a restore of the same repository was broken off may be used again: it cannot have been started, as its `pg_control`
+ * was never written, and it holds only what that restore made.
+ *
+ * Errors: RESTORE_TARGET_RUNNING, RESTORE_TARGET_NOT_EMPTY, RESTORE_TARGET_UNUSABLE, RESTORE_MARKER_UNREADABLE.
+ */
+export async function inspectTarget(into: string, repository: string): Promise<TargetPlace> {
+  const path = resolve(into);
+  const entries = await listEntries(path);
+  if (entries === null) {
+    await requireWritable(dirname(path), `to make "${path}" in it`);
+    return { path, state: 'missing', marker: null, ...(await describePlace(dirname(path))) };
+  }
+  await requireWritable(path, 'to restore into it');
+  if (entries.length === 0) return { path, state: 'empty', marker: null, ...(await describePlace(path)) };
+  if (entries.includes('postmaster.pid')) throw await holdsServer(path);
+  const marker = await readMarker(path);
+  if (marker === null) throw notEmpty(path, entries);
+  await requireUnfinished(path, entries, marker, repository);
+  return { path, state: 'unfinished', marker, ...(await describePlace(path)) };
+}
+
+/** What a directory holds; null when it is not there. */
+async function listEntries(path: string): Promise<string[] | null> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw unusable(path, `Expected a directory: ${messageOf(error)}.`);
+  }
+}
+
+async function describePlace(path: string): Promise<{ owner: Owner; freeBytes: number }> {
+  const { uid, gid } = await stat(path);
+  const { bavail, bsize } = await statfs(path);
+  return { owner: { uid, gid }, freeBytes: bavail * bsize };
+}
+
+async function requireWritable(path: string, purpose: string): Promise<void> {
+  try {
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw unusable(path, `Expected to be allowed ${purpose}: ${messageOf(error)}.`);
+  }
+}
+
+async function requireUnfinished(
+  path: string,
+  entries: readonly string[],
+  marker: RestoreMarker,
+  repository: string,
+): Promise<void> {
+  const isStartable = await exists(join(path, 'global', 'pg_control'));
+  if (marker.state !== 'restoring' || isStartable) {
+    const failed = marker.state === 'failed' ? ` that failed: ${marker.reason}` : '';
+    throw new HoldfastError(
+      'RESTORE_TARGET_NOT_EMPTY',
+      `cannot restore into "${path}": it holds a restored cluster${failed}`,
+      {
+        detail: `It was restored from snapshot ${marker.snapshot.slice(0, 12)} on ${marker.startedAt}.`,
+        hints: ['Choose another directory, or remove this one yourself.'],
+      },
+    );
+  }
+  const known = new Set([...marker.topLevel, MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY]);
+  const foreign = entries.filter((name) => !known.has(name));
+  if (foreign.length > 0) throw notEmpty(path, foreign);
+  if (marker.repository === repository) return;
+  throw new HoldfastError(
+    'RESTORE_TARGET_NOT_EMPTY',
+    `cannot restore into "${path}": another restore was broken off there`,
+    {
+      detail: `It was begun on ${marker.startedAt} from repository ${marker.repository}.`,
+      hints: ['Choose another directory, or remove this one yourself.'],
+    },
+  );
+}
+
+/** The lock file of a server; whether it runs decides what a person has to do. */
+async function holdsServer(path: string): Promise<HoldfastError> {
+  const pid = Number((await readFile(join(path, 'postmaster.pid'), 'utf8')).split('\n')[0]);
+  if (Number.isInteger(pid) && pid > 0 && isAlive(pid)) {
+    return new HoldfastError('RESTORE_TARGET_RUNNING', `refusing to restore into "${path}": a server runs there`, {
+      detail: `Its postmaster.pid names process ${pid}, which is alive.`,
+      hints: ['Choose another directory; switch over once what was restored has been checked.'],
+    });
+  }
+  return notEmpty(path, ['postmaster.pid']);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // A process of another user is alive although we may not signal it.
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** A full list would be all of somebody's home. */
+const NAMES_SHOWN_MAX = 5;
+
+function notEmpty(path: string, found: readonly string[]): HoldfastError {
+  const shown = found.slice(0, NAMES_SHOWN_MAX).map((name) => `"${name}"`);
+  const more = found.length > shown.length ? ` and ${found.length - shown.length} more` : '';
+  return new HoldfastError('RESTORE_TARGET_NOT_EMPTY', `cannot restore into "${path}": it is not empty`, {
+    detail: `Expected an empty directory or none, found ${shown.join(', ')}${more}.`,
+    hints: ['Choose another directory; nothing that is there is ever removed.'],
+  });
+}
+
+function unusable(path: string, detail: string): HoldfastError {
+  return new HoldfastError('RESTORE_TARGET_UNUSABLE', `cannot restore to "${path}"`, {
+    detail,
+    hints: ['Make the parent directory first, and check its permissions.'],
+  });
+}

@@ -1,0 +1,24 @@
+import type { Clock, Progress } from '../../lib/index.ts';
+import type { RestoreProposal } from '../proposal.ts';
+import { placeAllWal, type ReadWalFile, type RecoverySpool } from '../spool/index.ts';
+
+/**
+ * Makes the spool with the plan. When nobody will fetch WAL later, all of it is placed now, so that the directory needs nothing and nobody
+ * else to recover; otherwise only the histories, which the server asks for first.
+ *
+ * Errors: RESTORE_WAL_UNAVAILABLE.
+ */
+export async function placeWal(options: {
+  proposal: RestoreProposal;
+  spool: RecoverySpool;
+  read: ReadWalFile;
+  clock: Clock;
+  progress: Progress;
+}): Promise<void> {
+  const { proposal, spool, progress } = options;
+  const { files } = proposal.wal;
+  const placed = files.filter(({ kind }) => !proposal.start || kind === 'history').map(({ name }) => name);
+  progress.begin('bringing WAL', { unit: 'segments', total: placed.length });
+  await spool.create({ files: files.map(({ name }) => name), fetched: proposal.start });
+  await placeAllWal({ ...options, files: placed, onPlaced: () => progress.advance(1) });
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { HoldfastError } from '../../lib/index.ts';
+import { findLineage, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
+import type { Repository, SnapshotRecord } from '../../repository/index.ts';
+import { readSnapshotFacts, type SnapshotFacts, shortId } from '../snapshot-facts.ts';
+import { findRoutes, routeTo, type WalRoute, whyNotOnRoute } from '../wal-route.ts';
+
+/** What the repository holds of one cluster, as far as a restore is concerned. */
+export interface RestoreFacts {
+  readonly cluster: string;
+  /** Of the cluster's present system, or only the one that was asked for. */
+  readonly snapshots: readonly SnapshotFacts[];
+  readonly inventory: WalInventory;
+  /** The history on which the restore goes. */
+  readonly route: WalRoute;
+  /** Histories of the same system that were left at some fork. */
+  readonly otherRoutes: readonly WalRoute[];
+  /** What could not be read, in words. */
+  readonly notes: readonly string[];
+}
+
+/** What the user may name. */
+export interface RestoreSource {
+  readonly repository: Repository;
+  readonly cluster?: string;
+  /** The beginning of a snapshot's id. */
+  readonly snapshot?: string;
+  /** The beginning of a lineage's id, for a history that was left. */
+  readonly lineage?: string;
+}
+
+/**
+ * Reads snapshots and WAL inventory, and settles which cluster and which history are meant: those that were named, otherwise the only cluster
+ * and its present history.
+ *
+ * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT; SNAPSHOT_ABSENT, SNAPSHOT_AMBIGUOUS; those of the store.
+ */
+export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
+  const { repository } = source;
+  const list = await repository.listSnapshots();
+  const notes = list.damaged.map(({ id }) => `The record of snapshot ${shortId(id)} is damaged; it was passed over.`);
+  const records = source.snapshot === undefined ? list.snapshots : [await repository.findSnapshot(source.snapshot)];
+  const known = readAll(records, notes);
+  const cluster = source.cluster ?? onlyCluster(known);
+  const own = known.filter((snapshot) => snapshot.cluster === cluster);
+  const newest = own.reduce<SnapshotFacts | null>(
+    (a, b) => (a !== null && a.completedAt > b.completedAt ? a : b),
+    null,
+  );
+  if (newest === null) throw noSnapshot(source, known);
+  // A cluster that was made anew is another system under the same name; the newest is the one that is in use.
+  const snapshots = own.filter(({ system }) => system === newest.system);
+  const inventory = await readWalInventory(repository, newest.system);
+  notes.push(...inventory.damaged.map(({ objectName }) => `Object "${objectName}" is damaged; it was passed over.`));
+  return { cluster, snapshots, inventory, notes, ...chooseRoute(source, inventory, newest) };
+}
+
+function readAll(records: readonly SnapshotRecord[], notes: string[]): SnapshotFacts[] {
+  return records.flatMap((record) => {
+    try {
+      return [readSnapshotFacts(record)];
+    } catch (error) {
+      if (!(error instanceof z.ZodError)) throw error;
+      notes.push(
+        `Snapshot ${shortId(record.id)} has no record of a server that this version reads; it was passed over.`,
+      );
+      return [];
+    }
+  });
+}
+
+function chooseRoute(
+  source: RestoreSource,
+  inventory: WalInventory,
+  newest: SnapshotFacts,
+): { route: WalRoute; otherRoutes: WalRoute[] } {
+  const { current, left } = findRoutes(inventory, newest.system, newest.cluster);
+  const all = [...(current === null ? [] : [current]), ...left];
+  const [present] = all;
+  if (present === undefined) throw noWal(newest);
+  const wanted = chooseWanted(source, all, inventory, newest) ?? present;
+  return { route: wanted, otherRoutes: all.filter((route) => route !== wanted) };
+}
+
+/** A named lineage, or, when a snapshot was named that the present history does not come from, the snapshot's own. */
+function chooseWanted(
+  source: RestoreSource,
+  routes: readonly WalRoute[],
+  inventory: WalInventory,
+  newest: SnapshotFacts,
+): WalRoute | undefined {
+  if (source.lineage !== undefined) {
+    const prefix = source.lineage.toLowerCase();
+    const matching = routes.filter((route) => route.lineage.lineage.startsWith(prefix));
+    if (matching.length !== 1) throw noLineage(source.lineage, routes);
+    return matching[0];
+  }
+  if (source.snapshot === undefined || routes[0] === undefined) return undefined;
+  if (whyNotOnRoute(routes[0], newest) === null) return undefined;
+  return routeTo(inventory, findLineage(inventory, newest.lineage));
+}
+
+function onlyCluster(snapshots: readonly SnapshotFacts[]): string {
+  const names = [...new Set(snapshots.map(({ cluster }) => cluster))];
+  if (names.length <= 1) return names[0] ?? '';
+  throw new HoldfastError('RESTORE_CLUSTER_AMBIGUOUS', 'cannot tell which cluster to restore', {
+    detail: `The repository has snapshots of ${names.map((name) => `"${name}"`).join(', ')}.`,
+    hints: ['Name one with --cluster.'],
+  });
+}
+
+function noSnapshot(source: RestoreSource, known: readonly SnapshotFacts[]): HoldfastError {
+  const names = [...new Set(known.map(({ cluster }) => `"${cluster}"`))];
+  return new HoldfastError(
+    'RESTORE_NO_SNAPSHOT',
+    source.cluster === undefined
+      ? 'cannot restore: there is no snapshot'
+      : `cannot restore: there is no snapshot of "${source.cluster}"`,
+    {
+      detail:
+        names.length === 0
+          ? 'The repository has no readable snapshot at all.'
+          : `There are snapshots of ${names.join(', ')}.`,
+      hints: ['Run `holdfast list` to see the snapshots.'],
+    },
+  );
+}
+
+function noWal(snapshot: SnapshotFacts): HoldfastError {
+  return new HoldfastError(
+    'RESTORE_WAL_ABSENT',
+    `cannot restore cluster "${snapshot.cluster}": none of its WAL is there`,
+    {
+      detail: `Expected a readable lineage of system ${snapshot.system}, found none. A base backup alone is not consistent.`,
+      hints: ['Run `holdfast wal status` to see what is stored and what is damaged.'],
+    },
+  );
+}
+
+function noLineage(asked: string, routes: readonly WalRoute[]): HoldfastError {
+  const names = routes.map((route) => route.lineage.lineage.slice(0, 12));
+  return new HoldfastError('RESTORE_LINEAGE_ABSENT', `cannot find one WAL lineage "${asked}" of this cluster`, {
+    detail: `Its lineages are ${names.join(', ')}.`,
+  });
+}

@@ -1,0 +1,226 @@
+import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { formatLsn, formatTimestamp, type Timestamp } from '../../postgres/index.ts';
+import { resolveTime, scanWal, type TransactionLandmark } from '../../protect/wal/index.ts';
+import type { Repository } from '../../repository/index.ts';
+import type { RecoveryTarget } from '../recovery-target.ts';
+import type { Candidate, Rejection, SnapshotChoice } from '../select-snapshot.ts';
+import { findLastCommit, findLastRecord, findRecordFrom, type RecordPlace } from '../wal-records.ts';
+import { endRouteAt, historyOf, inventoryOf, type WalRoute } from '../wal-route.ts';
+
+/** Where recovery shall stop: a record, and whether it is replayed itself. */
+export interface ResolvedTarget {
+  readonly candidate: Candidate;
+  /** Ends on the timeline of the record. */
+  readonly route: WalRoute;
+  readonly recordLsn: bigint;
+  readonly inclusive: boolean;
+  /** WAL up to here must be there: the record itself, also when it is not replayed. */
+  readonly neededEnd: bigint;
+  /** Where recovery will be: the end of the last record that is replayed. */
+  readonly reachedLsn: bigint;
+  /** The last commit that is replayed; null when there is none behind the end of the base backup. */
+  readonly lastCommit: TransactionLandmark | null;
+  /** What a person should know of how the target was read. */
+  readonly notes: readonly string[];
+}
+
+/** What became of the candidates: the first that reaches the target, and why those before it did not. */
+export interface TargetResolution {
+  readonly resolved: ResolvedTarget | null;
+  readonly rejected: readonly Rejection[];
+}
+
+/** A target as asked for. */
+export interface TargetQuestion {
+  readonly repository: Repository;
+  readonly route: WalRoute;
+  readonly target: RecoveryTarget;
+  readonly exclusive: boolean;
+}
+
+/** What a candidate gives: a place to stop, or the reason why it cannot serve. */
+type Attempt = Omit<ResolvedTarget, 'candidate' | 'route'> | { readonly reason: string };
+
+/** Damage that another snapshot may go around; anything else is trouble that ends the restore. */
+const DAMAGE_CODES = [
+  'OBJECT_DAMAGED',
+  'OBJECT_ABSENT',
+  'WAL_RECORD_UNREADABLE',
+  'RESTORE_WAL_UNREADABLE',
+  'WAL_SEGMENT_ABSENT',
+];
+
+/**
+ * Finds the record at which recovery shall stop, always by position (rule D1), from the first candidate that can reach it. One whose WAL
+ * turns out to be damaged is passed over with that reason.
+ *
+ * Errors: those of the store, when they say nothing about what is stored.
+ */
+export async function resolveTarget(question: TargetQuestion, choice: SnapshotChoice): Promise<TargetResolution> {
+  const rejected: Rejection[] = [...choice.rejected];
+  for (const candidate of choice.candidates) {
+    const attempt = await attemptUnlessDamaged(question, candidate);
+    if (!('reason' in attempt)) {
+      const stop = { lsn: attempt.recordLsn, endLsn: attempt.neededEnd };
+      return { resolved: { ...attempt, candidate, route: endRouteAt(question.route, stop) }, rejected };
+    }
+    rejected.push({ snapshot: candidate.snapshot, reason: attempt.reason });
+  }
+  return { resolved: null, rejected };
+}
+
+async function attemptUnlessDamaged(question: TargetQuestion, candidate: Candidate): Promise<Attempt> {
+  try {
+    const attempt = await resolveFrom(question, candidate);
+    if ('reason' in attempt || attempt.reachedLsn >= candidate.snapshot.end) return attempt;
+    return { reason: `it is complete only at ${formatLsn(candidate.snapshot.end)}, after the target` };
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || !DAMAGE_CODES.includes(codeOf(error) ?? '')) throw error;
+    return { reason: `WAL behind it is damaged: ${messageOf(error)}` };
+  }
+}
+
+function resolveFrom(question: TargetQuestion, candidate: Candidate): Promise<Attempt> {
+  switch (question.target.kind) {
+    case 'latest':
+      return stopAtEnd(question, candidate, []);
+    case 'lsn':
+      return stopAtLsn(question, candidate, question.target.lsn);
+    case 'time':
+      return stopAtTime(question, candidate, question.target.at);
+  }
+}
+
+/** Everything that is stored, up to and with the last whole record. */
+async function stopAtEnd(question: TargetQuestion, candidate: Candidate, notes: string[]): Promise<Attempt> {
+  const last = await findLastRecord(question.repository, question.route, candidate.snapshot.start);
+  if (last === null) return { reason: 'no whole record of its WAL is stored' };
+  return stopAfter(question, candidate, last, notes);
+}
+
+/** As PostgreSQL reads `recovery_target_lsn`: the first record that begins there or later is the last one, or the first left out. */
+async function stopAtLsn(question: TargetQuestion, candidate: Candidate, lsn: bigint): Promise<Attempt> {
+  const found = await findRecordFrom(question.repository, question.route, lsn, searchRange(candidate));
+  if (found.record === null) {
+    const note = `No record begins at ${formatLsn(lsn)} or later: all that is stored is replayed.`;
+    return stopAtEnd(question, candidate, [note]);
+  }
+  const notes =
+    found.record.lsn === lsn
+      ? []
+      : [`No record begins at ${formatLsn(lsn)}; the next one is at ${formatLsn(found.record.lsn)}.`];
+  if (!question.exclusive) return stopAfter(question, candidate, found.record, notes);
+  return stopBefore(question, candidate, { record: found.record, before: found.before }, notes);
+}
+
+/** Before the first commit or abort that is later than the time, as PostgreSQL does with `recovery_target_time`. */
+async function stopAtTime(question: TargetQuestion, candidate: Candidate, at: Timestamp): Promise<Attempt> {
+  const { repository, route } = question;
+  const { snapshot } = candidate;
+  // Exclusive, a commit of exactly that moment is left out; clocks of commits count microseconds.
+  const time = question.exclusive ? at - 1n : at;
+  const tooLate = await whyBackupIsTooLate(question, candidate, time);
+  if (tooLate !== null) return { reason: tooLate };
+  const meaning = await resolveTime(repository, inventoryOf(route), { ...historyOf(route), from: snapshot.end, time });
+  if (meaning.kind === 'too-late') {
+    const latest = meaning.latest === null ? 'at no known time' : `at ${formatTimestamp(meaning.latest)}`;
+    return { reason: `what is stored behind it ends ${latest}, before the target` };
+  }
+  if (meaning.kind === 'at-end') {
+    const last =
+      meaning.lastCommit === null ? 'the end of the base backup' : formatTimestamp(meaning.lastCommit.transaction.at);
+    return stopAtEnd(question, candidate, [`Nothing was committed between ${last} and ${formatTimestamp(at)}.`]);
+  }
+  const found = await findRecordFrom(repository, route, meaning.lsn, searchRange(candidate));
+  return stopBefore(question, candidate, { record: meaning.stop, before: found.before }, describeSkipped(meaning, at));
+}
+
+/**
+ * A backup that began after the time, or that saw a transaction end after it, already holds what shall not be there. The server's own clock
+ * decides: that of the checkpoint from which the backup starts.
+ */
+async function whyBackupIsTooLate(
+  question: TargetQuestion,
+  candidate: Candidate,
+  time: Timestamp,
+): Promise<string | null> {
+  const { repository, route } = question;
+  const { snapshot } = candidate;
+  let begunAt: Timestamp | null = null;
+  const range = { ...historyOf(route), from: snapshot.start, to: candidate.reach };
+  for await (const landmark of scanWal(repository, inventoryOf(route), range)) {
+    if (landmark.lsn >= snapshot.end) break;
+    if (
+      landmark.kind === 'event' &&
+      landmark.event.kind === 'checkpoint' &&
+      landmark.event.redoLsn === snapshot.start
+    ) {
+      begunAt = landmark.event.at;
+    }
+    if (landmark.kind === 'transaction' && landmark.transaction.at > time) {
+      return `it holds a transaction of ${formatTimestamp(landmark.transaction.at)}, after the target`;
+    }
+  }
+  if (begunAt === null) return 'the checkpoint from which it starts is not in its WAL';
+  // The checkpoint's clock counts whole seconds, so that commits of the same second may be in the backup already.
+  if (time >= begunAt + MICROSECONDS_PER_SECOND) return null;
+  return `it began at ${formatTimestamp(begunAt)}, after the target`;
+}
+
+const MICROSECONDS_PER_SECOND = 1_000_000n;
+
+async function stopAfter(
+  { repository, route }: TargetQuestion,
+  { snapshot, reach }: Candidate,
+  record: RecordPlace,
+  notes: string[],
+): Promise<Attempt> {
+  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: record.endLsn, reach });
+  const { lsn: recordLsn, endLsn } = record;
+  return { recordLsn, inclusive: true, neededEnd: endLsn, reachedLsn: endLsn, lastCommit, notes };
+}
+
+async function stopBefore(
+  question: TargetQuestion,
+  candidate: Candidate,
+  { record, before }: { record: RecordPlace; before: RecordPlace | null },
+  notes: string[],
+): Promise<Attempt> {
+  const { repository, route } = question;
+  const { snapshot, reach } = candidate;
+  if (before === null) return { reason: `it is complete only at ${formatLsn(snapshot.end)}, after the target` };
+  // Left out on the first record of a timeline, the server would leave that timeline where it began: the older one says the same plainly.
+  if (endRouteAt(route, before).timeline !== endRouteAt(route, record).timeline) {
+    return stopAfter(question, candidate, before, notes);
+  }
+  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: record.lsn, reach });
+  return {
+    recordLsn: record.lsn,
+    inclusive: false,
+    neededEnd: record.endLsn,
+    reachedLsn: before.endLsn,
+    lastCommit,
+    notes,
+  };
+}
+
+function searchRange({ snapshot, reach }: Candidate): { floor: bigint; reach: bigint } {
+  return { floor: snapshot.start, reach };
+}
+
+/** So many transactions are named; the others are only counted. */
+const SKIPPED_SHOWN_MAX = 5;
+
+function describeSkipped(
+  { skipped, skippedCount }: { skipped: readonly TransactionLandmark[]; skippedCount: number },
+  at: Timestamp,
+): string[] {
+  if (skippedCount === 0) return [];
+  const shown = skipped
+    .slice(0, SKIPPED_SHOWN_MAX)
+    .map(({ transaction }) => `${transaction.xid} (${formatTimestamp(transaction.at)})`);
+  const more = skippedCount > shown.length ? ` and ${skippedCount - shown.length} more` : '';
+  return [
+    `Commit times are not in order: ${skippedCount === 1 ? 'a transaction' : 'transactions'} of before ${formatTimestamp(at)} stand behind the position and will not be there: ${shown.join(', ')}${more}.`,
+  ];
+}
