@@ -43,8 +43,10 @@ export class ChunkIndex {
   readonly #record = Buffer.alloc(RECORD_BYTES);
   #count = 0;
 
-  constructor(options: { scratchDirectory?: string } = {}) {
-    this.#tables = Array.from({ length: TABLES }, (_, i) => new TagTable(i / TABLES));
+  /** `expectedChunks`: about how many will be added. */
+  constructor(options: { scratchDirectory?: string; expectedChunks?: number } = {}) {
+    const expected = (options.expectedChunks ?? 0) / TABLES;
+    this.#tables = Array.from({ length: TABLES }, (_, i) => new TagTable(i / TABLES, expected));
     this.#records = new RecordFile(options.scratchDirectory ?? defaultScratchDirectory(), RECORD_BYTES);
   }
 

@@ -7,6 +7,9 @@ import { listTombstonedPacks } from '../tombstone/index.ts';
 import { ChunkIndex } from './chunk-index.ts';
 import { decodeIndex, type IndexedPack } from './index-object.ts';
 
+/** An entry has 40 bytes, of which compression takes some: the identity stays, lengths are much alike. */
+const STORED_BYTES_PER_CHUNK = 37;
+
 /** What one object can be like without the others being doubted. */
 const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
 
@@ -22,9 +25,15 @@ export async function loadIndex(
   options: { scratchDirectory?: string } = {},
 ): Promise<ChunkIndex> {
   const doubtful = await listDoubtfulPacks(objects);
-  const index = new ChunkIndex(options);
+  const names: string[] = [];
+  let bytes = 0;
+  for await (const { name, size } of objects.store.list(kindPrefix('index'))) {
+    names.push(name);
+    bytes += size;
+  }
+  const index = new ChunkIndex({ ...options, expectedChunks: bytes / STORED_BYTES_PER_CHUNK });
   try {
-    for await (const { name } of objects.store.list(kindPrefix('index'))) {
+    for (const name of names) {
       for (const pack of await readIndexObject(objects, name, index)) {
         index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
       }

@@ -14,9 +14,12 @@ export class TagTable {
   #capacity: number;
   #count = 0;
 
-  /** `phase` in [0, 1) shifts the sizes at which it grows, so that many tables do not all grow at once. */
-  constructor(phase: number) {
-    this.#capacity = Math.ceil(SLOTS_FIRST * GROWTH ** phase);
+  /**
+   * `phase` in [0, 1) shifts the sizes at which it grows, so that many tables do not all grow at once. `expected`: so many records are likely
+   * to come; growing leaves garbage behind that costs more memory than the table.
+   */
+  constructor(phase: number, expected: number) {
+    this.#capacity = Math.ceil(Math.max(SLOTS_FIRST * GROWTH ** phase, expected / FULL_AT));
     this.#slots = new Uint32Array(this.#capacity * 2);
   }
 
