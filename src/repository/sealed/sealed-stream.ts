@@ -1,4 +1,4 @@
-import { open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { HoldfastError } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
 import { newSpoolPath, type PutOutcome, storeErrorOf } from '../object-store/index.ts';
@@ -62,15 +62,26 @@ async function writeSealed(
 ): Promise<void> {
   await using file = await open(spoolPath, 'wx', 0o600);
   const sealer = new BodySealer(objects.keys, place);
-  await file.write(sealer.header);
+  await writeAll(file, [sealer.header]);
   // A piece is sealed when the next one has begun, as the last one is sealed as the last.
-  let waiting = Buffer.alloc(0);
+  const waiting = Buffer.alloc(PIECE_BYTES_MAX);
+  let filled = 0;
   for await (const bytes of source) {
-    waiting = Buffer.concat([waiting, bytes]);
-    while (waiting.length > PIECE_BYTES_MAX) {
-      await file.writev(sealer.seal(waiting.subarray(0, PIECE_BYTES_MAX), false));
-      waiting = waiting.subarray(PIECE_BYTES_MAX);
+    for (let rest = bytes; rest.length > 0; ) {
+      if (filled === PIECE_BYTES_MAX) {
+        await writeAll(file, sealer.seal(waiting, false));
+        filled = 0;
+      }
+      const taken = rest.subarray(0, PIECE_BYTES_MAX - filled);
+      waiting.set(taken, filled);
+      filled += taken.length;
+      rest = rest.subarray(taken.length);
     }
   }
-  await file.writev(sealer.seal(waiting, true));
+  await writeAll(file, sealer.seal(waiting.subarray(0, filled), true));
+}
+
+/** The system may take fewer bytes than it is given at once. */
+async function writeAll(file: FileHandle, parts: Buffer[]): Promise<void> {
+  for (const part of parts) await file.writeFile(part);
 }
