@@ -380,6 +380,8 @@ describe('a copy from the server', () => {
         throw new Error('disk full');
       },
       () => Promise.reject(new Error('disk full')),
+      // An error of the system on our side is not one of the link.
+      () => Promise.reject(Object.assign(new Error('disk full'), { code: 'ENOSPC' })),
     ]) {
       await using server = await startScriptedServer(async (client) => {
         await client.welcome();

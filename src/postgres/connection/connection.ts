@@ -1,4 +1,4 @@
-import { type Clock, codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
 import { PostgresError, type ServerReport } from '../postgres-error.ts';
 import {
   backend,
@@ -105,7 +105,9 @@ export class PostgresConnection {
     });
     session.channel.listen({
       onMessage: (type, payload) => this.#onMessage(type, payload),
-      onClosed: (error) => this.#onClosed(error),
+      // What the server said before it hung up tells more than that it hung up.
+      onLinkLost: (error) => this.#end(this.#failure ?? this.#exchange?.error ?? this.#closedError(error)),
+      onDestroyed: (reason) => this.#end(reason ?? this.#closedError(undefined)),
     });
   }
 
@@ -248,15 +250,12 @@ export class PostgresConnection {
     return exchange.handlers.onResult?.(result);
   }
 
-  #onClosed(error: unknown): void {
-    if (!this.#isOpen) return;
+  #end(failure: unknown): void {
     this.#isOpen = false;
+    this.#failure = failure;
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    // What the server said before it hung up tells more than that it hung up; what a handler threw tells most.
-    const isLinkTrouble = error === undefined || codeOf(error)?.startsWith('E') === true;
-    this.#failure = isLinkTrouble ? (this.#failure ?? exchange?.error ?? this.#closedError(error)) : error;
-    exchange?.reject(this.#failure);
+    exchange?.reject(failure);
     this.#markClosed();
   }
 

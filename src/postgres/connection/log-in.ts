@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, messageOf } from '../../lib/index.ts';
 import { md5Password, ScramExchange } from '../auth/index.ts';
 import { connectError } from '../postgres-error.ts';
 import {
@@ -41,7 +41,8 @@ export function logIn(
     const parameters = new Map<string, string>();
     let key: ReturnType<typeof parseBackendKeyData> = { processId: 0, secretKey: Buffer.alloc(0) };
     channel.listen({
-      onClosed: (error) => reject(error ?? closedWhileLoggingIn(target)),
+      onLinkLost: (error) => reject(closedWhileLoggingIn(target, error)),
+      onDestroyed: reject,
       onMessage: (type, payload) => {
         switch (type) {
           case backend.authentication:
@@ -178,10 +179,14 @@ class Authenticator {
   }
 }
 
-function closedWhileLoggingIn(target: ConnectionTarget): HoldfastError {
+function closedWhileLoggingIn(target: ConnectionTarget, cause: Error | undefined): HoldfastError {
   return new HoldfastError('PG_CONNECTION_CLOSED', `could not log in to ${target.place}: the connection was closed`, {
-    detail: 'The server closed the connection before it had answered.',
+    detail:
+      cause === undefined
+        ? 'The server closed the connection before it had answered.'
+        : `The system said: ${messageOf(cause)}.`,
     retryable: true,
+    cause,
   });
 }
 

@@ -1,11 +1,16 @@
 import { MessageParser } from '../protocol/index.ts';
 import type { Transport } from './transport.ts';
 
-/** Takes the messages of a channel. What `onMessage` throws, or rejects with, ends the channel. */
+/**
+ * Takes the messages of a channel. What `onMessage` throws, or rejects with, ends the channel. When the channel has ended, one
+ * of the other two is called, once.
+ */
 export interface MessageReceiver {
   onMessage(type: number, payload: Buffer): void | Promise<void>;
-  /** Called once, when the channel has ended: by the other side, by trouble on the way, or by a receiver that threw. */
-  onClosed(error: unknown): void;
+  /** The other side closed the link (`error` undefined), or the link broke. */
+  onLinkLost(error: Error | undefined): void;
+  /** The channel was ended from here, by `destroy` or by a receiver that threw `reason`. */
+  onDestroyed(reason: unknown): void;
 }
 
 /**
@@ -21,7 +26,7 @@ export class MessageChannel {
   constructor(transport: Transport, messageBytesMax: number) {
     this.transport = transport;
     this.#parser = new MessageParser((type, payload) => this.#receiver?.onMessage(type, payload), messageBytesMax);
-    transport.listen({ onBytes: (view) => this.#onBytes(view), onClosed: (error) => this.#close(error) });
+    transport.listen({ onBytes: (view) => this.#onBytes(view), onClosed: (error) => this.#close()?.onLinkLost(error) });
   }
 
   /** From now on `receiver` gets the messages, instead of the one before. */
@@ -39,7 +44,7 @@ export class MessageChannel {
 
   /** Ends the channel at once; the receiver hears of it with `reason`. */
   destroy(reason: unknown): void {
-    this.#close(reason);
+    this.#close()?.onDestroyed(reason);
     this.transport.destroy();
   }
 
@@ -59,10 +64,11 @@ export class MessageChannel {
     );
   }
 
-  #close(error: unknown): void {
-    if (!this.#isOpen) return;
+  /** Gives the receiver that has to be told, the first time only. */
+  #close(): MessageReceiver | undefined {
+    if (!this.#isOpen) return undefined;
     this.#isOpen = false;
     this.#parser.stop();
-    this.#receiver?.onClosed(error);
+    return this.#receiver;
   }
 }

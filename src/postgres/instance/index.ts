@@ -7,6 +7,12 @@
  * It does not restore files, choose a recovery target or judge the data.
  */
 export { findServerBinaries, type ServerBinaries, type ServerBinaryHints } from './find-server-binaries.ts';
-export { type EndOfRecovery, type Instance, type InstanceExit, type InstanceOptions, startInstance } from './instance.ts';
+export {
+  type EndOfRecovery,
+  type Instance,
+  type InstanceExit,
+  type InstanceOptions,
+  startInstance,
+} from './instance.ts';
 export { parseRecoveryLog, type RecoveryReport } from './recovery-log.ts';
 export { putBackConfiguration } from './set-aside.ts';
