@@ -105,8 +105,9 @@ test('whenever a backup is stopped, what is listed is whole and the next backup 
   for (const kind of ['packs', 'index', 'snapshots', 'wal', 'attest', 'ledger', 'volatile']) {
     assert.ok(kinds.has(kind), `the backup changes ${kind}`);
   }
-  // WAL is cut by time, so the number of changes differs a little from run to run.
-  for (let stopAt = 1; stopAt <= undisturbed.changes.length; stopAt++) {
+  // WAL is cut by time, so the number of changes differs a little from run to run; its own stops are tried in wal-stops.test.ts.
+  const stops = undisturbed.changes.flatMap((change, i) => (/ wal\/.*\/fragments\//.test(change) ? [] : [i + 1]));
+  for (const stopAt of stops) {
     for (const when of ['before', 'after'] as const) {
       const place = await copyOrigin(`stop-${stopAt}-${when}`);
       const { finished, changes } = await backUpUntil(place.path, place.stateDirectory, stopAt, when);
@@ -120,5 +121,5 @@ test('whenever a backup is stopped, what is listed is whole and the next backup 
       await rm(place.path, { recursive: true });
     }
   }
-  t.diagnostic(`${undisturbed.changes.length} changes, each stopped before and after`);
+  t.diagnostic(`${stops.length} of ${undisturbed.changes.length} changes, each stopped before and after`);
 });

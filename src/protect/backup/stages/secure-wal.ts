@@ -11,6 +11,9 @@ const STALLED_MS = 60_000;
 /** How long our own receiver may take to begin streaming before the backup is given up. */
 const READY_MS_MAX = 120_000;
 
+/** Alarms after which the WAL of the backup will not come, or not without a hole. */
+const ENDING_ALARMS: ReadonlySet<string> = new Set(['gap', 'slot', 'store-away', 'other-system']);
+
 /** Someone who brings the WAL of the backup into the repository. */
 export interface SecuredWal extends AsyncDisposable {
   /** The lineage into which the WAL goes. */
@@ -99,8 +102,7 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
     if (event.kind === 'lineage') state.lineage = event.place.lineage;
     if (event.kind === 'stream') state.streaming = true;
     if (event.kind === 'progress') state.durable = event.progress.durableLsn;
-    // A backup that cannot have its WAL without a hole must not wait for it.
-    if (event.kind === 'alarm' && (event.alarm === 'gap' || event.alarm === 'slot')) state.failure ??= event.error;
+    if (event.kind === 'alarm' && ENDING_ALARMS.has(event.alarm)) state.failure ??= event.error;
     wake();
   };
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);

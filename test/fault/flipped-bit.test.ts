@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { openLedger } from '../../src/ledger/index.ts';
+import { HoldfastError, silentProgress, systemClock } from '../../src/lib/index.ts';
+import { runBackup } from '../../src/protect/backup/index.ts';
+import { verifySnapshots } from '../../src/prove/index.ts';
+import { listAttestations } from '../../src/repository/index.ts';
+import { runRestore } from '../../src/restore/index.ts';
+import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { makeRepository, reopenRepository, targetOf } from '../support/repository.ts';
+import { makeScratchDirectory } from '../support/scratch.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+
+/** Bits tried in each kind of object; `npm run campaign` tries more. */
+const BITS_PER_KIND = Number(process.env.HOLDFAST_BITS_PER_KIND ?? 3);
+
+let server: PostgresServer;
+let scratch: string;
+let origin: string;
+let truth: Map<string, Buffer>;
+
+before(async () => {
+  scratch = await makeScratchDirectory('flipped-bit');
+  server = await startPostgres({ major: 18 });
+  await server.query('CREATE TABLE item AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i');
+  const place = await makeRepository(scratch, 'origin');
+  origin = place.path;
+  await runBackup({
+    ...place,
+    source: targetOf(server.backupSocketUrl),
+    cluster: 'test',
+    clock: systemClock,
+    progress: silentProgress,
+  });
+  await place.repository.close();
+  truth = readFiles((await restore(origin, 'truth')).into);
+});
+after(async () => {
+  await server.dispose();
+  await rm(scratch, { recursive: true, force: true });
+});
+
+async function restore(path: string, name: string): Promise<{ into: string }> {
+  const repository = await reopenRepository(path);
+  const into = join(scratch, `restored-${name}`);
+  try {
+    const stateDirectory = join(scratch, `state-${name}`);
+    mkdirSync(stateDirectory, { recursive: true });
+    await runRestore({
+      repository,
+      cluster: 'test',
+      into,
+      target: { kind: 'latest' },
+      stateDirectory,
+      clock: systemClock,
+    });
+    return { into };
+  } finally {
+    await repository.close();
+  }
+}
+
+/** What a restore is for: the cluster's own files, without the settings and notes that name the restore itself. */
+function readFiles(directory: string): Map<string, Buffer> {
+  const files = new Map<string, Buffer>();
+  for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
+    const isOwn = path.startsWith('holdfast') || path === 'postgresql.auto.conf' || path.startsWith('recovery.');
+    if (!isOwn && statSync(join(directory, path)).isFile()) files.set(path, readFileSync(join(directory, path)));
+  }
+  return files;
+}
+
+function listObjects(path: string): string[] {
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' });
+  return names.filter(
+    (name) => !name.startsWith('.') && !name.startsWith('volatile') && statSync(join(path, name)).isFile(),
+  );
+}
+
+function kindOf(name: string): string {
+  if (name.startsWith('wal/')) return `wal/…/${name.split('/')[3]}`;
+  return name.startsWith('snapshots/') ? name.split('/').slice(0, 2).join('/') : name.split('/')[0]!;
+}
+
+/** Everything that looks at a repository; gives what was said, empty when nobody noticed anything. */
+async function examine(path: string, name: string): Promise<string[]> {
+  const said: string[] = [];
+  const hear = (error: unknown) => {
+    assert.ok(error instanceof HoldfastError, `an error for people: ${String(error)}`);
+    said.push(`${error.code} ${error.message} ${error.detail ?? ''}`);
+  };
+  try {
+    const stateDirectory = join(scratch, `state-examine-${name}`);
+    mkdirSync(stateDirectory, { recursive: true });
+    const repository = await reopenRepository(path);
+    const options = { repository, record: false, stateDirectory, clock: systemClock, progress: silentProgress };
+    const verified = await verifySnapshots(options);
+    if (!verified.isSound) said.push(JSON.stringify(verified));
+    for (const { snapshot } of verified.snapshots) {
+      for (const refused of (await listAttestations(repository, snapshot.id)).refused)
+        said.push(JSON.stringify(refused));
+    }
+    const ledger = await openLedger(repository, stateDirectory);
+    const report = await ledger.verify();
+    if (report.problems.length > 0) said.push(JSON.stringify(report));
+    await repository.close();
+  } catch (error) {
+    hear(error);
+  }
+  return said;
+}
+
+test('a flipped bit in any kind of object is found and named, and never restored', async (t) => {
+  const seed = Number(process.env.HOLDFAST_SEED ?? randomInt(2 ** 31));
+  t.diagnostic(`HOLDFAST_SEED=${seed}`);
+  const random = seededRandom(seed);
+  const byKind = new Map<string, string[]>();
+  for (const name of listObjects(origin)) byKind.set(kindOf(name), [...(byKind.get(kindOf(name)) ?? []), name]);
+  const kinds = [...byKind.keys()].sort();
+  for (const kind of ['format', 'keys', 'packs', 'index', 'snapshots/committed', 'attest', 'ledger', 'wal/…/lineage']) {
+    assert.ok(kinds.includes(kind), `${kind} is among ${kinds.join(', ')}`);
+  }
+  assert.deepEqual(await examine(origin, 'origin'), [], 'the repository is sound before');
+  for (const kind of kinds) {
+    for (let i = 0; i < BITS_PER_KIND; i++) {
+      const name = random.pick(byKind.get(kind)!);
+      const label = `${kind.replaceAll(/[^a-z]+/g, '-')}-${i}`;
+      const path = join(scratch, label);
+      cpSync(origin, path, { recursive: true });
+      const bytes = readFileSync(join(path, name));
+      const bit = random.below(bytes.length * 8);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      writeFileSync(join(path, name), bytes);
+      const where = `bit ${bit} of ${bytes.length * 8} in ${name}`;
+      await assertFound(path, label, kind, name, where);
+      await assertNeverRestored(path, label, where);
+      await rm(path, { recursive: true });
+    }
+  }
+});
+
+async function assertFound(path: string, label: string, kind: string, name: string, where: string): Promise<void> {
+  const said = (await examine(path, label)).join('\n');
+  assert.notEqual(said, '', `somebody notices ${where}`);
+  // What opens the repository is told by what it is; all else by its name.
+  if (kind === 'format') assert.match(said, /format|feature|version|key/i, where);
+  else if (kind === 'keys') assert.match(said, /key/i, where);
+  else
+    assert.ok(
+      said.includes(name) || said.includes(name.split('/').at(-1)!),
+      `${where} is named in: ${said.slice(0, 500)}`,
+    );
+}
+
+/** A restore either fails, or gives exactly what it gave before: the damaged object was not needed. */
+async function assertNeverRestored(path: string, label: string, where: string): Promise<void> {
+  let into: string;
+  try {
+    ({ into } = await restore(path, label));
+  } catch (error) {
+    assert.ok(error instanceof HoldfastError, `${where}: ${String(error)}`);
+    return;
+  }
+  const files = readFiles(into);
+  assert.deepEqual([...files.keys()].sort(), [...truth.keys()].sort(), where);
+  for (const [file, bytes] of truth) assert.ok(bytes.equals(files.get(file)!), `${file} after ${where}`);
+  await rm(into, { recursive: true });
+}
