@@ -143,7 +143,7 @@ export class WalFetcher {
     assert(this.#work === undefined, 'a fetcher starts once');
     this.#work = Promise.all([this.#beat(), this.#fetch()]).then(
       () => undefined,
-      (error) => this.#fail(this.#files[this.#next] ?? '', error),
+      (error) => this.#fail(spoolUnusable(error)),
     );
   }
 
@@ -214,19 +214,26 @@ export class WalFetcher {
       this.#ready.add(number);
       this.#onFetched(name);
     } catch (error) {
-      if (!this.#ending.signal.aborted) await this.#fail(name, error);
+      if (!this.#ending.signal.aborted) await this.#fail(walUnavailable(name, error));
     } finally {
       this.#reading.delete(number);
     }
   }
 
   /** The first failure counts. The heartbeat goes on, so that the server hears the reason and not only silence. */
-  async #fail(name: string, error: unknown): Promise<void> {
+  async #fail(failure: HoldfastError): Promise<void> {
     if (this.#failure !== undefined) return;
-    this.#failure = walUnavailable(name, error);
+    this.#failure = failure;
     // A disk so full that even this cannot be written stops the heartbeat instead, and the server with it.
-    await this.#spool.fail(`${this.#failure.message}: ${messageOf(error)}`).catch(() => this.#ending.abort());
+    await this.#spool.fail(`${failure.message}: ${messageOf(failure.cause)}`).catch(() => this.#ending.abort());
   }
+}
+
+function spoolUnusable(error: unknown): HoldfastError {
+  return new HoldfastError('RESTORE_SPOOL_UNUSABLE', 'could not use the folder from which the server takes its WAL', {
+    detail: `The system said: ${messageOf(error)}.`,
+    cause: error,
+  });
 }
 
 function walUnavailable(name: string, error: unknown): HoldfastError {

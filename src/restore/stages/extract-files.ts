@@ -50,7 +50,6 @@ export async function extractFiles(options: {
 }): Promise<ExtractedFiles> {
   const { repository, index, readChunk, target, outline, progress } = options;
   progress.begin('restoring files', { unit: 'bytes', total: outline.bytes });
-  const directories = makeDirectories(target, outline);
   let bytes = 0;
   const pipeline = new ExtractPipeline({
     repository,
@@ -63,6 +62,8 @@ export async function extractFiles(options: {
   });
   const files: string[] = [];
   try {
+    // The workers start meanwhile.
+    const directories = makeDirectories(target, outline);
     for await (const entry of readDataFiles(options.snapshot, readChunk)) {
       const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
       makeFile(target, path, entry);
@@ -70,11 +71,11 @@ export async function extractFiles(options: {
       await addExtents(pipeline, join(target.path, path), entry, readChunk);
     }
     await pipeline.finish();
+    return { files, directories, bytes };
   } finally {
     await pipeline.abandon();
     await reportDamage(repository, pipeline.damagedPacks, progress);
   }
-  return { files, directories, bytes };
 }
 
 /** Parents come before what lies in them, as the tree is sorted by path. */

@@ -84,6 +84,7 @@ export async function recoverInstance(options: {
       ...(start.user === undefined ? {} : { user: start.user }),
     });
     const end = await waitForTarget(instance, options);
+    await fetcher.stop();
     await spool.dispose();
     return { instance, end, ...restored, ...endingsOf(instance, target.path, runDirectory) };
   } catch (error) {
