@@ -19,15 +19,22 @@ export type Place =
 /** Looks at the names in a store until they tell what it is. Errors: those of the store. */
 export async function diagnosePlace(store: ObjectStore): Promise<Place> {
   if ((await store.stat(FORMAT_NAME)) !== null) return { state: 'format' };
-  let hasSlots = false;
-  let other: string | null = null;
-  for await (const { name } of store.list('')) {
-    if (name.startsWith(SLOT_PREFIX)) hasSlots = true;
-    else other ??= name;
-    if (hasSlots && other !== null) return { state: 'format-absent', error: formatAbsent(store, other) };
-  }
-  if (other !== null) return { state: 'foreign', example: other };
-  return { state: hasSlots ? 'half-created' : 'empty' };
+  const hasSlots = (await findName(store, SLOT_PREFIX, () => true)) !== null;
+  const other = await findName(store, '', (name) => !name.startsWith(SLOT_PREFIX));
+  if (other === null) return { state: hasSlots ? 'half-created' : 'empty' };
+  return hasSlots
+    ? { state: 'format-absent', error: formatAbsent(store, other) }
+    : { state: 'foreign', example: other };
+}
+
+/** The first such name; a place of somebody else may hold any number, so that reading all of them is no option. */
+async function findName(
+  store: ObjectStore,
+  prefix: string,
+  isWanted: (name: string) => boolean,
+): Promise<string | null> {
+  for await (const { name } of store.list(prefix)) if (isWanted(name)) return name;
+  return null;
 }
 
 function formatAbsent(store: ObjectStore, example: string): HoldfastError {

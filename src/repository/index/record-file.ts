@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { assert } from '../../lib/index.ts';
 import { newSpoolPath, storeErrorOf } from '../object-store/index.ts';
 
@@ -78,6 +78,7 @@ export class RecordFile {
 
   #open(): number {
     if (this.#descriptor === null) {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
       const path = newSpoolPath(this.#directory);
       this.#descriptor = openSync(path, 'wx+', 0o600);
       unlinkSync(path);
@@ -86,7 +87,10 @@ export class RecordFile {
   }
 }
 
-/** Where the temporary file goes unless the caller knows better: /var/tmp is on a disk where /tmp may be memory. */
+/** On a disk, where /tmp may be memory. */
+const DISK_SCRATCH = '/var/tmp';
+
+/** Where the temporary file goes unless the caller knows better. */
 export function defaultScratchDirectory(): string {
-  return process.env.TMPDIR ?? join('/var', 'tmp');
+  return process.env.TMPDIR === undefined && existsSync(DISK_SCRATCH) ? DISK_SCRATCH : tmpdir();
 }

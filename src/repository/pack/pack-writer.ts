@@ -75,7 +75,7 @@ export class PackWriter {
     });
     this.#frames = new FrameSealer(options.keys.objectKey(kind, this.packId, this.#epoch), header);
     try {
-      this.#descriptor = openSync(options.spoolPath, 'wx', 0o600);
+      this.#descriptor = openSync(options.spoolPath, 'wx');
     } catch (error) {
       throw storeErrorOf(error, `create spool file "${options.spoolPath}"`);
     }

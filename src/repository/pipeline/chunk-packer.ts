@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { compress } from '../codec/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
+import { newSpoolPath } from '../object-store/index.ts';
 import { type PackContent, PackWriter } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import type { PackDepot } from './pack-depot.ts';
@@ -16,10 +15,7 @@ export class ChunkPacker {
   readonly #depot: PackDepot;
   readonly #inFlight = new Set<string>();
   readonly #content: PackContent;
-  readonly #spoolPrefix = `pack-${process.pid}-${randomBytes(6).toString('hex')}`;
-  #spoolDirectory: string | null = null;
   #pack: PackWriter | null = null;
-  #packsBegun = 0;
   newChunks = 0;
   newBytes = 0;
   storedBytes = 0;
@@ -58,9 +54,7 @@ export class ChunkPacker {
   }
 
   async #beginPack(): Promise<PackWriter> {
-    this.#spoolDirectory ??= await this.#repository.store.spoolDirectory();
-    this.#packsBegun += 1;
-    const spoolPath = join(this.#spoolDirectory, `${this.#spoolPrefix}-${this.#packsBegun}`);
+    const spoolPath = newSpoolPath(await this.#repository.store.spoolDirectory());
     return new PackWriter({ keys: this.#repository.keys, content: this.#content, spoolPath });
   }
 

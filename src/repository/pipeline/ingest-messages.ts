@@ -7,9 +7,7 @@ export interface IngestWorkerData {
   slabs: number;
   keys: KeyMaterial;
   level: number;
-  worker: number;
   spoolDirectory: string;
-  spoolPrefix: string;
 }
 
 /** Main thread to worker. A slab's number hands the slab over. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { assert, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
@@ -93,16 +92,13 @@ export class IngestPipeline {
     const memory = allocateSlabMemory(slabCount);
     for (let number = 0; number < slabCount; number++) pipeline.#free.push(new SlabView(memory, number));
     const spoolDirectory = await options.repository.store.spoolDirectory();
-    const spoolPrefix = `pack-${process.pid}-${randomBytes(6).toString('hex')}`;
     for (let worker = 0; worker < options.workers; worker++) {
       pipeline.#startWorker({
         memory,
         slabs: slabCount,
         keys: options.repository.keys.material(),
         level: options.level,
-        worker,
         spoolDirectory,
-        spoolPrefix,
       });
     }
     return pipeline;

@@ -4,11 +4,11 @@
  * It does everything synchronously, one slab at a time, so that one worker keeps one core busy and holds one pack open. It learns from
  * the main thread which chunks are known: while it waits for that answer it hashes the next slab.
  */
-import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compress } from '../codec/index.ts';
 import { PageFingerprinter } from '../fingerprint/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
+import { newSpoolPath } from '../object-store/index.ts';
 import { PackWriter } from '../pack/index.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';
@@ -23,7 +23,6 @@ const fingerprinter = new PageFingerprinter({
 });
 const slabs = Array.from({ length: data.slabs }, (_, number) => new SlabView(data.memory, number));
 let pack: PackWriter | null = null;
-let packsBegun = 0;
 
 function say(response: IngestResponse): void {
   port.postMessage(response);
@@ -58,11 +57,7 @@ function storeSlab(slab: SlabView): void {
 }
 
 function currentPack(): PackWriter {
-  if (pack === null) {
-    packsBegun += 1;
-    const spoolPath = join(data.spoolDirectory, `${data.spoolPrefix}-${data.worker}-${packsBegun}`);
-    pack = new PackWriter({ keys, content: 'data', spoolPath });
-  }
+  pack ??= new PackWriter({ keys, content: 'data', spoolPath: newSpoolPath(data.spoolDirectory) });
   return pack;
 }
 

@@ -60,7 +60,7 @@ async function writeSealed(
   source: AsyncIterable<Uint8Array>,
   spoolPath: string,
 ): Promise<void> {
-  await using file = await open(spoolPath, 'wx', 0o600);
+  await using file = await open(spoolPath, 'wx');
   const sealer = new BodySealer(objects.keys, place);
   await writeAll(file, [sealer.header]);
   // A piece is sealed when the next one has begun, as the last one is sealed as the last.
