@@ -19,7 +19,7 @@ export async function runCommand(
   surroundings: Surroundings,
   reporter: Reporter,
 ): Promise<CommandEnd> {
-  const terminal = findTerminal(surroundings.stdin, surroundings.stderr);
+  const terminal = findTerminal(surroundings.stdin, surroundings.stderr, surroundings.signal);
   let repository: Repository | null = null;
   try {
     const input = inputOf(values);

@@ -9,9 +9,11 @@ function makeTerminal() {
   const shown: string[] = [];
   const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (raw: boolean) => modes.push(raw) });
   const stderr = { isTTY: true, write: (text: string) => shown.push(text) };
-  const terminal = findTerminal(stdin as unknown as NodeJS.ReadStream, stderr as unknown as NodeJS.WriteStream);
+  const controller = new AbortController();
+  const streams = [stdin as unknown as NodeJS.ReadStream, stderr as unknown as NodeJS.WriteStream] as const;
+  const terminal = findTerminal(...streams, controller.signal);
   assert.ok(terminal !== null);
-  return { terminal, stdin, modes, shown };
+  return { terminal, stdin, modes, shown, controller };
 }
 
 describe('a question for a secret', () => {
@@ -32,9 +34,17 @@ describe('a question for a secret', () => {
     assert.deepEqual(modes, [true, false]);
   });
 
+  it('ends with an error when the command is stopped from elsewhere', async () => {
+    const { terminal, controller, modes } = makeTerminal();
+    const answer = terminal.askSecret('Passphrase:');
+    controller.abort();
+    await assert.rejects(answer, { code: 'INTERRUPTED' });
+    assert.deepEqual(modes, [true, false]);
+  });
+
   it('is not put where nobody can answer', () => {
     const { stdin } = makeTerminal();
     const pipe = { isTTY: undefined, write: () => true } as unknown as NodeJS.WriteStream;
-    assert.equal(findTerminal(stdin as unknown as NodeJS.ReadStream, pipe), null);
+    assert.equal(findTerminal(stdin as unknown as NodeJS.ReadStream, pipe, new AbortController().signal), null);
   });
 });

@@ -7,21 +7,32 @@ export interface Terminal {
 }
 
 /** A terminal when both ends are one, else `null`: nobody is asked who cannot answer. */
-export function findTerminal(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream): Terminal | null {
+export function findTerminal(
+  stdin: NodeJS.ReadStream,
+  stderr: NodeJS.WriteStream,
+  signal: AbortSignal,
+): Terminal | null {
   if (stdin.isTTY !== true || stderr.isTTY !== true) return null;
-  return { askSecret: (question) => askSecret(stdin, stderr, question) };
+  return { askSecret: (question) => askSecret(stdin, stderr, signal, question) };
 }
 
 /** The line is read key by key, as the terminal would otherwise show it. */
-function askSecret(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream, question: string): Promise<string> {
-  stderr.write(`${question} `);
+function askSecret(
+  stdin: NodeJS.ReadStream,
+  stderr: NodeJS.WriteStream,
+  signal: AbortSignal,
+  question: string,
+): Promise<string> {
+  // Before the question is shown: whoever answers it at once must not see the answer either.
   stdin.setRawMode(true);
   stdin.setEncoding('utf8');
   stdin.resume();
+  stderr.write(`${question} `);
   return new Promise((done, fail) => {
     const typed: string[] = [];
     const finish = (act: () => void) => {
       stdin.off('data', onData);
+      signal.removeEventListener('abort', onInterrupted);
       stdin.setRawMode(false);
       stdin.pause();
       stderr.write('\n');
@@ -31,12 +42,15 @@ function askSecret(stdin: NodeJS.ReadStream, stderr: NodeJS.WriteStream, questio
       for (const key of String(chunk)) {
         if (key === '\r' || key === '\n') return finish(() => done(typed.join('')));
         if (key === '\u0003' || key === '\u0004') {
-          return finish(() => fail(new HoldfastError('INTERRUPTED', 'interrupted at a question')));
+          return onInterrupted();
         }
         if (key === '\u007F' || key === '\b') typed.pop();
         else if (key >= ' ') typed.push(key);
       }
     };
+    const onInterrupted = () => finish(() => fail(new HoldfastError('INTERRUPTED', 'interrupted at a question')));
     stdin.on('data', onData);
+    signal.addEventListener('abort', onInterrupted, { once: true });
+    if (signal.aborted) onInterrupted();
   });
 }
