@@ -15,6 +15,7 @@ export class ChunkPacker {
   readonly #depot: PackDepot;
   readonly #inFlight = new Set<string>();
   readonly #content: PackContent;
+  #spoolDirectory: Promise<string> | null = null;
   #pack: PackWriter | null = null;
   newChunks = 0;
   newBytes = 0;
@@ -33,7 +34,10 @@ export class ChunkPacker {
     const key = id.toString('latin1');
     if (this.#index.has(id) || this.#inFlight.has(key)) return id;
     this.#inFlight.add(key);
-    this.#pack ??= await this.#beginPack();
+    this.#spoolDirectory ??= this.#repository.store.spoolDirectory();
+    const spoolDirectory = await this.#spoolDirectory;
+    // Nothing is awaited from here to the append: two callers that both found no pack would each begin one, and one would be lost.
+    this.#pack ??= this.#beginPack(spoolDirectory);
     this.#pack.append(id, raw, compress(raw));
     this.newChunks += 1;
     this.newBytes += raw.length;
@@ -53,8 +57,8 @@ export class ChunkPacker {
     this.#pack = null;
   }
 
-  async #beginPack(): Promise<PackWriter> {
-    const spoolPath = newSpoolPath(await this.#repository.store.spoolDirectory());
+  #beginPack(spoolDirectory: string): PackWriter {
+    const spoolPath = newSpoolPath(spoolDirectory);
     return new PackWriter({ keys: this.#repository.keys, content: this.#content, spoolPath });
   }
 
