@@ -1,3 +1,4 @@
+import { assert } from '../../lib/index.ts';
 import { compress } from '../codec/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
@@ -49,6 +50,7 @@ export class ChunkPacker {
   async finish(): Promise<void> {
     await this.#finishPack();
     await this.#depot.drain();
+    assert(this.#inFlight.size === 0, 'every chunk that was taken in reached a durable pack');
   }
 
   /** Throws away the unfinished pack. Safe to repeat. */
