@@ -34,7 +34,6 @@ export function isolatedSettings(
     unix_socket_permissions: '0700',
     hba_file: join(place.runDirectory, 'pg_hba.conf'),
     ident_file: join(place.runDirectory, 'pg_ident.conf'),
-    external_pid_file: '',
     ssl: 'off',
     shared_preload_libraries: '',
     session_preload_libraries: '',

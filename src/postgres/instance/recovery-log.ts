@@ -74,8 +74,7 @@ export function parseRecoveryLog(log: string): RecoveryReport {
  */
 export function instanceExitError(log: string, how: string): HoldfastError {
   const { fatal } = parseRecoveryLog(log);
-  const lastLines = log.trimEnd().split('\n').slice(-LAST_LINES);
-  const detail = `The server ended with ${how}. Its last words: ${lastLines.map((line) => line.trim()).join(' | ')}`;
+  const detail = `The server ended with ${how}. Its last words: ${lastWords(log)}`;
   if (fatal?.includes('recovery ended before configured recovery target was reached')) {
     return new HoldfastError('PG_RECOVERY_TARGET_NOT_REACHED', 'recovery ended before its target was reached', {
       detail,
@@ -93,6 +92,24 @@ export function instanceExitError(log: string, how: string): HoldfastError {
 
 /** So many lines of the log stand in an error. */
 const LAST_LINES = 12;
+
+/**
+ * The end of the log without the server's hints: they speak to whoever restores by hand, and one of them is to remove
+ * backup_label, which here would only turn a failed restore into a corrupt one.
+ */
+function lastWords(log: string): string {
+  let isHint = false;
+  const lines = log.split('\n').filter((line) => {
+    const level = /^[^[]*\[[0-9]+\] +([A-Z]+): /.exec(line)?.[1];
+    // What a hint says in further lines has no prefix of its own; nor has what a restore_command says.
+    isHint = level === undefined ? isHint : level === 'HINT';
+    return !isHint && line.trim() !== '';
+  });
+  return lines
+    .slice(-LAST_LINES)
+    .map((line) => line.trim())
+    .join(' | ');
+}
 
 function lsnAfter(text: string, pattern: RegExp): bigint | null {
   const found = pattern.exec(text)?.[1];
