@@ -160,15 +160,19 @@ describe('WAL stream', () => {
     assert.deepEqual(requests, [true, true]);
   });
 
-  it('does not blame the server while its own consumer is busy', async () => {
+  it('does not blame the server while its own consumer is busy, and says that it is alive', async () => {
     const clock = new ManualClock();
     let release = () => {};
+    let signsOfLife = 0;
     let isBusy = () => {};
     const busy = new Promise<void>((resolve) => (isBusy = resolve));
     await using test = await stream(
       async (client) => {
         client.send(copyBothResponse, wal(0x1000000n, 'x'));
-        await client.read();
+        for (let message = await client.read(); message?.type === 'd'; message = await client.read()) {
+          assert.equal(readStatus(message.payload).flush, 0n);
+          signsOfLife++;
+        }
         client.send(copyDone, commandComplete('START_STREAMING'), readyForQuery);
       },
       {
@@ -187,6 +191,7 @@ describe('WAL stream', () => {
     release();
     await new Promise(setImmediate);
     assert.deepEqual(await walStream.stop(), { ended: 'stopped' });
+    assert.ok(signsOfLife > 50, `${signsOfLife} signs of life in ten minutes`);
   });
 
   it('ends with the error of its consumer', async () => {

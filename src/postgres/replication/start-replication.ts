@@ -198,7 +198,11 @@ class PhysicalStream implements WalStream {
     for (;;) {
       await this.#clock.sleep(timeoutMs / CHECKS_PER_TIMEOUT, this.#finished.signal);
       if (this.#finished.signal.aborted) return;
-      if (this.#isConsumerBusy) continue;
+      if (this.#isConsumerBusy) {
+        // The server's questions wait unread in the socket; without a word from us it would take us for dead.
+        this.sendStatus(this.#status);
+        continue;
+      }
       const silentMs = this.#clock.monotonic() - this.#heardAt;
       if (silentMs >= timeoutMs) {
         this.#connection.destroy(stalled(this.#connection.target.place, timeoutMs));
