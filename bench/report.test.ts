@@ -17,6 +17,7 @@ describe('the report of a bench', () => {
         against: 'pgbackrest',
         wall: { median: 0.75, min: 0.5, max: 1 },
         machineCpu: { median: 0.75, min: 0.5, max: 1 },
+        runCpu: { median: 0.75, min: 0.5, max: 1 },
         stored: { median: 0.9, min: 0.9, max: 0.9 },
       },
     ]);

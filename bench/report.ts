@@ -34,16 +34,16 @@ function formatRow(row: RowResult): string[] {
     `${result.contender} ${result.version}`,
     formatSpread(result.wallSeconds, 1),
     formatSpread(result.machineCpuSeconds, 1),
-    formatSpread(result.otherCpuSeconds, 1),
+    formatSpread(result.runCpuSeconds, 1),
     result.storedBytes === undefined ? '' : formatSpread(result.storedBytes, 1e6, 1),
     formatSpread(result.peakMemoryBytes, 1024 * 1024, 0),
   ]);
-  const header = [row.row, 'wall s', 'machine CPU s', 'of it others', 'stored MB', 'peak memory MiB'];
+  const header = [row.row, 'wall s', 'machine CPU s', 'of it the run’s', 'stored MB', 'peak memory MiB'];
   const ratios = row.ratios.map((ratio) => [
     `holdfast / ${ratio.against}`,
     formatSpread(ratio.wall, 1),
     formatSpread(ratio.machineCpu, 1),
-    '',
+    formatSpread(ratio.runCpu, 1),
     ratio.stored === undefined ? '' : formatSpread(ratio.stored, 1, 3),
     '',
   ]);

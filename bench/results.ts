@@ -22,7 +22,8 @@ export interface ContenderResult {
   setup: string;
   wallSeconds: Spread;
   machineCpuSeconds: Spread;
-  otherCpuSeconds: Spread;
+  /** Of it the program's and the server's. */
+  runCpuSeconds: Spread;
   storedBytes: Spread | undefined;
   peakMemoryBytes: Spread;
 }
@@ -32,6 +33,7 @@ export interface Ratio {
   against: ContenderName;
   wall: Spread;
   machineCpu: Spread;
+  runCpu: Spread;
   stored: Spread | undefined;
 }
 
@@ -90,7 +92,7 @@ function summarizeContender(runs: readonly Sample[]): ContenderResult {
     setup: first.setup,
     wallSeconds: spreadOf(runs.map((run) => run.wallSeconds)),
     machineCpuSeconds: spreadOf(runs.map((run) => run.machineCpuSeconds)),
-    otherCpuSeconds: spreadOf(runs.map((run) => run.otherCpuSeconds)),
+    runCpuSeconds: spreadOf(runs.map(runCpuOf)),
     storedBytes: spreadOfStored(runs),
     peakMemoryBytes: spreadOf(runs.map((run) => run.peakMemoryBytes)),
   };
@@ -99,18 +101,19 @@ function summarizeContender(runs: readonly Sample[]): ContenderResult {
 function compare(ours: readonly Sample[], theirs: readonly Sample[]): Ratio {
   const [oursStored, theirsStored] = [ours, theirs].map((runs) => runs.flatMap((run) => run.storedBytes ?? []));
   const bothStore = oursStored?.length === ours.length && theirsStored?.length === theirs.length;
+  const divide = (read: (run: Sample) => number) => ratiosOf(ours.map(read), theirs.map(read));
   return {
     against: theirs[0]?.contender ?? 'pg_basebackup',
-    wall: ratiosOf(
-      ours.map((run) => run.wallSeconds),
-      theirs.map((run) => run.wallSeconds),
-    ),
-    machineCpu: ratiosOf(
-      ours.map((run) => run.machineCpuSeconds),
-      theirs.map((run) => run.machineCpuSeconds),
-    ),
+    wall: divide((run) => run.wallSeconds),
+    machineCpu: divide((run) => run.machineCpuSeconds),
+    runCpu: divide(runCpuOf),
     stored: bothStore ? ratiosOf(oursStored, theirsStored) : undefined,
   };
+}
+
+/** What neither the program nor the server has used is left out: other programs, but also the kernel's late writing. */
+function runCpuOf(run: Sample): number {
+  return run.machineCpuSeconds - run.otherCpuSeconds;
 }
 
 function spreadOfStored(runs: readonly Sample[]): Spread | undefined {
