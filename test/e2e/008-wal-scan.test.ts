@@ -68,11 +68,10 @@ for (const major of [14, 18] as const) {
       await server.query("INSERT INTO item SELECT i, repeat('x', i % 3000) FROM generate_series(1, 5000) i");
       await server.query('CREATE TABLE doomed AS SELECT 1');
       const [doomed] = await server.query("SELECT pg_relation_filenode('doomed')::int AS node");
-      const [transaction] = await server.query(
-        'BEGIN; INSERT INTO item VALUES (-1); SAVEPOINT a; INSERT INTO item VALUES (-2); SELECT pg_current_xact_id()::text::int AS xid',
-      );
-      assert.ok(transaction !== undefined);
-      await server.query("BEGIN; INSERT INTO item VALUES (-3); PREPARE TRANSACTION 'kept'");
+      // What is dropped, and its statistics, stand before the xid in the record of the second phase.
+      await server.query('CREATE TABLE scrap AS SELECT 1');
+      await server.query("BEGIN; INSERT INTO item VALUES (-3); DROP TABLE scrap; PREPARE TRANSACTION 'kept'");
+      const [kept] = await server.query('SELECT transaction::text::int AS xid FROM pg_prepared_xacts');
       await server.query("COMMIT PREPARED 'kept'");
       await server.query("BEGIN; INSERT INTO item VALUES (-4); PREPARE TRANSACTION 'left'");
       await server.query("ROLLBACK PREPARED 'left'");
@@ -94,10 +93,13 @@ for (const major of [14, 18] as const) {
         assert.deepEqual([end?.outcome, end?.xid, end?.endLsn], ['commit', last?.xid, endLsn]);
         const milliseconds = Number(end!.at / 1000n);
         assert.ok(milliseconds >= beforeLast - 1000 && milliseconds <= Date.now() + 1000);
+        const prepared = ends.filter(({ wasPrepared }) => wasPrepared);
         assert.deepEqual(
-          ends.filter(({ wasPrepared }) => wasPrepared).map(({ outcome }) => outcome),
+          prepared.map(({ outcome }) => outcome),
           ['commit', 'abort'],
         );
+        assert.equal(prepared[0]?.xid, kept?.xid);
+        assert.equal(prepared[0]?.removedFiles.length, 1);
         const drop = ends.find(({ removedFiles }) => removedFiles.some((file) => file.relationNumber === doomed?.node));
         assert.equal(drop?.outcome, 'commit');
         const point = events.find((event) => event.kind === 'restore-point');
