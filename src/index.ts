@@ -47,4 +47,14 @@ export {
   type Repository,
   type SnapshotRecord,
 } from './repository/index.ts';
+export {
+  formatRecoveryTarget,
+  parseRecoveryTarget,
+  prepareRestore,
+  type RecoveryTarget,
+  type RestoreOptions,
+  type RestoreProposal,
+  type RestoreResult,
+  runRestore,
+} from './restore/index.ts';
 export { type ProtectionStatus, readStatus, type StatusOptions } from './watch/index.ts';

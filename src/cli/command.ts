@@ -1,7 +1,7 @@
 import type { Clock, Progress } from '../lib/index.ts';
 import type { ResolvedPlan } from '../plan/index.ts';
 import type { Repository } from '../repository/index.ts';
-import type { Outcome, Redaction } from './output/index.ts';
+import type { Outcome, Paint, Redaction } from './output/index.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
@@ -59,6 +59,8 @@ export interface CommandContext {
   readonly terminal: Terminal | null;
   /** To be told of every secret that a command comes by. */
   readonly redaction: Redaction;
+  /** Shows lines to a person before the result; programs get an event instead. */
+  say(lines: (paint: Paint) => string[]): void;
   /** One line of NDJSON when `--events` was asked for, nothing otherwise. */
   emit(event: string, facts: Readonly<Record<string, unknown>>): void;
 }

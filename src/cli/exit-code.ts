@@ -46,7 +46,11 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'PLAN_UNREADABLE':
     case 'RECOVERY_TARGET_INVALID':
     case 'RECOVERY_TARGET_UNZONED':
+    case 'RESTORE_CLUSTER_AMBIGUOUS':
+    case 'RESTORE_LINEAGE_ABSENT':
+    case 'RESTORE_NO_SNAPSHOT':
     case 'RESTORE_TARGET_UNREACHABLE':
+    case 'RESTORE_WAL_ABSENT':
     case 'SNAPSHOT_ABSENT':
     case 'SNAPSHOT_AMBIGUOUS':
     case 'STORE_LOCATION_INVALID':
@@ -58,6 +62,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'LEDGER_HEAD_REGRESSED':
     case 'REPOSITORY_EXISTS':
     case 'REPOSITORY_PLACE_NOT_EMPTY':
+    case 'RESTORE_PROPOSAL_OUTDATED':
     case 'RESTORE_TARGET_NOT_EMPTY':
     case 'RESTORE_TARGET_RUNNING':
       return 'refused';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { commands, findCommand } from './commands/index.ts';
@@ -64,4 +65,9 @@ it('no two commands have the same name, and no command has two flags of the same
   const names = commands.map(({ path }) => path.join(' '));
   assert.equal(new Set(names).size, names.length);
   for (const { path } of commands) assert.doesNotThrow(() => parse(...path, '--help'), path.join(' '));
+});
+
+it('every command has its section in docs/cli-json.md', () => {
+  const page = readFileSync(new URL('../../docs/cli-json.md', import.meta.url), 'utf8');
+  for (const { path } of commands) assert.ok(page.includes(`\n### \`${path.join(' ')}\`\n`), path.join(' '));
 });

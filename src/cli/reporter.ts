@@ -7,6 +7,7 @@ import {
   formatTraces,
   lineDisplay,
   type Outcome,
+  type Paint,
   paintFor,
   Redaction,
 } from './output/index.ts';
@@ -16,6 +17,7 @@ import type { Surroundings } from './surroundings.ts';
 export interface Reporter {
   readonly redaction: Redaction;
   readonly progress: Progress;
+  readonly say: (lines: (paint: Paint) => string[]) => void;
   readonly emit: (event: string, facts: Readonly<Record<string, unknown>>) => void;
   finish(outcome: Outcome): void;
   fail(error: unknown): void;
@@ -45,6 +47,9 @@ export function makeReporter(form: ReportForm, surroundings: Surroundings): Repo
   return {
     redaction,
     progress: display,
+    say: (lines) => {
+      if (!form.events) for (const line of lines(paintFor(stderr))) toStderr(line);
+    },
     emit,
     finish: (outcome) => {
       display.close();

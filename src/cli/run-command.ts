@@ -1,3 +1,4 @@
+import { access as accessPath, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import { assert, codeOf, HoldfastError } from '../lib/index.ts';
 import { loadPlan, type ResolvedPlan } from '../plan/index.ts';
@@ -89,13 +90,29 @@ async function openForCommand(
     assert(terminal !== null, 'a credential may be missing only where somebody can be asked');
     opened = await askPassphrase(terminal, reporter.redaction);
   }
+  const scratch = await findScratchDirectory(plan.stateDirectory, access);
   return await openRepository({
     store,
     credential: opened,
     access,
     clock: surroundings.clock,
-    stateDirectory: plan.stateDirectory,
+    ...(scratch === null ? {} : { stateDirectory: scratch }),
   });
+}
+
+/**
+ * The state directory, when temporary files can lie there. Who only reads need not have one, and in a disaster it may be gone: then the system's
+ * own place for temporary files serves.
+ */
+async function findScratchDirectory(stateDirectory: string, access: Access): Promise<string | null> {
+  try {
+    if (access === 'write') await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+    await accessPath(stateDirectory, constants.W_OK | constants.X_OK);
+    return stateDirectory;
+  } catch {
+    // Whatever needs the directory itself, such as the ledger, tells what is wrong with it.
+    return null;
+  }
 }
 
 function makeContext(
@@ -117,6 +134,7 @@ function makeContext(
     progress: reporter.progress,
     terminal,
     redaction: reporter.redaction,
+    say: reporter.say,
     emit: reporter.emit,
   };
 }

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import pg from 'pg';
 import { documentOf, runHoldfast, startHoldfast } from '../support/command-line.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { isAlive } from '../support/processes.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
 const passphrase = 'open, sesame street';
@@ -16,6 +19,20 @@ interface BackupDocument {
   storedBytes: number;
   files: number;
   wal: { system: string; lineage: string; start: string; end: string };
+}
+
+interface RestoreDocument {
+  proposal: { target: { reachedLsn: string } };
+  reached: { lsn: string };
+  instance: { pid: number; socketDirectory: string; port: number };
+}
+
+/** The members of a document that its section of docs/cli-json.md does not name. */
+async function findUndocumented(command: string, document: object): Promise<string[]> {
+  const page = await readFile(new URL('../../docs/cli-json.md', import.meta.url), 'utf8');
+  const section = page.split('\n### ').find((text) => text.startsWith(`\`${command}\`\n`)) ?? '';
+  const shared = command === 'show' ? (page.split('A snapshot: ')[1] ?? '') : '';
+  return Object.keys(document).filter((member) => !`${section}${shared}`.includes(`\`${member}\``));
 }
 
 interface ErrorDocument {
@@ -120,6 +137,9 @@ describe('the command line', () => {
     assert.equal(documentOf(info).snapshots, 2);
 
     for (const words of [['list'], ['show', first.snapshot], ['status'], ['repository', 'info'], ['wal', 'status']]) {
+      const document = documentOf(await runHoldfast([...words, '--json'], { environment }));
+      const command = words.filter((word) => word !== first.snapshot).join(' ');
+      assert.deepEqual(await findUndocumented(command, document), [], command);
       const text = await runHoldfast(words, { environment });
       assert.equal(text.code, 0, text.stderr);
       assert.ok(text.stdout.length > 100, words.join(' '));
@@ -293,6 +313,46 @@ describe('the command line', () => {
       directory: server.dataDirectory,
     });
     assert.equal(inData.code, 0, inData.stderr);
+  });
+
+  it('shows what a restore would do, does it, starts the server, and refuses to do harm', async () => {
+    const { environment } = await makeRepository();
+    await backUp(environment);
+    const into = join(scratch, 'restored');
+    const restore = (...words: string[]) =>
+      runHoldfast(['restore', '--into', into, ...words, '--json'], { environment });
+
+    const dry = await restore('--dry-run');
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.deepEqual(await findUndocumented('restore', documentOf(dry)), []);
+    await assert.rejects(stat(into), { code: 'ENOENT' });
+    assert.equal((await restore('--to', '2026-11-23 09:00:00')).code, 2);
+    const unreachable = await restore('--to', 'FF/0');
+    assert.equal(unreachable.code, 2);
+    assert.equal(documentOf<ErrorDocument>(unreachable).error.code, 'RESTORE_TARGET_UNREACHABLE');
+
+    const done = await restore('--start', '--bin-dir', server.binDirectory);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stderr, /Restore +cluster "shop" into/);
+    const document = documentOf<RestoreDocument>(done);
+    assert.deepEqual(await findUndocumented('restore', document), []);
+    assert.equal(document.reached.lsn, document.proposal.target.reachedLsn);
+    const { pid, socketDirectory, port } = document.instance;
+    try {
+      const client = new pg.Client({ host: socketDirectory, port, user: 'postgres', database: 'postgres' });
+      await client.connect();
+      const { rows } = await client.query('SELECT count(*)::int AS items FROM item');
+      await client.end();
+      assert.deepEqual(rows, [{ items: 20_000 }]);
+      assert.equal((await restore()).code, 4, 'a running server was restored over');
+    } finally {
+      process.kill(pid, 'SIGINT');
+      while (isAlive(pid)) await delay(20);
+      await rm(socketDirectory, { recursive: true, force: true });
+    }
+    const full = await restore();
+    assert.equal(full.code, 4);
+    assert.equal(documentOf<ErrorDocument>(full).error.code, 'RESTORE_TARGET_NOT_EMPTY');
   });
 
   /** Ends the current segment and reads it from the server's own directory. */

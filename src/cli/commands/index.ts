@@ -4,6 +4,7 @@ import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryInfo } from './repository-info.ts';
 import { repositoryInit } from './repository-init.ts';
+import { restore } from './restore.ts';
 import { show } from './show.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   list,
   show,
   verify,
+  restore,
   repositoryInit,
   repositoryInfo,
   repositoryAcknowledge,

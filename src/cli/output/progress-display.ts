@@ -23,7 +23,7 @@ export function barDisplay(clock: Clock, stream: NodeJS.WriteStream, paint: Pain
   const clear = '\r\u001B[K';
   const draw = (reading: MeterReading) => {
     // A line that wrapped could not be cleared again.
-    stream.write(`${clear}${formatBar(reading, Math.min(stream.columns ?? 80, 120) - 1, paint)}`);
+    stream.write(`${clear}${formatBar(reading, Math.min(stream.columns || 80, 120) - 1, paint)}`);
   };
   return new Display(clock, {
     intervalMs: 100,

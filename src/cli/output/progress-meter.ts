@@ -78,11 +78,11 @@ export function formatSpeed({ rate, unit }: MeterReading): string {
   return unit === 'bytes' ? formatRate(rate) : `${formatCount(Math.round(rate))} ${unit}/s`;
 }
 
-/** A finished stage in one line: `copying data: 1.90 GiB in 22.1 s (88.0 MiB/s)`. */
+/** A finished stage in one line: `copying data: 1.90 GiB in 22.1 s (88.0 MiB/s)`. Only of bytes a speed says something. */
 export function formatFinished(reading: MeterReading): string {
   const { stage, done, unit, seconds } = reading;
   if (done === 0) return `${stage} (${formatDuration(seconds * 1000)})`;
-  const amount = unit === 'bytes' ? formatBytes(done) : formatQuantity(done, unit.slice(0, -1));
-  const speed = formatSpeed({ ...reading, rate: seconds > 0 ? done / seconds : 0 });
-  return `${stage}: ${amount} in ${formatDuration(seconds * 1000)} (${speed})`;
+  const took = formatDuration(seconds * 1000);
+  if (unit !== 'bytes') return `${stage}: ${formatQuantity(done, unit.slice(0, -1))} in ${took}`;
+  return `${stage}: ${formatBytes(done)} in ${took} (${formatRate(seconds > 0 ? done / seconds : 0)})`;
 }

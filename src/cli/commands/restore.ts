@@ -1,0 +1,237 @@
+import { formatBytes, formatCount, formatDuration, formatRate, HoldfastError } from '../../lib/index.ts';
+import type { CommitFacts, Loss, RecoveryTarget, RestoreProposal, RestoreResult } from '../../restore/index.ts';
+import type { Command, CommandContext, CommandInput } from '../command.ts';
+import { formatFacts, isoTime, type Json, type Outcome, type Paint, shortId } from '../output/index.ts';
+
+/** `holdfast restore`. */
+export const restore: Command = {
+  path: ['restore'],
+  summary: 'Bring a cluster back to a moment, into a new directory.',
+  details: [
+    'What will be done is shown first. Nothing outside the new directory is touched, and a directory that holds something else is refused.',
+    'Without --start the directory is made ready: the first start of PostgreSQL on it recovers to the target.',
+  ],
+  access: (input) => (input.isSet('dry-run') || input.isSet('read-only') ? 'read' : 'write'),
+  database: 'none',
+  planOptions: ['cluster.name', 'backup.workers'],
+  flags: [
+    {
+      flag: '--into <directory>',
+      help: 'Where to; made when it is missing, refused when it is not empty.',
+      required: true,
+    },
+    {
+      flag: '--to <target>',
+      help: 'latest, a time with its zone such as 2026-11-23T09:00:00Z, or an LSN such as 16/B374D848. (default: latest)',
+    },
+    { flag: '--exclusive', help: 'Leave out what lies exactly at the target, such as the commit of a DROP TABLE.' },
+    { flag: '--start', help: 'Start the server, without any network, wait for the end of its recovery and check it.' },
+    { flag: '--dry-run', help: 'Only show what would be done.' },
+    { flag: '--snapshot <id>', help: 'Begin with this snapshot. (default: the newest that serves)' },
+    { flag: '--lineage <id>', help: 'Follow a lineage of WAL that was left; see holdfast wal status.' },
+    { flag: '--bin-dir <directory>', help: 'Where the programs of the server are, for --start. (default: looked for)' },
+    { flag: '--port <number>', help: 'Names the socket of the started server. (default: 5432)' },
+    { flag: '--read-only', help: 'Write nothing into the repository, not even that this restore was made.' },
+  ],
+  run: async (context, input) => {
+    const { describeProposal, formatRecoveryTarget, parseRecoveryTarget, prepareRestore, runRestore } = await import(
+      '../../restore/index.ts'
+    );
+    const { formatLsn, formatTimestamp } = await import('../../postgres/index.ts');
+    const words: Words = { formatLsn, formatTimestamp, formatTarget: formatRecoveryTarget, describe: describeProposal };
+    const { name, nameOrigin } = context.plan.cluster;
+    const [snapshot, lineage] = [input.optional('snapshot'), input.optional('lineage')];
+    const request = {
+      repository: context.repository,
+      into: input.required('into'),
+      target: parseRecoveryTarget(input.optional('to') ?? 'latest'),
+      exclusive: input.isSet('exclusive'),
+      clock: context.clock,
+      ...(nameOrigin === null ? {} : { cluster: name }),
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ...(lineage === undefined ? {} : { lineage }),
+    };
+    if (input.isSet('dry-run')) {
+      const { proposal } = await prepareRestore(request, input.isSet('start'));
+      return proposalOutcome(proposal, words);
+    }
+    const result = await runRestore({
+      ...request,
+      stateDirectory: context.plan.stateDirectory,
+      progress: context.progress,
+      signal: context.signal,
+      workers: context.plan.backup.workers,
+      onProposal: (proposal) => showProposal(context, proposal, words),
+      ...(input.isSet('start') ? { start: startOptions(input) } : {}),
+    });
+    await result.instance?.release();
+    return { json: restoreDocument(result, words), text: (paint) => restoreText(result, words, paint) };
+  },
+};
+
+/** What the layers below are asked, once they are loaded. */
+interface Words {
+  formatLsn(lsn: bigint): string;
+  formatTimestamp(at: bigint): string;
+  formatTarget(target: RecoveryTarget): string;
+  describe(proposal: RestoreProposal): { label: string; text: string }[];
+}
+
+function startOptions(input: CommandInput): { binDirectory?: string; port?: number } {
+  const [binDirectory, port] = [input.optional('bin-dir'), input.optional('port')];
+  if (port !== undefined && !/^[1-9][0-9]{0,4}$/.test(port)) {
+    throw new HoldfastError('USAGE_INVALID', `invalid port "${port}"`, {
+      detail: 'Expected a number from 1 to 65535.',
+    });
+  }
+  return {
+    ...(binDirectory === undefined ? {} : { binDirectory }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
+}
+
+function showProposal({ emit, say }: CommandContext, proposal: RestoreProposal, words: Words): void {
+  emit('proposal', proposalDocument(proposal, words));
+  say((paint) => [...proposalText(proposal, words, paint), '']);
+}
+
+function proposalOutcome(proposal: RestoreProposal, words: Words): Outcome {
+  return {
+    json: { dryRun: true, proposal: proposalDocument(proposal, words) },
+    text: (paint) => proposalText(proposal, words, paint),
+  };
+}
+
+function proposalText(proposal: RestoreProposal, words: Words, paint: Paint): string[] {
+  return formatFacts(
+    words.describe(proposal).map(({ label, text }) => [label, text] as const),
+    paint,
+  );
+}
+
+function proposalDocument(proposal: RestoreProposal, words: Words): { readonly [key: string]: Json } {
+  const { into, snapshot, target, wal, size, lost, estimateSeconds, passedOver, warnings } = proposal;
+  const lsn = words.formatLsn;
+  return {
+    into,
+    cluster: snapshot.cluster,
+    snapshot: snapshot.id,
+    snapshotCompletedAt: isoTime(snapshot.completedAt),
+    passedOver: passedOver.map(({ snapshot: other, reason }) => ({ snapshot: other.id, reason })),
+    target: {
+      asked: words.formatTarget(target.asked),
+      exclusive: target.exclusive,
+      recordLsn: lsn(target.recordLsn),
+      inclusive: target.inclusive,
+      timeline: target.timeline,
+      reachedLsn: lsn(target.reachedLsn),
+      lastCommit: commitDocument(target.lastCommit, words),
+      notes: target.notes,
+    },
+    wal: { from: lsn(wal.from), to: lsn(wal.to), files: wal.files.length, bytes: wal.bytes },
+    lost: {
+      bytes: Number(lost.bytes),
+      durableLsn: lsn(lost.durableEnd),
+      lastCommit: commitDocument(lost.lastCommit, words),
+    },
+    size: { dataBytes: size.dataBytes, neededBytes: size.neededBytes, freeBytes: size.freeBytes },
+    estimateSeconds,
+    warnings,
+  };
+}
+
+function commitDocument(commit: CommitFacts | null, { formatLsn, formatTimestamp }: Words): Json {
+  return commit === null ? null : { xid: commit.xid, at: formatTimestamp(commit.at), lsn: formatLsn(commit.lsn) };
+}
+
+function restoreDocument(result: RestoreResult, words: Words): { readonly [key: string]: Json } {
+  const { proposal, reached, lost, files, bytes, seconds, instance, checks, notes } = result;
+  return {
+    proposal: proposalDocument(proposal, words),
+    reached: reached === null ? null : { lsn: words.formatLsn(reached.lsn), newTimeline: reached.newTimeline },
+    lost: {
+      commits: lost.commits,
+      counted: lost.isCounted,
+      first: commitDocument(lost.first, words),
+      last: commitDocument(lost.last, words),
+      bytes: Number(lost.bytes),
+    },
+    ...{ files, bytes, seconds },
+    instance:
+      instance === null
+        ? null
+        : {
+            pid: instance.instance.pid,
+            socketDirectory: instance.instance.target.host,
+            port: instance.instance.target.port,
+            binDirectory: instance.binDirectory,
+            log: instance.instance.logPath,
+          },
+    checks:
+      checks === null
+        ? null
+        : {
+            databases: checks.databases,
+            invalidIndexes: checks.invalidIndexes.map((found) => ({ ...found })),
+            preparedTransactions: checks.preparedTransactions.map((found) => ({ ...found })),
+            collationMismatches: checks.collationMismatches.map((found) => ({ ...found })),
+          },
+    notes,
+  };
+}
+
+function restoreText(result: RestoreResult, words: Words, paint: Paint): string[] {
+  const { proposal, reached, lost, bytes, seconds, instance, notes } = result;
+  const { into, snapshot, target } = proposal;
+  const facts: [string, string][] = [
+    ['from', `snapshot ${shortId(snapshot.id)}, ${formatBytes(bytes)}`],
+    ['took', `${formatDuration(seconds * 1000)} (${formatRate(bytes / Math.max(seconds, 0.001))})`],
+    [reached === null ? 'will reach' : 'reached', describeReached(proposal, reached, words)],
+    ['lost', describeLoss(lost, words)],
+  ];
+  if (instance !== null) {
+    const { host, port, user } = instance.instance.target;
+    facts.push(['connect', `psql -h ${host} -p ${port} -U ${user}`]);
+    facts.push(['stop', `${instance.binDirectory}/pg_ctl stop -D ${into}`]);
+    facts.push(['log', instance.instance.logPath]);
+  } else {
+    facts.push(['start', `PostgreSQL on "${into}" recovers to ${words.formatLsn(target.reachedLsn)} and opens`]);
+  }
+  return [
+    `${paint.good('restored')} cluster ${paint.strong(snapshot.cluster)} into "${into}"`,
+    ...formatFacts(facts, paint),
+    ...checksText(result, paint),
+    ...notes.map((note) => `${paint.warning('!')} ${note}`),
+  ];
+}
+
+function describeReached(proposal: RestoreProposal, reached: RestoreResult['reached'], words: Words): string {
+  const { reachedLsn, timeline, lastCommit } = proposal.target;
+  const where = `${words.formatLsn(reachedLsn)} on timeline ${timeline}`;
+  const commit = lastCommit === null ? '' : `, last commit ${words.formatTimestamp(lastCommit.at)}`;
+  return `${where}${commit}${reached === null ? '' : `; the server goes on as timeline ${reached.newTimeline}`}`;
+}
+
+function describeLoss({ commits, isCounted, first, last, bytes }: Loss, { formatTimestamp }: Words): string {
+  if (bytes === 0n) return 'nothing that was stored';
+  if (commits === 0 || first === null || last === null)
+    return `no commit; ${formatBytes(bytes)} of WAL behind the target`;
+  const count = `${isCounted ? '' : 'more than '}${formatCount(commits)} ${commits === 1 ? 'commit' : 'commits'}`;
+  return `${count} behind the target, from ${formatTimestamp(first.at)} to ${formatTimestamp(last.at)}`;
+}
+
+function checksText({ checks }: RestoreResult, paint: Paint): string[] {
+  if (checks === null) return [];
+  const listed = [
+    ['invalid index', checks.invalidIndexes],
+    ['prepared transaction', checks.preparedTransactions],
+    ['collation of another version', checks.collationMismatches],
+  ] as const;
+  const found = listed.flatMap(([what, all]) =>
+    all.map(({ database, name }) => `${what} ${name} in database ${database}`),
+  );
+  return [
+    `${paint.good('✓')} connected to ${checks.databases.length === 1 ? 'one database' : `${checks.databases.length} databases`}: ${checks.databases.join(', ')}`,
+    ...found.map((text) => `${paint.warning('!')} ${text}`),
+  ];
+}
