@@ -93,7 +93,7 @@ async function executeRestore(
   const written = await writeRecovery({ proposal, outline, target });
   const spool = new RecoverySpool(target.path, owner);
   const read = walFileReader(repository, proposal);
-  await placeWal({ proposal, spool, read, clock, progress });
+  await placeWal({ proposal, spool, read, clock, progress, limits: start?.fetch });
   await syncTarget(target, { ...extracted, files: [...extracted.files, ...written.files] }, progress);
   // Only now may a server be started: all that its recovery needs, or the refusal to go on without it, is durable.
   await sealTarget(target);

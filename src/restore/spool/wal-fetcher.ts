@@ -14,6 +14,8 @@ export interface FetchLimits {
   readonly readMsMax?: number;
   /** So long a file is tried again when the store says that it may succeed later. */
   readonly retryMsMax?: number;
+  /** So long the server bears to hear nothing of the fetcher before it stops. */
+  readonly silenceSecondsMax?: number;
 }
 
 const AHEAD_MAX = 16;

@@ -5,6 +5,7 @@ import type { RestoreProposal } from '../proposal.ts';
 import { type RestoreMarker, writeMarker } from '../restore-marker.ts';
 import { type Owner, SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
 import type { TargetPlace } from './inspect-target.ts';
+import { MADE_NAMES } from './write-recovery.ts';
 
 /** A directory that is ours for this restore: marked, and otherwise empty. */
 export class ClaimedTarget {
@@ -51,7 +52,7 @@ export async function claimTarget(options: {
     repository: proposal.madeFrom.repository,
     snapshot: proposal.snapshot.id,
     startedAt: new Date(options.startedAt).toISOString(),
-    topLevel: [...new Set([...options.topLevel, ...(place.marker?.topLevel ?? [])])].sort(),
+    topLevel: [...new Set([...options.topLevel, ...MADE_NAMES, ...(place.marker?.topLevel ?? [])])].sort(),
     target: {
       reachedLsn: formatLsn(target.reachedLsn),
       recordLsn: formatLsn(target.recordLsn),

@@ -1,6 +1,6 @@
 import type { Clock, Progress } from '../../lib/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { placeAllWal, type ReadWalFile, type RecoverySpool } from '../spool/index.ts';
+import { type FetchLimits, placeAllWal, type ReadWalFile, type RecoverySpool } from '../spool/index.ts';
 
 /**
  * Makes the spool with the plan. When nobody will fetch WAL later, all of it is placed now, so that the directory needs nothing and nobody
@@ -14,11 +14,17 @@ export async function placeWal(options: {
   read: ReadWalFile;
   clock: Clock;
   progress: Progress;
+  limits?: FetchLimits | undefined;
 }): Promise<void> {
-  const { proposal, spool, progress } = options;
+  const { proposal, spool, progress, limits = {} } = options;
   const { files } = proposal.wal;
   const placed = files.filter(({ kind }) => !proposal.start || kind === 'history').map(({ name }) => name);
   progress.begin('bringing WAL', { unit: 'segments', total: placed.length });
-  await spool.create({ files: files.map(({ name }) => name), fetched: proposal.start });
-  await placeAllWal({ ...options, files: placed, onPlaced: () => progress.advance(1) });
+  const { silenceSecondsMax: fetcherSilenceSecondsMax } = limits;
+  await spool.create({
+    files: files.map(({ name }) => name),
+    fetched: proposal.start,
+    ...(fetcherSilenceSecondsMax === undefined ? {} : { fetcherSilenceSecondsMax }),
+  });
+  await placeAllWal({ ...options, limits, files: placed, onPlaced: () => progress.advance(1) });
 }

@@ -89,7 +89,7 @@ export async function recoverInstance(options: {
     return { instance, end, ...restored, ...endingsOf(instance, target.path, runDirectory) };
   } catch (error) {
     await rm(runDirectory, { recursive: true, force: true });
-    throw fetcher.failure ?? error;
+    throw fetcher.failure === undefined ? error : addServersWords(fetcher.failure, error);
   } finally {
     await fetcher.stop();
   }
@@ -170,6 +170,17 @@ function wrap(code: string, place: string, error: unknown, what: string): Holdfa
     ...(detail === undefined ? {} : { detail }),
     hints: [...hints, 'The directory is kept as it is; restore again into another one.'],
     cause: error,
+  });
+}
+
+/** Why WAL did not come is the cause; what the server made of it shows that it stopped and did not open. */
+function addServersWords(failure: HoldfastError, error: unknown): HoldfastError {
+  const { code, message, detail = '', hints, retryable } = failure;
+  return new HoldfastError(code, message, {
+    detail: `${detail} The server was stopped before it could open: ${messageOf(error)}.`.trimStart(),
+    hints,
+    retryable,
+    cause: failure.cause,
   });
 }
 

@@ -16,6 +16,16 @@ export interface WrittenRecovery {
   readonly notes: readonly string[];
 }
 
+/** All that is made in the directory besides what the snapshot has. */
+export const MADE_NAMES = [
+  'postgresql.auto.conf',
+  'postgresql.conf',
+  'pg_hba.conf',
+  'pg_ident.conf',
+  'recovery.signal',
+  'pg_wal',
+];
+
 /** Settings of a configuration file that lead out of the data directory. */
 const OUTWARD_SETTINGS = ['data_directory', 'hba_file', 'ident_file', 'include', 'include_if_exists', 'include_dir'];
 

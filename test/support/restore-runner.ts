@@ -1,0 +1,54 @@
+/**
+ * A restore as a process, for tests that kill it: `node restore-runner.ts '{"repositoryPath":…,"stateDirectory":…,"into":…,"stopAt":…}'`.
+ *
+ * It prints the name of each stage, and at the stage `stopAt`, or at progress number `afterSteps` in it, it stands still for ever, as if
+ * time had stopped for it. It ends when its standard input does, unless it stands still: then the test kills it.
+ */
+import { writeSync } from 'node:fs';
+import { silentProgress, systemClock } from '../../src/lib/index.ts';
+import { runRestore } from '../../src/restore/index.ts';
+import { reopenRepository } from './repository.ts';
+import { nobody, runsAsRoot } from './scratch.ts';
+
+const given = JSON.parse(process.argv[2]!) as {
+  repositoryPath: string;
+  stateDirectory: string;
+  into: string;
+  stopAt: string;
+  afterSteps?: number;
+  binDirectory?: string;
+};
+process.stdin.on('end', () => process.exit()).resume();
+
+let stage = '';
+let steps = 0;
+
+function standStill(): void {
+  // Written at once: nothing that waits for the event loop would come out any more.
+  writeSync(1, 'standing still\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
+await runRestore({
+  repository: await reopenRepository(given.repositoryPath),
+  stateDirectory: given.stateDirectory,
+  clock: systemClock,
+  target: { kind: 'latest' },
+  into: given.into,
+  ...(runsAsRoot ? { owner: nobody } : {}),
+  ...(given.binDirectory === undefined
+    ? {}
+    : { start: { binDirectory: given.binDirectory, fetch: { aheadMax: 1, readsMax: 1, silenceSecondsMax: 1 } } }),
+  progress: {
+    ...silentProgress,
+    begin: (name) => {
+      stage = name;
+      if (stage === given.stopAt && given.afterSteps === undefined) standStill();
+    },
+    advance: () => {
+      if (stage === given.stopAt) steps += 1;
+      if (steps === given.afterSteps) standStill();
+    },
+  },
+});
+process.exit();
