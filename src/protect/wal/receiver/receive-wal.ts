@@ -101,6 +101,7 @@ class WalReceiver {
   } | null = null;
   #synchronous: boolean | null = null;
   #sweeping: Promise<void> | null = null;
+  readonly #sweepStop = new AbortController();
   readonly #told = new Set<string>();
 
   constructor(options: WalReceiverOptions) {
@@ -169,6 +170,7 @@ class WalReceiver {
         return 'unreachable';
       }
       this.#failure = error;
+      this.#sweepStop.abort();
       return 'broken';
     }
   }
@@ -439,7 +441,7 @@ class WalReceiver {
       lineage: this.#lineage!,
       before,
       emit,
-      signal: this.#stop.signal,
+      signal: this.#sweepStop.signal,
     }).catch((error) => this.#alarm({ alarm: 'store-away', error }));
   }
 
@@ -471,6 +473,8 @@ class WalReceiver {
   #requestStop(reason: 'signal' | 'until'): void {
     if (this.#stop.signal.aborted) return;
     this.#ended = reason;
+    // Who waits for a position has time for the leftovers; who gives the signal has not.
+    if (reason === 'signal') this.#sweepStop.abort();
     this.#stop.abort();
     this.#stopRequested.resolve();
     // While nothing streams there is nothing to end in good order, and a server that does not answer must not hold us.

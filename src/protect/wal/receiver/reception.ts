@@ -84,6 +84,7 @@ export class Reception {
   #lastStoreMs = 0;
   #isFlushing = false;
   #isClosed = false;
+  #hasFailed = false;
   #wake: () => void = () => {};
   #storing: Promise<void> | null = null;
   /** The fragment that is on its way to the store. */
@@ -194,7 +195,7 @@ export class Reception {
   #passComparison(): void {
     if (this.isComparing || this.#storing !== null) return;
     this.#compared.resolve();
-    this.#storing = this.#storeFragments().catch((error) => this.#failed.reject(error));
+    this.#storing = this.#storeFragments().catch((error) => this.#fail(error));
     this.#options.onDurable(this.durable);
   }
 
@@ -215,7 +216,7 @@ export class Reception {
   // Fragments.
 
   async #storeFragments(): Promise<void> {
-    for (;;) {
+    while (!this.#hasFailed) {
       const range = this.#nextFragment();
       if (range !== null) await this.#storeFragment(range);
       // A segment that is to be stored whole may yet turn out to need fragments.
@@ -310,7 +311,7 @@ export class Reception {
       this.#direct.add(segment.number);
     }
     const turn = isStoredWhole ? () => this.#release(segment) : () => this.#join(segment);
-    this.#joins = this.#joins.then(turn).catch((error) => this.#failed.reject(error));
+    this.#joins = this.#joins.then(() => (this.#hasFailed ? undefined : turn())).catch((error) => this.#fail(error));
     segment.joined = this.#joins;
   }
 
@@ -362,6 +363,13 @@ export class Reception {
   #boundsOf(number: bigint): LsnRange {
     const size = BigInt(this.#segmentBytes);
     return { start: number * size, end: (number + 1n) * size };
+  }
+
+  /** Nothing is stored any more; whoever waits for something to be stored hears of it. */
+  #fail(error: unknown): void {
+    this.#hasFailed = true;
+    this.#failed.reject(error);
+    this.#wake();
   }
 
   // What is durable.

@@ -12,7 +12,7 @@ import { SegmentChecker } from './segment-checker.ts';
 export interface SweepOptions {
   readonly repository: Repository;
   readonly lineage: LineageInventory;
-  /** Segments from this position on are the stream's. */
+  /** From this position on the stream joins what is not stored whole yet. */
   readonly before: bigint;
   readonly emit: (event: WalEvent) => void;
   readonly signal: AbortSignal;
@@ -33,7 +33,7 @@ export async function sweepFragments(options: SweepOptions): Promise<void> {
     for (const [number, fragments] of groups) {
       const bounds = { start: number * size, end: (number + 1n) * size };
       if (signal.aborted) return;
-      if (bounds.end > before) continue;
+      if (bounds.end > before && !timeline.segments.has(number)) continue;
       await sweepSegment(options, checker, { timeline, number, bounds, fragments }).catch((error: unknown) => {
         const segmentName = formatSegmentName(timeline.timeline, number, Number(size));
         if (!isOfOneSegment(error)) throw error;
