@@ -56,7 +56,8 @@ describe('finding error codes', () => {
       throw new PostgresError(report, 'SECOND_PLACE', \`message\`);
       super('IN_SUPER', 'message');
       constructor(report: Report, code = 'BY_DEFAULT') {}
-      throw new HoldfastError(late ? 'WHEN_LATE' : 'WHEN_EARLY', 'message');`;
+      throw new HoldfastError(late ? 'WHEN_LATE' : 'WHEN_EARLY', 'message');
+      return wrap('BY_HELPER', place, error);`;
     assert.deepEqual(findErrorCodes(source), [
       'ONE_PLACE',
       'NEXT_LINE',
@@ -65,6 +66,7 @@ describe('finding error codes', () => {
       'BY_DEFAULT',
       'WHEN_LATE',
       'WHEN_EARLY',
+      'BY_HELPER',
     ]);
   });
 
@@ -72,7 +74,7 @@ describe('finding error codes', () => {
     const source = `
       // new HoldfastError('IN_COMMENT')
       throw new HoldfastError('REAL', 'set the variable "OTHER" to \\'FOREIGN\\'', { hints: ['DATABASE_URL'] });
-      query('SHOW_ALL');`;
+      return query('SHOW_ALL');`;
     assert.deepEqual(findErrorCodes(source), ['REAL']);
   });
 });

@@ -1,7 +1,15 @@
 import { readSourceText } from './architecture/source-text.ts';
 
-/** Where an error is made: all up to its message, which begins in lower case, in a template or with another name. */
-const makings = [/\bnew\s+\w*Error\(([^;]*)/g, /\bsuper\(([^;]*)/g, /\b(code\s*(?::\s*string\s*)?=\s*'[A-Z_0-9]+')/g];
+/**
+ * Where an error is made: all up to its message, which begins in lower case, in a template or with another name. The last one is a
+ * function that makes an error from a code and more.
+ */
+const makings = [
+  /\bnew\s+\w*Error\(([^;]*)/g,
+  /\bsuper\(([^;]*)/g,
+  /\b(code\s*(?::\s*string\s*)?=\s*'[A-Z_0-9]+')/g,
+  /\b(?:return|throw)\s+\w+\((\s*'[A-Z0-9]+_[A-Z_0-9]+',)/g,
+];
 
 /** The codes of the errors that a source file makes, in its order. */
 export function findErrorCodes(source: string): string[] {
