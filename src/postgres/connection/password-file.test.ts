@@ -24,10 +24,10 @@ describe('password file', () => {
     const text = fc
       .string({ minLength: 1 })
       .filter((value) => !/[\r\n\0]/.test(value) && !value.startsWith('#') && value !== '*');
-    const escape = (value: string) => value.replaceAll(/[\\:]/g, '\\$&');
+    const addEscapes = (value: string) => value.replaceAll(/[\\:]/g, '\\$&');
     fc.assert(
       fc.property(text, text, (host, password) => {
-        const line = `${escape(host)}:*:*:*:${escape(password)}`;
+        const line = `${addEscapes(host)}:*:*:*:${addEscapes(password)}`;
         assert.equal(findPassword(line, { ...question, host }), password);
       }),
     );

@@ -19,8 +19,8 @@ export function findPassword(text: string, question: PasswordQuestion): string |
   for (const line of text.split(/\r?\n/)) {
     if (line === '' || line.startsWith('#')) continue;
     const fields = splitLine(line);
-    const fits = wanted.every((value, index) => fields[index] === '*' || unescape(fields[index]) === value);
-    if (fields.length === 5 && fits) return unescape(fields[4]);
+    const fits = wanted.every((value, index) => fields[index] === '*' || undoEscapes(fields[index]) === value);
+    if (fields.length === 5 && fits) return undoEscapes(fields[4]);
   }
   return undefined;
 }
@@ -58,6 +58,6 @@ function splitLine(line: string): string[] {
   return fields;
 }
 
-function unescape(field: string | undefined): string | undefined {
+function undoEscapes(field: string | undefined): string | undefined {
   return field?.replaceAll(/\\(.)/g, '$1');
 }

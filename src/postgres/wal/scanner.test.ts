@@ -57,7 +57,8 @@ const lengths = fc.array(
 
 function build(sizes: readonly number[], options: ConstructorParameters<typeof WalBuilder>[0] = {}): WalBuilder {
   const builder = new WalBuilder(options);
-  sizes.forEach((size, index) => builder.append({ ...HEAP, xid: index, mainData: Buffer.alloc(size, index) }));
+  for (const [index, size] of sizes.entries())
+    builder.append({ ...HEAP, xid: index, mainData: Buffer.alloc(size, index) });
   return builder;
 }
 
@@ -73,8 +74,11 @@ describe('WAL scanner', () => {
           const builder = build(sizes);
           const bytes = builder.bytes();
           const pieces: Buffer[] = [];
-          for (let at = 0, n = 0; at < bytes.length; n++)
-            pieces.push(bytes.subarray(at, (at += cuts[n % cuts.length]!)));
+          for (let at = 0, n = 0; at < bytes.length; n++) {
+            const end = at + cuts[n % cuts.length]!;
+            pieces.push(bytes.subarray(at, end));
+            at = end;
+          }
           const { found, stop } = scan(pieces, builder);
           assert.deepEqual(found, expected(builder));
           assert.equal(stop.reason, 'no-record');
