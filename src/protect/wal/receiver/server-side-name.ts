@@ -6,8 +6,8 @@ const NAME_BYTES_MAX = 63;
 /**
  * The name under which a cluster's receiver is known on the server: of its slot, and as application name in synchronous_standby_names.
  *
- * Shape: `holdfast_<cluster>` in lower case, with `_` for what a slot's name cannot have. Where that changes or cuts the name, a hash of it is
- * added, so that two clusters never share a slot.
+ * Shape: `holdfast_<cluster>`, with `_` for a hyphen. A name with anything else that a slot cannot have, or a longer one, is changed further, and
+ * a hash of it is added, so that it is told apart from what it was changed into.
  */
 export function serverSideName(cluster: string): string {
   const plain = `holdfast_${cluster}`;
