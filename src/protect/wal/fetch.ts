@@ -115,6 +115,9 @@ const ZEROS = Buffer.alloc(1024 * 1024);
 
 function chooseLineage(inventory: WalInventory, options: WalFetchOptions): LineageInventory {
   if (options.lineage !== undefined) return findLineage(inventory, options.lineage);
+  // A lineage that cannot be read may be the one that is meant.
+  const unreadable = inventory.damaged.find(({ objectName }) => objectName.endsWith('/lineage'));
+  if (unreadable !== undefined) throw unreadable.error;
   const [only, ...others] = inventory.lineages;
   if (only !== undefined && others.length === 0) return only;
   if (only === undefined) {

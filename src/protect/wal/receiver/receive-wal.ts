@@ -409,7 +409,8 @@ class WalReceiver {
     }
     this.#isStartGone = true;
     this.#attempts = 0;
-    this.#alarm({ alarm: 'gap', gap: plan.fallback.gap, error: gapAlarm(this.#options.cluster, plan.fallback.gap) });
+    const { gap } = plan.fallback;
+    if (gap.start < gap.end) this.#alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap) });
   }
 
   // Beside the stream.

@@ -61,7 +61,7 @@ interface ArrivingSegment {
  *   take ─▶ compare ─▶ file ─┬─▶ fragments, one at a time: what comes meanwhile goes into the next (group commit)
  *                            └─▶ whole segment: check, store, read back, delete its fragments
  *
- * `durable` is the end of what is stored without a gap from the start on; nothing else may be reported as flushed.
+ * `durable` is the end of what has come and is stored without a gap from the start on; nothing else may be reported as flushed.
  */
 export class Reception {
   readonly #options: ReceptionOptions;
@@ -137,8 +137,9 @@ export class Reception {
     return this.#comparison.comparedBytes;
   }
 
+  /** What is stored beyond what has come was not compared with this server's WAL, and is no word about it. */
   get durable(): bigint {
-    return this.#coverage.unbrokenEnd(this.#options.start);
+    return minLsn(this.#coverage.unbrokenEnd(this.#options.start), this.#received);
   }
 
   /** Takes the next WAL of the stream; settled when there is room for more. */
@@ -186,9 +187,12 @@ export class Reception {
     }
     const segment = await this.#segmentAt(start);
     await segment.file.write(segmentOffsetOf(start, this.#segmentBytes), part);
+    const durableBefore = this.durable;
     this.#received += BigInt(part.length);
     this.#unstoredSince ??= this.#options.clock.monotonic();
     this.#passComparison();
+    // What was stored already, behind a gap that has just been filled, becomes durable by being compared.
+    if (this.durable > durableBefore) this.#options.onDurable(this.durable);
     if (segmentOffsetOf(this.#received, this.#segmentBytes) === 0) this.#completeSegment(segment);
   }
 

@@ -129,8 +129,13 @@ const cases: { title: string; facts: Facts; expected: object }[] = [
     expected: stream(1, 5, 6),
   },
   {
-    title: 'asks for nothing before what the slot keeps when that follows what is stored',
+    title: 'compares the last segment also when the slot keeps only what follows it, if the server has it still',
     facts: { stored: { wal: { 1: [[2, 6]] } }, flush: 7, kept: 6 },
+    expected: stream(1, 5, 6, [6, 6, 6]),
+  },
+  {
+    title: 'goes on without a gap when the server has that segment no more',
+    facts: { stored: { wal: { 1: [[2, 6]] } }, flush: 7, kept: 6, gone: true },
     expected: stream(1, 6, 6),
   },
   {

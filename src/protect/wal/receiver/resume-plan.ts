@@ -40,7 +40,7 @@ export interface StreamPlan {
   readonly start: bigint;
   /** Up to here WAL is stored from `start` on, and is compared. */
   readonly storedUntil: bigint;
-  /** Where to begin when the server does not have `start` any more, and what will be missing then. */
+  /** Where to begin when the server does not have `start` any more, and what will be missing then: perhaps only the proof, and no WAL. */
   readonly fallback: { readonly start: bigint; readonly gap: LsnRange } | null;
 }
 
@@ -119,7 +119,9 @@ function planFromRun(facts: ResumeFacts, path: readonly TimelineStretch[], run: 
   const kept = segmentStartOf(facts.keptFrom, segmentBytes);
   // A standby that lags may not have the segment that holds the last stored byte: it is asked for what it has.
   const reached = segmentStartOf(facts.server.flushLsn, segmentBytes);
-  const isKept = kept <= run.end;
+  // Where the server keeps no more than what follows, it is asked for more than it has promised: without a byte to compare, a copy of the
+  // server that writes other WAL would not be noticed.
+  const isKept = kept < run.end;
   const start = minLsn(isKept ? maxLsn(lastStored, kept) : lastStored, reached);
   const fallback = isKept ? null : { start: kept, gap: { start: run.end, end: kept } };
   return { kind: 'stream', ...placeOf(facts, path, start), storedUntil: run.end, fallback };
