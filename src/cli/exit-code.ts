@@ -34,6 +34,7 @@ export function exitCodeFor(kind: 'holdfast' | 'postgresql', end: CommandEnd): n
 /** Why a command that threw ends as it does: the one place where codes of errors become exit codes. */
 export function exitReasonOf(error: unknown): ExitReason {
   switch (codeOf(error)) {
+    case 'CLUSTER_AMBIGUOUS':
     case 'KEY_PASSPHRASE_EMPTY':
     case 'PG_CONNECTION_STRING_INVALID':
     case 'PG_CONNECTION_STRING_UNSUPPORTED':

@@ -17,7 +17,12 @@ export const clusterName = z
     expected: `1 to ${clusterNameLengthMax} lower-case letters, digits and underscores, as in a slot's name`,
     flag: '--cluster <name>',
     environment: [{ name: 'HOLDFAST_CLUSTER', as: 'value' }],
-    default: { value: () => 'main', text: 'main', reason: 'Most repositories protect one cluster.' },
+    default: {
+      value: () => 'main',
+      text: 'the only one that the repository keeps, in a new one main',
+      reason:
+        'Most repositories protect one cluster; where there are several, a command that needs one of them asks for its name.',
+    },
   });
 
 export const clusterConnection = textOrReference

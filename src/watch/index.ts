@@ -13,6 +13,7 @@ export {
   type SnapshotReach,
 } from './describe-snapshot.ts';
 export { judgeCluster } from './judge-status.ts';
+export { listClusters } from './known-clusters.ts';
 export { readStatus, type StatusOptions } from './read-status.ts';
 export type {
   ClusterFacts,

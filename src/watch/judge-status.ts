@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration } from '../lib/index.ts';
 import { formatLsn } from '../postgres/index.ts';
-import type { ClusterFacts, Finding } from './status.ts';
+import type { ClusterFacts, Finding, ServerFacts } from './status.ts';
 
 /** A receiver stores what there is each second; a minute without is no delay any more. */
 const receiverSilenceMsMax = 60_000;
@@ -62,7 +62,7 @@ function judgeServer({ server, wal }: ClusterFacts): Finding[] {
     case 'not-asked':
       return [];
     case 'unreachable':
-      return [notice('server-unreachable', `The server did not answer: ${server.sentence}`, null)];
+      return judgeUnreachable(server);
     case 'answered': {
       if (wal === null) return [];
       if (server.system !== wal.system) {
@@ -79,6 +79,11 @@ function judgeServer({ server, wal }: ClusterFacts): Finding[] {
       return [problem('behind-server', sentence, streamAdvice)];
     }
   }
+}
+
+/** A server that is away takes nothing from what is kept, so it is told and not held against the backups. */
+export function judgeUnreachable({ sentence }: Extract<ServerFacts, { kind: 'unreachable' }>): Finding[] {
+  return [notice('server-unreachable', `The server did not answer: ${sentence}`, null)];
 }
 
 const streamAdvice = 'Run holdfast wal stream as a service.';

@@ -18,7 +18,8 @@ import {
 } from '../protect/wal/index.ts';
 import { listDamagedPacks, listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
 import { describeSnapshot } from './describe-snapshot.ts';
-import { judgeCluster } from './judge-status.ts';
+import { judgeCluster, judgeUnreachable } from './judge-status.ts';
+import { knownClusters } from './known-clusters.ts';
 import type {
   ClusterFacts,
   Finding,
@@ -33,7 +34,9 @@ export interface StatusOptions {
   readonly repository: Repository;
   /** The cluster that is asked about; every one that the repository knows when left out. */
   readonly cluster?: string;
-  /** The server of `cluster`, to compare with what it has; not asked when left out. */
+  /**
+   * The server of `cluster`, or of the one whose system it answers with, to compare with what it has; not asked when left out.
+   */
   readonly source?: ConnectionTarget;
   readonly clock: Clock;
 }
@@ -60,17 +63,21 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
     const sentence = 'The repository keeps nothing yet.';
     findings.push({ severity: 'problem', code: 'no-snapshot', sentence, advice: 'Run holdfast backup.' });
   }
+  const systems = new Map(names.map((name) => [name, systemsOf(name, snapshots, inventory)]));
+  if (names.length !== 1) findings.push(...judgeUnplacedServer(server, systems));
   const clusters = [];
   for (const cluster of names) {
     const own = snapshots.filter((snapshot) => snapshot.cluster === cluster);
     const newest = own.at(-1);
+    const isItsServer = names.length === 1 || (server.kind === 'answered' && systems.get(cluster)?.has(server.system));
+    const ownServer = isItsServer ? server : notAsked;
     const facts: ClusterFacts = {
       cluster,
       now,
       snapshotCount: own.length,
       newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
-      wal: describeWal(inventory, receivers, cluster, newest, server),
-      server,
+      wal: describeWal(inventory, receivers, cluster, newest, ownServer),
+      server: ownServer,
     };
     clusters.push({ ...facts, findings: judgeCluster(facts) });
   }
@@ -96,9 +103,21 @@ async function askServer(source: ConnectionTarget, clock: Clock): Promise<Server
   }
 }
 
-function knownClusters(snapshots: readonly SnapshotRecord[], inventory: WalInventory): string[] {
-  const names = [...snapshots.map(({ cluster }) => cluster), ...inventory.lineages.map(({ header }) => header.cluster)];
-  return [...new Set(names)].sort();
+function systemsOf(cluster: string, snapshots: readonly SnapshotRecord[], inventory: WalInventory): Set<string> {
+  return new Set([
+    ...snapshots.filter((snapshot) => snapshot.cluster === cluster).map(({ wal }) => wal.system),
+    ...inventory.lineages.filter(({ header }) => header.cluster === cluster).map(({ system }) => system),
+  ]);
+}
+
+/** What is to be said of a server of which nobody said whose it is, besides what is said of the cluster whose system it answers with. */
+function judgeUnplacedServer(server: ServerFacts, systems: ReadonlyMap<string, ReadonlySet<string>>): Finding[] {
+  if (server.kind === 'unreachable') return judgeUnreachable(server);
+  if (server.kind === 'not-asked' || systems.size === 0) return [];
+  if ([...systems.values()].some((own) => own.has(server.system))) return [];
+  const sentence = `The server (system ${server.system}) is none of the clusters that are kept.`;
+  const advice = 'Check the connection, or run holdfast backup with a cluster name of its own.';
+  return [{ severity: 'problem', code: 'other-system', sentence, advice }];
 }
 
 async function describeDamagedPacks(repository: Repository): Promise<Finding[]> {

@@ -1,4 +1,5 @@
 import { formatBytes, formatDuration, formatQuantity, formatRate } from '../../lib/index.ts';
+import { chooseCluster } from '../cluster.ts';
 import type { Command } from '../command.ts';
 import { readDatabase } from '../database.ts';
 import { formatFacts, shortId } from '../output/index.ts';
@@ -32,7 +33,7 @@ export const backup: Command = {
     const result = await runBackup({
       repository: context.repository,
       source,
-      cluster: context.plan.cluster.name,
+      cluster: await chooseCluster(context, 'back up'),
       stateDirectory: context.plan.stateDirectory,
       clock: context.clock,
       progress: context.progress,

@@ -1,5 +1,5 @@
 import { formatMoment, formatQuantity } from '../../lib/index.ts';
-import type { ClusterStatus, Finding } from '../../watch/index.ts';
+import type { ClusterStatus, Finding, ProtectionStatus } from '../../watch/index.ts';
 import type { Command } from '../command.ts';
 import { readDatabaseIfGiven } from '../database.ts';
 import { formatAge, formatFacts, isoTime, type Json, type Paint, paintLevel, shortId } from '../output/index.ts';
@@ -19,8 +19,7 @@ export const status: Command = {
     const result = await readStatus({
       repository: context.repository,
       clock: context.clock,
-      // The server that was named is that of one cluster, so the question is about this one.
-      ...(cluster.nameOrigin === null && source === null ? {} : { cluster: cluster.name }),
+      ...(cluster.nameOrigin === null ? {} : { cluster: cluster.name }),
       ...(source === null ? {} : { source }),
     });
     return {
@@ -33,11 +32,18 @@ export const status: Command = {
       text: (paint) => [
         ...result.clusters.flatMap((each) => [...clusterText(each, formatLsn, paint), '']),
         ...result.findings.flatMap((finding) => findingText(finding, paint)),
-        result.isWell ? paint.good('Nothing is wrong.') : paint.bad('Something is wrong.'),
+        verdict(result, paint),
       ],
     };
   },
 };
+
+/** A server that is down is no fault of the backups, and yet nobody wants to read then that nothing is wrong. */
+function verdict({ isWell, clusters, findings }: ProtectionStatus, paint: Paint): string {
+  if (!isWell) return paint.bad('Something is wrong.');
+  const isQuiet = [findings, ...clusters.map((each) => each.findings)].every((list) => list.length === 0);
+  return isQuiet ? paint.good('Nothing is wrong.') : paint.good('Nothing is wrong with what is kept.');
+}
 
 type FormatLsn = (lsn: bigint) => string;
 

@@ -9,7 +9,7 @@ export const verify: Command = {
   summary: 'Read again every byte that snapshots need, prove it, and name what is damaged and whom it harms.',
   details: [
     'Damage is recorded, so that the next backup stores again what is still there; a sound snapshot is attested as verified.',
-    'Without a snapshot the newest one is verified.',
+    'Without a snapshot the newest one of each cluster is verified.',
   ],
   access: (input) => (input.isSet('read-only') ? 'read' : 'write'),
   database: 'none',
@@ -51,11 +51,17 @@ async function chooseSnapshots({ repository, plan }: CommandContext, input: Comm
   if (named !== undefined) return [await repository.findSnapshot(named)];
   const { snapshots } = await repository.listSnapshots();
   const { name, nameOrigin } = plan.cluster;
-  const newest = snapshots.findLast(({ cluster }) => nameOrigin === null || cluster === name);
-  if (newest !== undefined) return [newest];
-  throw new HoldfastError('SNAPSHOT_ABSENT', 'cannot verify the newest snapshot: there is none', {
-    hints: ['Run holdfast backup.'],
-  });
+  const own = snapshots.filter(({ cluster }) => nameOrigin === null || cluster === name);
+  if (own.length > 0) return [...new Map(own.map((snapshot) => [snapshot.cluster, snapshot])).values()];
+  const known = [...new Set(snapshots.map(({ cluster }) => `"${cluster}"`))];
+  throw new HoldfastError(
+    'SNAPSHOT_ABSENT',
+    nameOrigin === null ? 'cannot verify: there is no snapshot' : `cannot verify: there is no snapshot of "${name}"`,
+    {
+      detail: known.length === 0 ? 'The repository holds none at all.' : `There are snapshots of ${known.join(', ')}.`,
+      hints: ['Run `holdfast backup`.'],
+    },
+  );
 }
 
 function verificationDocument(result: VerificationResult): { readonly [key: string]: Json } {

@@ -1,5 +1,6 @@
 import { formatDuration, type HoldfastError } from '../../lib/index.ts';
 import type { WalEvent } from '../../protect/wal/index.ts';
+import { chooseCluster } from '../cluster.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { readDatabase } from '../database.ts';
 import { formatFacts, type Json, shortId } from '../output/index.ts';
@@ -30,7 +31,7 @@ export const walStream: Command = {
     const { place, durableLsn, ended } = await receiveWal({
       repository: context.repository,
       source,
-      cluster: context.plan.cluster.name,
+      cluster: await chooseCluster(context, 'stream'),
       stateDirectory: context.plan.stateDirectory,
       clock: context.clock,
       signal: context.signal,
