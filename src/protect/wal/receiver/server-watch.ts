@@ -98,11 +98,14 @@ async function askUntilItFails(connection: PostgresConnection, options: WatchOpt
   }
 }
 
-/** The time is read before the position, so that all WAL flushed before that time lies before the position. */
+/**
+ * The time is read before the position, so that all WAL flushed before that time lies before the position. A standby cannot say it: what its
+ * primary has flushed meanwhile it does not know.
+ */
 async function askOverSql(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport> {
   const [result] = await connection.query(`
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,
+           CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END,
            current_setting('synchronous_standby_names'),
            (SELECT sync_state FROM pg_stat_replication WHERE pid = ${options.processId})`);
   const [at, lsn, names, state] = result?.rows[0] ?? [];
@@ -116,10 +119,11 @@ async function askOverSql(connection: PostgresConnection, options: WatchOptions)
 async function askOverReplication(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport> {
   const at = options.streamTime();
   options.askStreamTime();
+  const isPrimary = (await showSetting(connection, 'in_hot_standby')) === 'off';
   const { flushLsn } = await identifySystem(connection);
   const mention = findInSynchronousNames(
     await showSetting(connection, 'synchronous_standby_names'),
     options.applicationName,
   );
-  return { synchronous: mention !== 'none', mention, mark: at === null ? null : { at, lsn: flushLsn } };
+  return { synchronous: mention !== 'none', mention, mark: at === null || !isPrimary ? null : { at, lsn: flushLsn } };
 }
