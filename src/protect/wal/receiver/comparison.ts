@@ -16,6 +16,9 @@ export interface Divergence {
   readonly objectName: string;
 }
 
+/** Told of an object that cannot be used. */
+export type Damaged = (object: WalObject, error: HoldfastError) => void;
+
 /**
  * Holds arriving WAL against every stored object that has the same positions, byte by byte (rule A4).
  *
@@ -23,18 +26,14 @@ export interface Divergence {
  */
 export class Comparison {
   readonly #repository: Repository;
-  readonly #onDamage: (object: WalObject, error: HoldfastError) => void;
+  readonly #onDamage: Damaged;
   /** By start; those that the stream has passed are gone. */
   #waiting: ComparedObject[];
   #open: OpenObject[] = [];
   /** Stored bytes that were found equal. */
   comparedBytes = 0n;
 
-  constructor(
-    repository: Repository,
-    objects: readonly ComparedObject[],
-    onDamage: (object: WalObject, error: HoldfastError) => void,
-  ) {
+  constructor(repository: Repository, objects: readonly ComparedObject[], onDamage: Damaged) {
     this.#repository = repository;
     this.#onDamage = onDamage;
     this.#waiting = objects.toSorted((a, b) => compareLsn(a.start, b.start));

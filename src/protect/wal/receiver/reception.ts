@@ -192,7 +192,7 @@ export class Reception {
     this.#unstoredSince ??= this.#options.clock.monotonic();
     this.#passComparison();
     // What was stored already, behind a gap that has just been filled, becomes durable by being compared.
-    if (this.durable > durableBefore) this.#options.onDurable(this.durable);
+    if (!this.isComparing && this.durable > durableBefore) this.#options.onDurable(this.durable);
     if (segmentOffsetOf(this.#received, this.#segmentBytes) === 0) this.#completeSegment(segment);
   }
 
