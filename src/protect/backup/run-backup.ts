@@ -15,6 +15,7 @@ import { checkServer } from './stages/check-server.ts';
 import { composeSnapshot } from './stages/compose-snapshot.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
 import { openStores } from './stages/open-stores.ts';
+import { proveWal } from './stages/prove-wal.ts';
 import { receiveFiles } from './stages/receive-files.ts';
 import { secureWal } from './stages/secure-wal.ts';
 import { storeTree } from './stages/store-tree.ts';
@@ -95,7 +96,9 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   await obeyTombstones({ repository, stores, snapshot });
   progress.begin('waiting for WAL');
   // Rule A13: a snapshot without the WAL of its own range cannot be restored, so it is not listed before that is durable.
-  await wal.secured({ timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn });
+  const range = { timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn };
+  await wal.secured(range);
+  await proveWal(repository, { ...range, system: server.identity.systemId, lineage: wal.lineage });
   lease.assertHeld();
   await commitSnapshot(repository, snapshot);
 
