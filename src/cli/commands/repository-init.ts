@@ -73,7 +73,9 @@ export const repositoryInit: Command = {
 async function chooseCredential(context: CommandContext, newKeyFile: string | undefined): Promise<Credential> {
   const given = context.plan.repository.credential;
   if (newKeyFile !== undefined) {
-    if (given === null) return { kind: 'key-file', path: newKeyFile };
+    // Who has said already where the key file will be may still ask for it to be made.
+    const isTheSame = given?.kind === 'key-file' && resolve(given.path) === resolve(newKeyFile);
+    if (given === null || isTheSame) return { kind: 'key-file', path: newKeyFile };
     throw new HoldfastError('USAGE_INVALID', 'cannot generate a key file: another credential is given as well', {
       detail: `Expected no credential besides --generate-key-file, found a ${given.kind === 'key-file' ? 'key file' : 'passphrase'}.`,
       hints: ['Leave out one of the two.'],
