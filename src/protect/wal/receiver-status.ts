@@ -116,7 +116,9 @@ async function readStatus(repository: Repository, name: string): Promise<Receive
   try {
     const parsed = schema.safeParse(await repository.getJson('status', name));
     // Other agents keep other statuses in the same place.
-    return parsed.success ? parsed.data : null;
+    if (!parsed.success) return null;
+    const { version: _, role: __, ...status } = parsed.data;
+    return status;
   } catch (error) {
     // A status may be overwritten or torn; it is never needed.
     if (isWalDamage(error)) return null;
