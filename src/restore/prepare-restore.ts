@@ -1,14 +1,20 @@
-import type { Clock } from '../lib/index.ts';
+import { type Clock, type HoldfastError, messageOf } from '../lib/index.ts';
 import { readKnownUntil } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { describeRange, describeRoute } from './describe-range.ts';
-import { commitFacts, proposeRestore, type RestoreProposal, targetUnreachable } from './proposal.ts';
+import {
+  commitFacts,
+  type LastStoredCommit,
+  proposeRestore,
+  type RestoreProposal,
+  targetUnreachable,
+} from './proposal.ts';
 import type { RecoveryTarget } from './recovery-target.ts';
-import { type ReachableRange, reachableRanges, selectSnapshots } from './select-snapshot.ts';
+import { type ReachableRange, type Rejection, reachableRanges, selectSnapshots } from './select-snapshot.ts';
 import { inspectTarget, type TargetPlace } from './stages/inspect-target.ts';
 import { type RestoreFacts, type RestoreSource, readFacts } from './stages/read-facts.ts';
 import { resolveTarget } from './stages/resolve-target.ts';
-import { findLastCommit } from './wal-records.ts';
+import { findLastCommit, isWalUnreadable } from './wal-records.ts';
 import { historyOf, type WalRoute } from './wal-route.ts';
 
 /** What shall be restored, and where to. */
@@ -45,12 +51,8 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
   const { resolved, rejected } = await resolveTarget({ repository, route: facts.route, target, exclusive }, choice);
   const reachable = reachableRanges(facts.snapshots, facts.route);
   if (resolved === null) throw await unreachable(repository, facts, target, rejected, reachable);
-  const { reachedLsn, candidate } = resolved;
-  const lastStored = await findLastCommit(repository, facts.route, {
-    from: reachedLsn,
-    to: candidate.reach,
-    reach: candidate.reach,
-  });
+  const behind = { from: resolved.reachedLsn, to: resolved.candidate.reach };
+  const lastStored = await findLastStoredCommit(repository, facts.route, behind);
   const proposal = proposeRestore({
     repository: repository.id,
     now: clock.now(),
@@ -62,10 +64,25 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
     resolved,
     rejected,
     reachable,
-    lastStoredCommit: commitFacts(lastStored),
+    lastStored,
     freeBytes: place.freeBytes,
   });
   return { proposal, facts, place, route: facts.route };
+}
+
+/** The last commit in a range, for people. WAL that nobody will replay need not be sound: then `problem` says what is wrong with it. */
+async function findLastStoredCommit(
+  repository: Repository,
+  route: WalRoute,
+  range: { from: bigint; to: bigint },
+): Promise<LastStoredCommit> {
+  try {
+    const last = await findLastCommit(repository, route, { ...range, reach: range.to });
+    return { commit: commitFacts(last), problem: null };
+  } catch (error) {
+    if (!isWalUnreadable(error)) throw error;
+    return { commit: null, problem: messageOf(error) };
+  }
 }
 
 /** The error says what can be restored instead, in positions and in times. */
@@ -73,16 +90,16 @@ async function unreachable(
   repository: Repository,
   facts: RestoreFacts,
   target: RecoveryTarget,
-  rejected: Parameters<typeof targetUnreachable>[0]['rejected'],
+  rejected: readonly Rejection[],
   reachable: readonly ReachableRange[],
-) {
-  const described = [];
+): Promise<HoldfastError> {
+  const described: string[] = [];
   for (const range of reachable) {
     const { to, snapshot } = range;
-    const last = await findLastCommit(repository, facts.route, { from: snapshot.end, to, reach: to });
+    const last = await findLastStoredCommit(repository, facts.route, { from: snapshot.end, to });
     const { lineage } = historyOf(facts.route);
     const knownUntil = await readKnownUntil(repository, { lineage, durableEnd: to });
-    described.push({ ...range, words: describeRange(range, commitFacts(last), knownUntil) });
+    described.push(describeRange(range, last, knownUntil));
   }
   const elsewhere = facts.otherRoutes.flatMap((route) => describeRoute(route, reachableRanges(facts.snapshots, route)));
   return targetUnreachable({ target, rejected, reachable: described, elsewhere });

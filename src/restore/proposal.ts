@@ -14,6 +14,12 @@ export interface CommitFacts {
   readonly lsn: bigint;
 }
 
+/** The last commit of a stretch of WAL, and why it is not known when that WAL cannot be read. */
+export interface LastStoredCommit {
+  readonly commit: CommitFacts | null;
+  readonly problem: string | null;
+}
+
 /** What a restore would do, and from which state that was concluded. Nothing was written for it. */
 export interface RestoreProposal {
   /** Executing refuses when this is no longer so. */
@@ -70,8 +76,8 @@ export interface ProposalFacts {
   readonly resolved: ResolvedTarget;
   readonly rejected: readonly Rejection[];
   readonly reachable: readonly ReachableRange[];
-  /** The last commit that is stored. */
-  readonly lastStoredCommit: CommitFacts | null;
+  /** Behind the target. */
+  readonly lastStored: LastStoredCommit;
   readonly freeBytes: number;
 }
 
@@ -118,16 +124,21 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
     lost: {
       bytes: reach > resolved.reachedLsn ? reach - resolved.reachedLsn : 0n,
       durableEnd: reach,
-      lastCommit: facts.lastStoredCommit,
+      lastCommit: facts.lastStored.commit,
     },
     size: { dataBytes: snapshot.bytes, neededBytes, freeBytes: facts.freeBytes },
     estimateSeconds: Math.ceil(
       START_SECONDS + snapshot.bytes / RESTORE_BYTES_PER_SECOND + walBytes / REPLAY_BYTES_PER_SECOND,
     ),
     reachable: facts.reachable,
-    warnings: snapshot.checksumFailures.map(
-      (failure) => `The server found wrong page checksums during this backup: ${failure}`,
-    ),
+    warnings: [
+      ...snapshot.checksumFailures.map(
+        (failure) => `The server found wrong page checksums during this backup: ${failure}`,
+      ),
+      ...(facts.lastStored.problem === null
+        ? []
+        : [`WAL behind the target cannot be read: ${facts.lastStored.problem}.`]),
+    ],
   };
 }
 
@@ -182,7 +193,8 @@ function spaceShort({ into, freeBytes, start }: ProposalFacts, neededBytes: numb
 export function targetUnreachable(options: {
   target: RecoveryTarget;
   rejected: readonly Rejection[];
-  reachable: readonly (ReachableRange & { readonly words: string })[];
+  /** Ranges of this history, in words. */
+  reachable: readonly string[];
   /** Ranges of histories that were left, for whoever wants one of those. */
   elsewhere: readonly string[];
 }): HoldfastError {
@@ -191,9 +203,7 @@ export function targetUnreachable(options: {
   const shown = reasons.slice(0, REASONS_SHOWN_MAX);
   const more = reasons.length > shown.length ? [`${reasons.length - shown.length} more do not serve either.`] : [];
   const ranges =
-    reachable.length === 0
-      ? 'Nothing can be restored on this history.'
-      : `Can be restored: ${reachable.map(({ words }) => words).join('; ')}.`;
+    reachable.length === 0 ? 'Nothing can be restored on this history.' : `Can be restored: ${reachable.join('; ')}.`;
   return new HoldfastError('RESTORE_TARGET_UNREACHABLE', `cannot restore to "${formatRecoveryTarget(target)}"`, {
     detail: [ranges, ...shown, ...more].join(' '),
     hints: [

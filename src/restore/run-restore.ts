@@ -117,6 +117,6 @@ async function executeRestore(
     seconds: (clock.monotonic() - begun) / 1000,
     instance: recovered,
     checks,
-    notes: [...facts.notes, ...record.notes, ...written.notes],
+    notes: [...facts.notes, ...record.notes, ...written.notes, ...(lost.uncounted === null ? [] : [lost.uncounted])],
   };
 }

@@ -76,7 +76,8 @@ export async function findLastRecord(
 }
 
 /**
- * The last commit of those whose records begin in [from, to); null when there is none. It is looked for backwards, a segment at a time.
+ * The last commit of those whose records begin in [from, to); null when there is none. It is looked for backwards, a segment at a time, and
+ * WAL behind `reach` is not touched.
  * Errors: as `scanWal`.
  */
 export async function findLastCommit(
@@ -84,23 +85,42 @@ export async function findLastCommit(
   route: WalRoute,
   { from, to, reach }: { from: bigint; to: bigint; reach: bigint },
 ): Promise<TransactionLandmark | null> {
-  const { segmentBytes } = route.lineage.header;
+  const segmentBytes = BigInt(route.lineage.header.segmentBytes);
   for (let end = to; end > from; ) {
-    const start = maxLsn(from, segmentStartOf(end - 1n, segmentBytes));
-    let last: TransactionLandmark | null = null;
-    // Read to the end of what is stored, as a record that begins before `end` may end behind it.
-    for await (const landmark of scanWal(repository, inventoryOf(route), {
-      ...historyOf(route),
-      from: start,
-      to: reach,
-    })) {
-      if (landmark.lsn >= end) break;
-      if (isCommit(landmark)) last = landmark;
-    }
+    const start = maxLsn(from, segmentStartOf(end - 1n, Number(segmentBytes)));
+    // A record that begins before `end` may end behind it: in the next segment, unless it is longer than one.
+    const readEnd = minLsn(reach, end + segmentBytes);
+    const last = await lastCommitOf(repository, route, { from: start, to: readEnd, before: end });
     if (last !== null) return last;
     end = start;
   }
   return null;
+}
+
+async function lastCommitOf(
+  repository: Repository,
+  route: WalRoute,
+  { before, ...range }: { from: bigint; to: bigint; before: bigint },
+): Promise<TransactionLandmark | null> {
+  let last: TransactionLandmark | null = null;
+  for await (const landmark of scanWal(repository, inventoryOf(route), { ...historyOf(route), ...range })) {
+    if (landmark.lsn >= before) break;
+    if (isCommit(landmark)) last = landmark;
+  }
+  return last;
+}
+
+/** Errors that say that stored WAL is damaged or gone. Anything else is the store's own trouble and says nothing about what is stored. */
+const UNREADABLE_CODES = [
+  'OBJECT_DAMAGED',
+  'OBJECT_ABSENT',
+  'WAL_RECORD_UNREADABLE',
+  'RESTORE_WAL_UNREADABLE',
+  'WAL_SEGMENT_ABSENT',
+];
+
+export function isWalUnreadable(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && UNREADABLE_CODES.includes(error.code);
 }
 
 /** True for the commit of a transaction, plain or prepared. */
@@ -114,6 +134,10 @@ function placeOf({ lsn, endLsn }: RecordPlace): RecordPlace {
 
 function maxLsn(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
+}
+
+function minLsn(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function unreadable(stop: WalStop): HoldfastError {

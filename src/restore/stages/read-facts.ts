@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, messageOf } from '../../lib/index.ts';
+import { formatLsn } from '../../postgres/index.ts';
 import { findLineage, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
 import { readSnapshotFacts, type SnapshotFacts, shortId } from '../snapshot-facts.ts';
@@ -33,7 +34,8 @@ export interface RestoreSource {
  * Reads snapshots and WAL inventory, and settles which cluster and which history are meant: those that were named, otherwise the only cluster
  * and its present history.
  *
- * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT; SNAPSHOT_ABSENT, SNAPSHOT_AMBIGUOUS; those of the store.
+ * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT, RESTORE_HISTORY_UNREADABLE; SNAPSHOT_ABSENT,
+ * SNAPSHOT_AMBIGUOUS; those of the store.
  */
 export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
   const { repository } = source;
@@ -78,6 +80,9 @@ function chooseRoute(
   const all = [...(current === null ? [] : [current]), ...left];
   const [present] = all;
   if (present === undefined) throw noWal(newest);
+  // A lineage that cannot be read may be the present one: its parent would pass for it, and end long ago.
+  const unreadable = inventory.damaged.find(({ objectName }) => objectName.endsWith('/lineage'));
+  if (unreadable !== undefined && source.lineage === undefined) throw historyUnreadable(unreadable, all);
   const wanted = chooseWanted(source, all, inventory, newest) ?? present;
   return { route: wanted, otherRoutes: all.filter((route) => route !== wanted) };
 }
@@ -133,6 +138,24 @@ function noWal(snapshot: SnapshotFacts): HoldfastError {
     {
       detail: `Expected a readable lineage of system ${snapshot.system}, found none. A base backup alone is not consistent.`,
       hints: ['Run `holdfast wal status` to see what is stored and what is damaged.'],
+    },
+  );
+}
+
+function historyUnreadable(
+  { objectName, error }: WalInventory['damaged'][number],
+  routes: readonly WalRoute[],
+): HoldfastError {
+  return new HoldfastError(
+    'RESTORE_HISTORY_UNREADABLE',
+    'cannot tell which history of the cluster is the present one',
+    {
+      detail: `Object "${objectName}" says where a history begins, and cannot be read: ${messageOf(error)}.`,
+      hints: routes.map(
+        ({ lineage }) =>
+          `To restore from the history that begins at ${formatLsn(lineage.header.startLsn)}, name it with --lineage ${shortId(lineage.lineage)}.`,
+      ),
+      cause: error,
     },
   );
 }

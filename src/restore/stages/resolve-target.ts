@@ -1,10 +1,10 @@
-import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { messageOf } from '../../lib/index.ts';
 import { formatLsn, formatTimestamp, type Timestamp } from '../../postgres/index.ts';
 import { resolveTime, scanWal, type TransactionLandmark } from '../../protect/wal/index.ts';
 import type { Repository } from '../../repository/index.ts';
 import type { RecoveryTarget } from '../recovery-target.ts';
 import type { Candidate, Rejection, SnapshotChoice } from '../select-snapshot.ts';
-import { findLastCommit, findLastRecord, findRecordFrom, type RecordPlace } from '../wal-records.ts';
+import { findLastCommit, findLastRecord, findRecordFrom, isWalUnreadable, type RecordPlace } from '../wal-records.ts';
 import { endRouteAt, historyOf, inventoryOf, type WalRoute } from '../wal-route.ts';
 
 /** Where recovery shall stop: a record, and whether it is replayed itself. */
@@ -41,15 +41,6 @@ export interface TargetQuestion {
 /** What a candidate gives: a place to stop, or the reason why it cannot serve. */
 type Attempt = Omit<ResolvedTarget, 'candidate' | 'route'> | { readonly reason: string };
 
-/** Damage that another snapshot may go around; anything else is trouble that ends the restore. */
-const DAMAGE_CODES = [
-  'OBJECT_DAMAGED',
-  'OBJECT_ABSENT',
-  'WAL_RECORD_UNREADABLE',
-  'RESTORE_WAL_UNREADABLE',
-  'WAL_SEGMENT_ABSENT',
-];
-
 /**
  * Finds the record at which recovery shall stop, always by position (rule D1), from the first candidate that can reach it. One whose WAL
  * turns out to be damaged is passed over with that reason.
@@ -75,7 +66,7 @@ async function attemptUnlessDamaged(question: TargetQuestion, candidate: Candida
     if ('reason' in attempt || attempt.reachedLsn >= candidate.snapshot.end) return attempt;
     return { reason: `it is complete only at ${formatLsn(candidate.snapshot.end)}, after the target` };
   } catch (error) {
-    if (!(error instanceof HoldfastError) || !DAMAGE_CODES.includes(codeOf(error) ?? '')) throw error;
+    if (!isWalUnreadable(error)) throw error;
     return { reason: `WAL behind it is damaged: ${messageOf(error)}` };
   }
 }
@@ -171,12 +162,12 @@ const MICROSECONDS_PER_SECOND = 1_000_000n;
 
 async function stopAfter(
   { repository, route }: TargetQuestion,
-  { snapshot, reach }: Candidate,
+  { snapshot }: Candidate,
   record: RecordPlace,
   notes: string[],
 ): Promise<Attempt> {
-  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: record.endLsn, reach });
   const { lsn: recordLsn, endLsn } = record;
+  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: endLsn, reach: endLsn });
   return { recordLsn, inclusive: true, neededEnd: endLsn, reachedLsn: endLsn, lastCommit, notes };
 }
 
@@ -187,13 +178,14 @@ async function stopBefore(
   notes: string[],
 ): Promise<Attempt> {
   const { repository, route } = question;
-  const { snapshot, reach } = candidate;
+  const { snapshot } = candidate;
   if (before === null) return { reason: `it is complete only at ${formatLsn(snapshot.end)}, after the target` };
   // Left out on the first record of a timeline, the server would leave that timeline where it began: the older one says the same plainly.
   if (endRouteAt(route, before).timeline !== endRouteAt(route, record).timeline) {
     return stopAfter(question, candidate, before, notes);
   }
-  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: record.lsn, reach });
+  const range = { from: snapshot.end, to: record.lsn, reach: record.endLsn };
+  const lastCommit = await findLastCommit(repository, route, range);
   return {
     recordLsn: record.lsn,
     inclusive: false,
