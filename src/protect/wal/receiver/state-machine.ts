@@ -3,18 +3,16 @@ import { assert } from '../../../lib/index.ts';
 /**
  * The WAL receiver as a table.
  *
- *                              ┌────────────────────────── unreachable ───────────────────────┐
- *                              ▼                                                               │
- *   waiting ── retry ──▶ connecting ── identified ──▶ preparing ── stream-opened ──▶ comparing ┤
- *                                                       ▲  ▲  ▲                      │   │    │
- *                                                       │  │  └──── diverged ────────┘   │    │
- *                                                       │  │                         compared │
- *                                                       │  └───── history-stored ──┐     ▼    │
- *                                                       │              switching ◀─┴─ streaming
- *                                                       └── fork-located ── locating-fork
+ *          ┌─────────────────────────── unreachable, from any of the states below ──────────────────────────┐
+ *          ▼                                                                                                │
+ *   waiting ── retry ──▶ connecting ── identified ──▶ preparing ── stream-opened ──▶ comparing ── compared ──▶ streaming
+ *                                                      ▲  ▲  │                        │   │                    │     │
+ *                                                      │  │  └──── diverged ────┐     │   └── timeline-ended ──┼─────┤
+ *                                                      │  │                     ▼     ▼                        │     ▼
+ *                                                      │  └── fork-located ── locating-fork ◀── diverged ──────┘  switching
+ *                                                      └─────────────────────── history-stored ────────────────────┘
  *
- *   every state but the last two ── stop-requested ──▶ draining ── drained ──▶ stopped
- *   every state but the last two ── broken ──────────▶ failed
+ *   from any of them:  ── stop-requested ──▶ draining ── drained ──▶ stopped        ── broken ──▶ failed
  *
  * Invariants, in every state:
  * 1. What was reported to the server as flushed is durable, and so is all WAL before it from where the receiver began (rule A14).
