@@ -79,7 +79,14 @@ for (const major of [18, 14] as const) {
       assert.equal(target.lastCommit?.xid, step(all).xid);
       assert.equal(target.lastCommit.at, step(all).at);
       assert.deepEqual(result.reached, { lsn: target.reachedLsn, newTimeline: 2 });
-      assert.deepEqual(result.lost, { commits: 0, uncounted: null, first: null, last: null, bytes: 0n });
+      assert.deepEqual(result.lost, {
+        commits: 0,
+        isCounted: true,
+        uncounted: null,
+        first: null,
+        last: null,
+        bytes: 0n,
+      });
       assert.deepEqual(result.checks?.databases, ['template1', 'postgres']);
       assert.deepEqual(result.checks?.invalidIndexes, []);
       assert.deepEqual(result.checks?.preparedTransactions, []);

@@ -8,7 +8,8 @@ import { historyOf, inventoryOf, type WalRoute } from '../wal-route.ts';
 /** Commits that the repository knows and that the restored cluster does not have, as they come after the target. */
 export interface Loss {
   readonly commits: number;
-  /** Null when all was counted; otherwise why there are more than `commits`, in words. */
+  /** False when there may be more than `commits`; `uncounted` says why, in words. */
+  readonly isCounted: boolean;
   readonly uncounted: string | null;
   readonly first: CommitFacts | null;
   readonly last: CommitFacts | null;
@@ -43,5 +44,5 @@ export async function measureLoss(repository: Repository, route: WalRoute, propo
     if (!(error instanceof HoldfastError)) throw error;
     uncounted = `WAL behind the target could not be read: ${messageOf(error)}`;
   }
-  return { commits, uncounted, first, last: lastCommit, bytes };
+  return { commits, isCounted: uncounted === null, uncounted, first, last: lastCommit, bytes };
 }

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { at, makeInventory, makeLineage, makeSnapshot } from '../../test/support/wal-inventory.ts';
+import { describeProposal } from './describe-proposal.ts';
+import { type ProposalFacts, proposeRestore, targetUnreachable, whyOutdated } from './proposal.ts';
+import { routeTo } from './wal-route.ts';
+
+const GIB = 1024 ** 3;
+const lineage = makeLineage({ name: 'main', timelines: { 1: [[1, 20]] } });
+const inventory = makeInventory(lineage);
+const route = routeTo(inventory, lineage);
+const snapshot = makeSnapshot({ name: 'snapshot', lineage: 'main', wal: [2.25, 3] });
+
+function factsWith(changes: Partial<ProposalFacts> = {}): ProposalFacts {
+  return {
+    repository: 'r',
+    now: Date.UTC(2026, 10, 23, 9),
+    into: '/restored',
+    start: false,
+    asked: { kind: 'lsn', lsn: at(10) },
+    exclusive: true,
+    inventory,
+    resolved: {
+      candidate: { snapshot, reach: at(20) },
+      route,
+      recordLsn: at(10),
+      inclusive: false,
+      neededEnd: at(10) + 80n,
+      reachedLsn: at(10) - 8n,
+      lastCommit: null,
+      notes: [],
+    },
+    rejected: [],
+    reachable: [],
+    lastStored: { commit: { xid: 77, at: 1_780_000_000_000_000n, lsn: at(19) }, problem: null },
+    freeBytes: GIB,
+    ...changes,
+  };
+}
+
+describe('a proposal', () => {
+  it('plans exactly the WAL from the start of the backup to the end of the record at which recovery stops', () => {
+    const { wal } = proposeRestore(factsWith());
+    const segments = wal.files.map(({ name }) => Number.parseInt(name.slice(16), 16));
+    assert.deepEqual(segments, [2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert.equal(wal.bytes, 9 * 2 ** 20);
+  });
+
+  it('says what will be lost', () => {
+    const { lost } = proposeRestore(factsWith());
+    assert.equal(lost.bytes, at(20) - at(10) + 8n);
+    assert.equal(lost.lastCommit?.xid, 77);
+  });
+
+  it('is the same for the same facts', () => {
+    assert.deepEqual(proposeRestore(factsWith()), proposeRestore(factsWith()));
+  });
+
+  it('is refused where there is too little space, which a started server needs less of', () => {
+    const needed = 20 * 2 ** 20 + 2 * 9 * 2 ** 20;
+    assert.equal(proposeRestore(factsWith({ freeBytes: needed })).size.neededBytes, needed);
+    assert.throws(() => proposeRestore(factsWith({ freeBytes: needed - 1 })), {
+      code: 'RESTORE_SPACE_SHORT',
+      detail: 'Expected 38.0 MiB for data and WAL, found 38.0 MiB free.',
+    });
+    assert.ok(proposeRestore(factsWith({ freeBytes: needed - 1, start: true })));
+  });
+
+  it('is refused by name for a snapshot with tablespaces', () => {
+    const tablespaces = [{ oid: 16999, path: '/fast/disk' }];
+    const spread = makeSnapshot({ name: 'spread', lineage: 'main', wal: [2, 3], tablespaces });
+    const facts = factsWith();
+    const resolved = { ...facts.resolved, candidate: { snapshot: spread, reach: at(20) } };
+    assert.throws(() => proposeRestore({ ...facts, resolved }), {
+      code: 'RESTORE_TABLESPACES_UNSUPPORTED',
+      detail: 'Found tablespace 16999 at "/fast/disk". Their files are stored and sound.',
+    });
+  });
+
+  it('can be shown', () => {
+    const lines = describeProposal(proposeRestore(factsWith())).map(({ label, text }) => `${label}: ${text}`);
+    for (const expected of [
+      'Restore: cluster "main" into "/restored"',
+      'Target: 0/A00000, exclusive',
+      'Stops: before the record at 0/A00000 on timeline 1',
+      'Reaches: 0/9FFFF8, no commit since the snapshot',
+      'WAL: 9 segments from 0/240000 to 0/A00050 on timeline 1',
+    ]) {
+      assert.ok(lines.includes(expected), `${expected}\n${lines.join('\n')}`);
+    }
+    assert.match(lines.at(-1) ?? '', /^Loses: 10\.0 MiB of WAL up to 0\/1400000: commits up to .* \(transaction 77\)$/);
+  });
+
+  it('holds as long as its snapshot and its WAL are there, whatever has come since', () => {
+    const proposal = proposeRestore(factsWith());
+    const now = { repository: 'r', snapshots: [snapshot], durableEnd: at(25), into: '/restored' };
+    assert.equal(whyOutdated(proposal, now), null);
+    assert.match(whyOutdated(proposal, { ...now, snapshots: [] }) ?? '', /snapshot .* is no longer there/);
+    assert.match(
+      whyOutdated(proposal, { ...now, durableEnd: at(9) }) ?? '',
+      /needs up to 0\/A00050 now ends at 0\/900000/,
+    );
+    assert.match(whyOutdated(proposal, { ...now, repository: 'other' }) ?? '', /another repository/);
+    assert.match(whyOutdated(proposal, { ...now, into: '/elsewhere' }) ?? '', /was made for "\/restored"/);
+  });
+});
+
+describe('the refusal of a target', () => {
+  it('names the ranges first, then the reasons, only the first few of them', () => {
+    const rejected = Array.from({ length: 5 }, () => ({ snapshot, reason: 'it is too old' }));
+    const error = targetUnreachable({
+      target: { kind: 'latest' },
+      rejected,
+      reachable: ['from 0/1 to 0/2', 'from 0/5 to 0/6'],
+      elsewhere: ['Another history …'],
+    });
+    assert.equal(error.message, 'cannot restore to "latest"');
+    assert.match(error.detail ?? '', /^Can be restored: from 0\/1 to 0\/2; from 0\/5 to 0\/6\. Snapshot /);
+    assert.match(error.detail ?? '', /2 more do not serve either\.$/);
+    assert.equal(error.hints.at(-1), 'Another history …');
+  });
+});
