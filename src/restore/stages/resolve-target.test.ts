@@ -97,6 +97,24 @@ describe('the place where recovery stops', () => {
     assert.equal(resolved?.lastCommit?.transaction.xid, 5);
   });
 
+  it('is the end of a segment that was left for the next, also when its empty rest did not come', async (test) => {
+    const history = new MadeHistory();
+    history.backUp('only', 10);
+    history.commit(5, 12);
+    const left = history.wal.append({ resourceManager: 0, info: 0x40 });
+    const made = await createRepository(test);
+    const writer = await LineageWriter.create(made.repository);
+    const stored = left.lsn + 24n;
+    await writer.fragment(history.wal, START, stored);
+    const inventory = await readWalInventory(made.repository);
+    const route = routeTo(inventory, inventory.lineages[0]!);
+    const question = { repository: made.repository, route, target: { kind: 'latest' } as const, exclusive: false };
+    const { resolved } = await resolveTarget(question, selectSnapshots({ ...question, snapshots: history.snapshots }));
+    assert.equal(resolved?.recordLsn, left.lsn);
+    assert.equal(resolved?.reachedLsn, START + MIB);
+    assert.equal(resolved?.neededEnd, stored, 'no more is needed than is stored');
+  });
+
   it('is before or after the record that begins at the position or behind it', async (test) => {
     const history = new MadeHistory();
     history.backUp('only', 10);

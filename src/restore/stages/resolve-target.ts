@@ -162,13 +162,13 @@ const MICROSECONDS_PER_SECOND = 1_000_000n;
 
 async function stopAfter(
   { repository, route }: TargetQuestion,
-  { snapshot }: Candidate,
+  { snapshot, reach }: Candidate,
   record: RecordPlace,
   notes: string[],
 ): Promise<Attempt> {
   const { lsn: recordLsn, endLsn } = record;
   const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: endLsn, reach: endLsn });
-  return { recordLsn, inclusive: true, neededEnd: endLsn, reachedLsn: endLsn, lastCommit, notes };
+  return { recordLsn, inclusive: true, neededEnd: neededEndOf(record, reach), reachedLsn: endLsn, lastCommit, notes };
 }
 
 async function stopBefore(
@@ -178,7 +178,7 @@ async function stopBefore(
   notes: string[],
 ): Promise<Attempt> {
   const { repository, route } = question;
-  const { snapshot } = candidate;
+  const { snapshot, reach } = candidate;
   if (before === null) return { reason: `it is complete only at ${formatLsn(snapshot.end)}, after the target` };
   // Left out on the first record of a timeline, the server would leave that timeline where it began: the older one says the same plainly.
   if (endRouteAt(route, before).timeline !== endRouteAt(route, record).timeline) {
@@ -189,11 +189,16 @@ async function stopBefore(
   return {
     recordLsn: record.lsn,
     inclusive: false,
-    neededEnd: record.endLsn,
+    neededEnd: neededEndOf(record, reach),
     reachedLsn: before.endLsn,
     lastCommit,
     notes,
   };
+}
+
+/** A switch of segments ends where its segment does, and what it leaves free is zeros: a receiver may have been stopped before they came. */
+function neededEndOf({ endLsn }: RecordPlace, reach: bigint): bigint {
+  return endLsn < reach ? endLsn : reach;
 }
 
 function searchRange({ snapshot, reach }: Candidate): { floor: bigint; reach: bigint } {
