@@ -53,6 +53,13 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
   if (resolved === null) throw await unreachable(repository, facts, target, rejected, reachable);
   const behind = { from: resolved.reachedLsn, to: resolved.candidate.reach };
   const lastStored = await findLastStoredCommit(repository, facts.route, behind);
+  const knownUntil =
+    target.kind === 'latest'
+      ? await readKnownUntil(repository, {
+          lineage: historyOf(facts.route).lineage,
+          durableEnd: resolved.candidate.reach,
+        })
+      : null;
   const proposal = proposeRestore({
     repository: repository.id,
     now: clock.now(),
@@ -65,6 +72,7 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
     rejected,
     reachable,
     lastStored,
+    knownUntil,
     freeBytes: place.freeBytes,
   });
   return { proposal, facts, place, route: facts.route };

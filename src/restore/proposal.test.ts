@@ -33,6 +33,7 @@ function factsWith(changes: Partial<ProposalFacts> = {}): ProposalFacts {
     rejected: [],
     reachable: [],
     lastStored: { commit: { xid: 77, at: 1_780_000_000_000_000n, lsn: at(19) }, problem: null },
+    knownUntil: null,
     freeBytes: GIB,
     ...changes,
   };

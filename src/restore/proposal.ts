@@ -1,5 +1,5 @@
 import { formatBytes, HoldfastError } from '../lib/index.ts';
-import { formatLsn, type Timestamp } from '../postgres/index.ts';
+import { formatLsn, formatTimestamp, type Timestamp } from '../postgres/index.ts';
 import type { WalInventory } from '../protect/wal/index.ts';
 import { formatRecoveryTarget, type RecoveryTarget } from './recovery-target.ts';
 import type { ReachableRange, Rejection } from './select-snapshot.ts';
@@ -78,6 +78,8 @@ export interface ProposalFacts {
   readonly reachable: readonly ReachableRange[];
   /** Behind the target. */
   readonly lastStored: LastStoredCommit;
+  /** For the latest: the last moment at which what is stored was known to be all that the server had. */
+  readonly knownUntil: Timestamp | null;
   readonly freeBytes: number;
 }
 
@@ -118,7 +120,7 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
       timeline: resolved.route.timeline,
       reachedLsn: resolved.reachedLsn,
       lastCommit: commitFacts(resolved.lastCommit),
-      notes: resolved.notes,
+      notes: [...resolved.notes, ...describeKnown(facts.knownUntil)],
     },
     wal: { files, ...range, bytes: walBytes },
     lost: {
@@ -140,6 +142,13 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
         : [`WAL behind the target cannot be read: ${facts.lastStored.problem}.`]),
     ],
   };
+}
+
+function describeKnown(knownUntil: Timestamp | null): string[] {
+  if (knownUntil === null) return [];
+  return [
+    `What is stored was all that the server had at ${formatTimestamp(knownUntil)}; what it wrote later is not known.`,
+  ];
 }
 
 /** The parts of a commit's landmark that people see. */

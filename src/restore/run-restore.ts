@@ -5,12 +5,13 @@ import { walFileReader } from './read-wal-file.ts';
 import { openRestoreRecord, type RestoreRecord } from './restore-record.ts';
 import { type Owner, RecoverySpool } from './spool/index.ts';
 import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
-import { claimTarget } from './stages/claim-target.ts';
+import { type ClaimedTarget, claimTarget } from './stages/claim-target.ts';
 import { extractFiles } from './stages/extract-files.ts';
 import { type Loss, measureLoss } from './stages/measure-loss.ts';
 import { placeWal } from './stages/place-wal.ts';
+import { prepareStart } from './stages/prepare-start.ts';
 import { readOutline } from './stages/read-outline.ts';
-import { chooseOwner, type RestoredInstance, recoverInstance, type StartOptions } from './stages/recover-instance.ts';
+import { type RestoredInstance, recoverInstance, type StartOptions } from './stages/recover-instance.ts';
 import { refuseOutdated } from './stages/refuse-outdated.ts';
 import { sealTarget, syncTarget } from './stages/sync-target.ts';
 import { writeRecovery } from './stages/write-recovery.ts';
@@ -84,7 +85,7 @@ async function executeRestore(
   const index = cleanup.adopt(await repository.loadIndex(), (opened) => opened.close());
   const { readChunk } = repository.openChunkReader(index);
   const outline = await readOutline(snapshot, readChunk);
-  const owner = await chooseOwner(options.owner, place.owner, start !== undefined);
+  const { owner, binDirectory } = await prepareStart({ proposal, place, start, owner: options.owner });
 
   // The marker is the first thing in the directory, so that a restore broken off anywhere below is known for one.
   const target = await claimTarget({ place, proposal, topLevel: outline.topLevel, owner, startedAt });
@@ -93,14 +94,16 @@ async function executeRestore(
   const written = await writeRecovery({ proposal, outline, target });
   const spool = new RecoverySpool(target.path, owner);
   const read = walFileReader(repository, proposal);
-  await placeWal({ proposal, spool, read, clock, progress, limits: start?.fetch });
+  await placeWal({ ...options, proposal, spool, read, progress, limits: start?.fetch });
+  options.signal?.throwIfAborted();
   await syncTarget(target, { ...extracted, files: [...extracted.files, ...written.files] }, progress);
   // Only now may a server be started: all that its recovery needs, or the refusal to go on without it, is durable.
   await sealTarget(target);
   await record.sealed();
 
   const recovery = { ...options, proposal, target, spool, read, progress };
-  const recovered = start === undefined ? null : await recoverInstance({ ...recovery, start });
+  const recovered =
+    start === undefined || binDirectory === null ? null : await recoverInstance({ ...recovery, start, binDirectory });
   if (recovered !== null) cleanup.defer(() => recovered.stop());
   const checks = recovered === null ? null : await checkInstance(recovered.instance, proposal);
   const lost = await measureLoss(repository, route, proposal);
@@ -117,6 +120,17 @@ async function executeRestore(
     seconds: (clock.monotonic() - begun) / 1000,
     instance: recovered,
     checks,
-    notes: [...facts.notes, ...record.notes, ...written.notes, ...(lost.uncounted === null ? [] : [lost.uncounted])],
+    notes: [...facts.notes, ...record.notes, ...written.notes, ...describeRest(lost, target)],
   };
+}
+
+/** What else a person should know in the end. */
+function describeRest(lost: Loss, { owner, path }: ClaimedTarget): string[] {
+  const isRoots = process.getuid?.() === 0 && owner === undefined;
+  return [
+    ...(lost.uncounted === null ? [] : [`Not all that is lost was counted: ${lost.uncounted}.`]),
+    ...(isRoots
+      ? [`The files belong to root, as whom no server runs: give "${path}" to its user (chown -R) first.`]
+      : []),
+  ];
 }

@@ -78,13 +78,15 @@ export async function placeAllWal(options: {
   read: ReadWalFile;
   clock: Clock;
   limits?: FetchLimits;
+  signal?: AbortSignal;
   onPlaced: (name: string) => void;
 }): Promise<void> {
   const { spool, read, clock, limits = {} } = options;
   const waiting = options.files.values();
   const placeNext = async (): Promise<void> => {
     for (const name of waiting) {
-      const bytes = await readWithPatience(name, read, clock, limits).catch((error) => {
+      options.signal?.throwIfAborted();
+      const bytes = await readWithPatience(name, read, clock, limits, options.signal).catch((error) => {
         throw walUnavailable(name, error);
       });
       await spool.place(name, bytes, { sync: true });

@@ -47,6 +47,7 @@ export async function extractFiles(options: {
   target: ClaimedTarget;
   progress: Progress;
   workers?: number;
+  signal?: AbortSignal;
 }): Promise<ExtractedFiles> {
   const { repository, index, readChunk, target, outline, progress } = options;
   progress.begin('restoring files', { unit: 'bytes', total: outline.bytes });
@@ -65,6 +66,7 @@ export async function extractFiles(options: {
     // The workers start meanwhile.
     const directories = makeDirectories(target, outline);
     for await (const entry of readDataFiles(options.snapshot, readChunk)) {
+      options.signal?.throwIfAborted();
       const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
       makeFile(target, path, entry);
       files.push(path);

@@ -15,6 +15,7 @@ export async function placeWal(options: {
   clock: Clock;
   progress: Progress;
   limits?: FetchLimits | undefined;
+  signal?: AbortSignal;
 }): Promise<void> {
   const { proposal, spool, progress, limits = {} } = options;
   const { files } = proposal.wal;

@@ -1,16 +1,8 @@
-import { execFile } from 'node:child_process';
 import { chown, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { type Clock, codeOf, HoldfastError, messageOf, type Progress } from '../../lib/index.ts';
-import {
-  type EndOfRecovery,
-  findServerBinaries,
-  type Instance,
-  putBackConfiguration,
-  startInstance,
-} from '../../postgres/index.ts';
+import { type EndOfRecovery, type Instance, putBackConfiguration, startInstance } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
 import { recoverySettings } from '../recovery-settings.ts';
 import type { FetchLimits, Owner, ReadWalFile, RecoverySpool } from '../spool/index.ts';
@@ -49,8 +41,7 @@ export interface RestoredInstance {
  * Whatever else happens, the server is stopped. One that opened at another position has its `pg_control` taken away, so that nobody mistakes
  * the directory for what was asked for.
  *
- * Errors: RESTORE_STOPPED_EARLY, RESTORE_WENT_TOO_FAR, RESTORE_WAL_UNAVAILABLE, RESTORE_RECOVERY_FAILED; PG_SERVER_BINARIES_NOT_FOUND and
- * those of `startInstance`.
+ * Errors: RESTORE_STOPPED_EARLY, RESTORE_WENT_TOO_FAR, RESTORE_WAL_UNAVAILABLE, RESTORE_RECOVERY_FAILED; those of `startInstance`.
  */
 export async function recoverInstance(options: {
   proposal: RestoreProposal;
@@ -58,13 +49,13 @@ export async function recoverInstance(options: {
   spool: RecoverySpool;
   read: ReadWalFile;
   start: StartOptions;
+  /** Where the server's programs are, as found before anything was restored. */
+  binDirectory: string;
   clock: Clock;
   progress: Progress;
   signal?: AbortSignal | undefined;
 }): Promise<RestoredInstance & { end: EndOfRecovery }> {
-  const { proposal, target, spool, read, start, clock, progress } = options;
-  const hints = start.binDirectory === undefined ? {} : { directories: [start.binDirectory] };
-  const { binDirectory } = await findServerBinaries(proposal.snapshot.serverMajor, hints);
+  const { proposal, target, spool, read, start, binDirectory, clock, progress } = options;
   const segments = proposal.wal.files.filter(({ kind }) => kind === 'segment').map(({ name }) => name);
   progress.begin('replaying WAL', { unit: 'segments', total: segments.length });
   const onFetched = () => progress.advance(1);
@@ -182,37 +173,4 @@ function addServersWords(failure: HoldfastError, error: unknown): HoldfastError 
     retryable,
     cause: failure.cause,
   });
-}
-
-const run = promisify(execFile);
-
-/** Users under whom a server may run when nobody is named and we are root, in the order of preference. */
-const SERVER_USERS = ['postgres', 'nobody'];
-
-/** Who shall own the restored files: as root never root, when a server is to be started. Undefined leaves them to whoever runs us. */
-export async function chooseOwner(named: Owner | undefined, place: Owner, start: boolean): Promise<Owner | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  if (named !== undefined) return named;
-  if (place.uid !== 0) return place;
-  if (!start) return undefined;
-  for (const name of SERVER_USERS) {
-    const owner = await findUser(name);
-    if (owner !== undefined) return owner;
-  }
-  throw new HoldfastError('RESTORE_OWNER_NEEDED', 'cannot start a server as root', {
-    detail: `Expected a user ${SERVER_USERS.map((name) => `"${name}"`).join(' or ')} on this machine, found none.`,
-    hints: ['Make the directory first, and give it to the user who is to run the server.'],
-  });
-}
-
-async function findUser(name: string): Promise<Owner | undefined> {
-  try {
-    const [uid, gid] = await Promise.all(
-      ['-u', '-g'].map(async (flag) => Number((await run('id', [flag, name])).stdout)),
-    );
-    return uid === undefined || gid === undefined ? undefined : { uid, gid };
-  } catch {
-    // There is no such user; the next name is tried, and the last error says which were.
-    return undefined;
-  }
 }
