@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { HoldfastError, systemClock } from '../lib/index.ts';
+import { HoldfastError, messageOf, systemClock } from '../lib/index.ts';
 import { findCommand } from './commands/index.ts';
 import { exitCodeFor, exitCodes } from './exit-code.ts';
 import { listenForInterruption } from './interruption.ts';
@@ -51,10 +51,12 @@ function usageError(error: unknown, words: readonly string[]): unknown {
   });
 }
 
-// Whoever reads our output may stop reading, as `head` does; that is nobody's failure and needs no trace.
+// Whoever reads our output may stop reading, as `head` does; that is nobody's failure and needs no words. A full disk behind `>` does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(exitCodes.failed.code);
-  throw error;
+  if (error.code !== 'EPIPE') process.stderr.write(`error: could not write the output: ${messageOf(error)}\n`);
+  process.exit(exitCodes.failed.code);
 });
+// Safe to drop: a receiver or a restore must not end because nobody can be told how it goes.
+process.stderr.on('error', () => undefined);
 
 process.exitCode = await main(process.argv.slice(2));

@@ -30,7 +30,7 @@ export const clusterConnection = textOrReference
   .register(optionFacts, {
     help: 'How to reach the server: a URL or key words as libpq takes them; the role needs REPLICATION.',
     expected:
-      'a connection string without a password, or { env }, { file } or { command } that give one, with or without',
+      'a connection string without a password (which belongs into DATABASE_URL or PGPASSWORD), or { env }, { file } or { command } that give one, with or without',
     secret: true,
     flag: '--database <connection>',
     environment: [{ name: 'DATABASE_URL', as: 'reference' }],

@@ -97,6 +97,12 @@ describe('opening a repository', () => {
     await assert.rejects(open(lost, credential), { code: 'REPOSITORY_FORMAT_ABSENT', detail: /index\/a/ });
   });
 
+  it('takes a format that was overwritten, beside key slots of ours, for a damaged one', async (test) => {
+    const { store, credential } = await withFormat(test, 'overwritten');
+    await store.putIfAbsent(`keys/${'0'.repeat(32)}`, Buffer.from('{}'));
+    await assert.rejects(open(store, credential), { code: 'REPOSITORY_FORMAT_DAMAGED' });
+  });
+
   for (const [title, text, code] of [
     ['somebody else’s JSON', '{"version": 7, "id": "x"}', 'REPOSITORY_FOREIGN'],
     ['somebody else’s text', 'hello', 'REPOSITORY_FOREIGN'],
@@ -158,11 +164,11 @@ describe('opening a repository', () => {
     const other = await createRepository(test);
     await assert.rejects(open(store, await keyFileIn(scratch)), {
       code: 'REPOSITORY_KEY_REJECTED',
-      detail: /none of the 1 slots/,
+      detail: /does not fit the one key slot for a key file/,
     });
     await assert.rejects(open(store, { kind: 'passphrase', passphrase: 'x' }), {
       code: 'REPOSITORY_KEY_REJECTED',
-      detail: /none of the 0/,
+      detail: /none of its key slots is for a passphrase/,
     });
     const slot = `keys/${other.repository.slot}`;
     await store.putIfAbsent(slot, await other.store.get(slot));
@@ -203,7 +209,7 @@ describe('opening a repository', () => {
     }
     await assert.rejects(open(store, { kind: 'passphrase', passphrase: 'x' }), {
       code: 'REPOSITORY_KEY_REJECTED',
-      detail: /none of the 0 slots/,
+      detail: /none of its key slots is for a passphrase/,
     });
   });
 

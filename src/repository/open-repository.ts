@@ -3,7 +3,7 @@ import { type Clock, codeOf, HoldfastError } from '../lib/index.ts';
 import { decodeHeader, HEADER_BYTES, kindPrefix } from './codec/index.ts';
 import { diagnosePlace } from './diagnose-place.ts';
 import { checkFeatures, decodeFormat, FORMAT_NAME, readFormatHead } from './format/index.ts';
-import { type Credential, decodeKeyBundle, openBundle } from './key/index.ts';
+import { type Credential, decodeKeyBundle, openBundle, SLOT_PREFIX } from './key/index.ts';
 import { isAbsent, type ObjectStore } from './object-store/index.ts';
 import { Repository } from './repository.ts';
 import type { Access } from './sealed/index.ts';
@@ -24,7 +24,7 @@ export async function openRepository(options: {
 }): Promise<Repository> {
   const { store, credential, access, clock } = options;
   const formatBytes = await getFormat(store);
-  const repositoryId = Buffer.from(readId(store, formatBytes), 'hex');
+  const repositoryId = Buffer.from(await readId(store, formatBytes), 'hex');
   await checkFeatures(store, access);
   const { slot, bundle: bundleBytes } = await openBundleOrExplain(store, repositoryId, credential);
   const bundle = decodeKeyBundle(bundleBytes, repositoryId);
@@ -68,12 +68,13 @@ async function getFormat(store: ObjectStore): Promise<Buffer> {
   }
 }
 
-function readId(store: ObjectStore, formatBytes: Buffer): string {
+async function readId(store: ObjectStore, formatBytes: Buffer): Promise<string> {
   const head = readFormatHead(formatBytes);
   switch (head.state) {
     case 'ours':
       return head.id;
     case 'foreign':
+      if (await hasKeySlots(store)) throw formatDamaged(store);
       throw foreign(store, 'Its object "format" does not say that it belongs to Holdfast.');
     case 'newer':
       throw new HoldfastError(
@@ -85,15 +86,14 @@ function readId(store: ObjectStore, formatBytes: Buffer): string {
         },
       );
     case 'damaged':
-      throw new HoldfastError(
-        'REPOSITORY_FORMAT_DAMAGED',
-        `cannot open the repository in ${store.description}: its object "format" is damaged`,
-        {
-          detail: 'Expected JSON with version, id and algorithms, found something else.',
-          hints: ['Put "format" back from a copy of the repository; its keys prove that it is the right one.'],
-        },
-      );
+      throw formatDamaged(store);
   }
+}
+
+/** Whether there are key slots as we name them: then it is ours, whatever became of its `format`. */
+async function hasKeySlots(store: ObjectStore): Promise<boolean> {
+  for await (const { name } of store.list(SLOT_PREFIX)) if (/^keys\/[0-9a-f]{32}$/.test(name)) return true;
+  return false;
 }
 
 /** A changed id in `format` makes every key fail. So before a key is blamed, some other object is asked whose it is. */
@@ -151,6 +151,17 @@ function foreign(store: ObjectStore, detail: string): HoldfastError {
     detail,
     hints: ['Check the path.'],
   });
+}
+
+function formatDamaged(store: ObjectStore): HoldfastError {
+  return new HoldfastError(
+    'REPOSITORY_FORMAT_DAMAGED',
+    `cannot open the repository in ${store.description}: its object "format" is damaged`,
+    {
+      detail: 'Expected JSON with version, id and algorithms, found something else.',
+      hints: ['Put "format" back from a copy of the repository; its keys prove that it is the right one.'],
+    },
+  );
 }
 
 function formatChanged(store: ObjectStore, detail: string): HoldfastError {

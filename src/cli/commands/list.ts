@@ -11,11 +11,12 @@ export const list: Command = {
   planOptions: ['cluster.name'],
   run: async ({ repository, plan }) => {
     const { formatLsn } = await import('../../postgres/index.ts');
-    const { listDescribedSnapshots } = await import('../../watch/index.ts');
+    const { listClusters, listDescribedSnapshots } = await import('../../watch/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     // A cluster that nobody named is the default of whoever writes, not a wish to see less.
     const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
     const { snapshots, damaged } = await listDescribedSnapshots(repository, cluster);
+    const others = snapshots.length > 0 || cluster === undefined ? [] : await listClusters(repository);
     return {
       reason: damaged.length === 0 ? 'done' : 'problemFound',
       json: {
@@ -24,7 +25,7 @@ export const list: Command = {
       },
       text: (paint) => [
         ...(snapshots.length === 0
-          ? [cluster === undefined ? 'There are no snapshots.' : `There are no snapshots of "${cluster}".`]
+          ? [cluster === undefined ? 'There are no snapshots.' : noneOf(cluster, others)]
           : formatTable(
               [
                 ...[{ head: 'SNAPSHOT' }, { head: 'CLUSTER' }, { head: 'COMPLETED' }],
@@ -52,3 +53,9 @@ export const list: Command = {
     };
   },
 };
+
+/** A name that was mistyped is found sooner beside those that are there. */
+function noneOf(cluster: string, others: readonly string[]): string {
+  const kept = others.filter((name) => name !== cluster).map((name) => `"${name}"`);
+  return `There are no snapshots of "${cluster}"${kept.length === 0 ? '' : `; the repository keeps ${kept.join(', ')}`}.`;
+}

@@ -8,7 +8,7 @@ export const repositoryInfo: Command = {
   summary: 'Say what a repository is made of: format, keys, and how much it holds.',
   access: 'read',
   database: 'none',
-  run: async ({ repository }) => {
+  run: async ({ repository, plan }) => {
     const { listSlots, measureStore } = await import('../../repository/index.ts');
     const { format, store } = repository;
     const { slots, damaged } = await listSlots(repository);
@@ -18,7 +18,7 @@ export const repositoryInfo: Command = {
     return {
       json: {
         repository: repository.id,
-        location: store.description,
+        location: plan.repository.location,
         createdAt: format.createdAt,
         formatVersion: format.version,
         chunkId: format.chunkId,

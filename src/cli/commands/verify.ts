@@ -59,7 +59,9 @@ async function chooseSnapshots({ repository, plan }: CommandContext, input: Comm
     nameOrigin === null ? 'cannot verify: there is no snapshot' : `cannot verify: there is no snapshot of "${name}"`,
     {
       detail: known.length === 0 ? 'The repository holds none at all.' : `There are snapshots of ${known.join(', ')}.`,
-      hints: ['Run `holdfast backup`.'],
+      hints: [
+        known.length === 0 ? 'Run `holdfast backup`.' : 'Name one of these with --cluster, or run `holdfast backup`.',
+      ],
     },
   );
 }

@@ -108,6 +108,7 @@ describe('connection string', () => {
   it('refuses several hosts by name', () => {
     assert.throws(() => parse('postgresql://a:1,b:2/d'), { code: 'PG_CONNECTION_STRING_UNSUPPORTED' });
     assert.throws(() => parse('host=a,b'), { code: 'PG_CONNECTION_STRING_UNSUPPORTED' });
+    assert.throws(() => parse('mysql://u:secret@h/d'), { detail: /"postgresql:\/\/", found "mysql:\/\/"/ });
   });
 
   it('refuses what it cannot read', () => {

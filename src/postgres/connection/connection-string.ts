@@ -77,6 +77,9 @@ const SSL_MODES: readonly SslMode[] = ['disable', 'allow', 'prefer', 'require', 
  * Source: PostgreSQL manual, "Connection Strings", "Environment Variables".
  */
 export function parseConnectionString(text: string, environment: ConnectionEnvironment): ConnectionTarget {
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1];
+  if (scheme !== undefined && scheme !== 'postgres' && scheme !== 'postgresql')
+    throw invalid(`Expected an address that begins with "postgresql://", found "${scheme}://".`, uriHint);
   const given = /^postgres(ql)?:\/\//.test(text) ? parseUri(text) : parseKeyValue(text);
   for (const name of given.keys()) {
     if (!(name in PARAMETERS) && !PARAMETERS_WITHOUT_EFFECT.has(name)) {

@@ -58,7 +58,7 @@ function keyRejected(secret: KeySecret, { slots, damaged }: StoredSlots): Holdfa
   const harm =
     damaged.length === 0 ? '' : ` Slots that cannot be read: ${damaged.map((slot) => `"${slot}"`).join(', ')}.`;
   return new HoldfastError('REPOSITORY_KEY_REJECTED', `cannot open the repository with this ${name}`, {
-    detail: `It fits none of the ${fitting} slots for a ${name}; the repository has ${slots.length} slots in all.${harm}`,
+    detail: `${describeFitting(name, fitting, slots.length)}${harm}`,
     hints: [
       secret.kind === 'passphrase'
         ? 'Check HOLDFAST_PASSPHRASE or the file that HOLDFAST_PASSPHRASE_FILE names.'
@@ -66,4 +66,13 @@ function keyRejected(secret: KeySecret, { slots, damaged }: StoredSlots): Holdfa
       ...(damaged.length === 0 ? [] : ['Restore the damaged objects under keys/ from a copy of the repository.']),
     ],
   });
+}
+
+/** A credential of the wrong kind is another mistake than a wrong one of the right kind. */
+function describeFitting(name: string, fitting: number, all: number): string {
+  if (all === 0) return 'It has no key slot that can be read.';
+  if (fitting === 0) return `Expected a credential of another kind: none of its key slots is for a ${name}.`;
+  const tried = fitting === 1 ? `does not fit the one key slot` : `fits none of the ${fitting} key slots`;
+  const others = all === fitting ? '' : `; ${all - fitting} more ${all - fitting === 1 ? 'is' : 'are'} of another kind`;
+  return `It ${tried} for a ${name}${others}.`;
 }

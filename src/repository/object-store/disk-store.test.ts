@@ -63,6 +63,12 @@ describe('the disk store', () => {
     await assert.rejects(store.putVolatile('volatile/a', Buffer.from('x')), { code: 'STORE_ABSENT' });
   });
 
+  it('says that a file lies where its directory should', async (test) => {
+    const path = join(await scratchFor(test, 'store'), 'file');
+    await writeFile(path, '');
+    await assert.rejects(openDiskStore(path).get('format'), { code: 'STORE_ABSENT', detail: /found a file/ });
+  });
+
   it('writes nothing into another directory that took the place of its own, as below a lost mount', async (test) => {
     const { root, store } = await setUp(test);
     await store.putIfAbsent('a', Buffer.from('x'));

@@ -232,7 +232,8 @@ class DiskStore implements ObjectStore {
    */
   async #checkPlace(): Promise<void> {
     const status = await this.#statusOrNull(this.#root);
-    if (status === null || !status.isDirectory) throw this.#placeAbsent('found none');
+    if (status === null) throw this.#placeAbsent('found none');
+    if (!status.isDirectory) throw this.#placeAbsent('found a file');
     if (this.#rootIdentity !== null && status.identity !== this.#rootIdentity) {
       // A remount may renumber the same directory; one in which we have worked before still has its spool.
       const spool = await this.#statusOrNull(join(this.#root, SPOOL_DIRECTORY));

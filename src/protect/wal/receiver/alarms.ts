@@ -51,7 +51,7 @@ export function slotLostAlarm(slot: string, cause: unknown): HoldfastError {
 
 export function slotActive(slot: string, cause: unknown): HoldfastError {
   return new HoldfastError('WAL_SLOT_ACTIVE', `cannot stream WAL over the slot "${slot}": another receiver uses it`, {
-    detail: `The server said: ${messageOf(cause)}.`,
+    detail: `Found: ${messageOf(cause)}.`,
     hints: [
       'Let one receiver run for each cluster; `SELECT active_pid FROM pg_replication_slots` tells which connection has it.',
       'If the other one was cut off a moment ago, the server lets go of it after wal_sender_timeout.',
