@@ -43,7 +43,7 @@ function describeStop({ target }: RestoreProposal): string {
 }
 
 function describeLoss({ bytes, durableEnd, lastCommit }: RestoreProposal['lost']): string {
-  if (bytes === 0n) return 'nothing that is stored';
+  if (bytes === 0n) return 'nothing that can be reached';
   const what = lastCommit === null ? 'no commit' : describeCommit('commits up to', lastCommit, '');
   return `${formatBytes(bytes)} of WAL up to ${formatLsn(durableEnd)}: ${what}`;
 }

@@ -1,6 +1,7 @@
 import { type Clock, type HoldfastError, messageOf } from '../lib/index.ts';
 import { readKnownUntil } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
+import { describeElsewhere } from './describe-elsewhere.ts';
 import { describeRange, describeRoute } from './describe-range.ts';
 import {
   commitFacts,
@@ -60,7 +61,7 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
           durableEnd: resolved.candidate.reach,
         })
       : null;
-  const proposal = proposeRestore({
+  const proposed = proposeRestore({
     repository: repository.id,
     now: clock.now(),
     into: place.path,
@@ -75,6 +76,8 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
     knownUntil,
     freeBytes: place.freeBytes,
   });
+  const elsewhere = describeElsewhere(proposed, facts.route, facts.otherRoutes);
+  const proposal = { ...proposed, warnings: [...proposed.warnings, ...elsewhere] };
   return { proposal, facts, place, route: facts.route };
 }
 

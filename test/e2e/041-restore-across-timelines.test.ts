@@ -94,6 +94,7 @@ describe('restoring across timelines', () => {
     const now = await restoreAndRead({ target: latest });
     assert.equal(now.rows, `${rowsUpTo(8)} 108 109`);
     assert.equal(now.result.proposal.target.timeline, 3);
+    assert.match(now.result.proposal.warnings.join(), /Another history .* parted from this one .* is not brought back/);
 
     const before = await restoreAndRead({ target: latest, lineage: parent.lineage.slice(0, 16) });
     assert.equal(before.rows, rowsUpTo(13));

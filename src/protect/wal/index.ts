@@ -64,4 +64,4 @@ export {
   type WalRange,
 } from './scan.ts';
 export { fragmentObject, isWalDamage, readWalObject, StoredWal, type WalObject } from './stored-wal.ts';
-export { newestTimeline, pathInLineage, stretchAt, type TimelineStretch } from './timeline-path.ts';
+export { newestTimeline, pathInLineage, storedOnPath, stretchAt, type TimelineStretch } from './timeline-path.ts';
