@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { crc32c } from '@node-rs/crc32';
 import { type HoldfastError, systemClock } from '../../src/lib/index.ts';
-import { formatTimestamp, parseLsn } from '../../src/postgres/index.ts';
+import { formatTimestamp, parseBackupManifest, parseLsn } from '../../src/postgres/index.ts';
 import { findCommit, readWalInventory } from '../../src/protect/wal/index.ts';
+import { findEntry, readFileMap } from '../../src/repository/index.ts';
 import {
   BLOCK_BEGIN,
+  MARKER_NAME,
   prepareRestore,
   type RecoveryTarget,
   type RestoreOptions,
@@ -35,7 +38,16 @@ for (const major of [18, 14] as const) {
     const step = (n: number): HistoryStep => world.steps[n - 1]!;
 
     before(async () => {
-      world = await startProtectedServer(major, { autovacuum: 'off' });
+      // What a server may have had to do, and must not go on doing once it is restored.
+      const oldTies = {
+        archive_mode: 'on',
+        archive_command: '/bin/true',
+        primary_conninfo: 'host=old.example',
+        primary_slot_name: 'old',
+        recovery_target_time: '2020-01-01 00:00:00+00',
+      };
+      world = await startProtectedServer(major, { autovacuum: 'off', ...oldTies });
+      await writeFile(join(world.server.dataDirectory, 'standby.signal'), '');
       await world.write(before1);
       await world.backUp();
       await world.write(all - before1);
@@ -163,6 +175,7 @@ for (const major of [18, 14] as const) {
       const result = await world.restore({ target: { kind: 'lsn', lsn }, ...owner });
       const { into } = result.proposal;
       assert.equal(result.reached, null);
+      assert.equal(existsSync(join(into, 'standby.signal')), false, 'it would follow a primary instead of opening');
       await assert.rejects(verifyReached(into), { code: 'RESTORE_NOT_RECOVERED' });
       await using server = await startPostgres({ major, dataDirectory: into });
       await untilOpen(server);
@@ -178,6 +191,59 @@ for (const major of [18, 14] as const) {
       const recovered = await verifyReached(into);
       assert.deepEqual(recovered, { newTimeline: 2, endLsn: result.proposal.target.reachedLsn });
       assert.ok(readFileSync(join(into, 'postgresql.auto.conf'), 'utf8').includes(BLOCK_BEGIN));
+    });
+
+    it('puts every file of the backup back, byte for byte', async () => {
+      const { proposal } = await world.restore({ target: latest, ...owner });
+      const { repository } = world;
+      const index = await repository.loadIndex();
+      const { readChunk } = repository.openChunkReader(index);
+      const entry = await findEntry(proposal.snapshot.treeRoot, 'meta/backup_manifest', readChunk);
+      assert.ok(entry?.type === 'file');
+      const parts: Buffer[] = [];
+      for await (const map of readFileMap(entry, readChunk)) {
+        for (const extent of map.extents) {
+          assert.ok(extent.form === 'chunk');
+          parts.push((await readChunk(extent.id)).subarray(extent.offset, extent.offset + extent.length));
+        }
+      }
+      index.close();
+      const { files } = parseBackupManifest(Buffer.concat(parts));
+      assert.ok(files.length > 900);
+      for (const { path, size, checksum } of files) {
+        if (path === 'standby.signal') continue;
+        const content = readFileSync(join(proposal.into, path));
+        // Settings are appended to this one file; what was in it stays as it was.
+        if (path !== 'postgresql.auto.conf') assert.equal(content.length, Number(size), path);
+        const crc = Buffer.alloc(4);
+        crc.writeUInt32LE(crc32c(content.subarray(0, Number(size))));
+        assert.equal(crc.toString('hex'), checksum, path);
+        assert.equal(statSync(join(proposal.into, path)).mode & 0o777, 0o600, path);
+      }
+      for (const directory of ['', 'pg_wal', 'pg_wal/archive_status', 'pg_replslot', 'base']) {
+        assert.equal(statSync(join(proposal.into, directory)).mode & 0o777, 0o700, directory);
+      }
+      await rm(proposal.into, { recursive: true });
+    });
+
+    it('fails, stops the server and puts the directory out of use when recovery ends elsewhere than proposed', async () => {
+      const into = join(world.scratch, 'elsewhere');
+      const request = { repository: world.repository, clock: systemClock, into, target: latest };
+      const { proposal } = await prepareRestore(request, true);
+      const { target } = proposal;
+      const { binDirectory } = world.server;
+      for (const [reachedLsn, code] of [
+        [target.reachedLsn + 8n, 'RESTORE_STOPPED_EARLY'],
+        [target.reachedLsn - 8n, 'RESTORE_WENT_TOO_FAR'],
+      ] as const) {
+        const wrong = { ...proposal, target: { ...target, reachedLsn } };
+        const restore = world.restore({ ...request, proposal: wrong, start: { binDirectory }, ...owner });
+        await assert.rejects(restore, { code });
+        assert.equal(existsSync(join(into, 'postmaster.pid')), false);
+        assert.equal(existsSync(join(into, 'global', 'pg_control')), false);
+        assert.match(readFileSync(join(into, MARKER_NAME), 'utf8'), /"state": "failed"/);
+        await rm(into, { recursive: true });
+      }
     });
 
     it('refuses a place that is not empty, that is no directory, or in which a server runs', async () => {
@@ -201,8 +267,9 @@ for (const major of [18, 14] as const) {
       const outcomes = await listRestores(world);
       const started = outcomes.filter((outcome) => outcome === 'started').length;
       assert.ok(started >= 8, `entries: ${outcomes.join(' ')}`);
-      assert.deepEqual([...new Set(outcomes)].sort(), ['done', 'started']);
-      assert.equal(outcomes.length, started * 2);
+      assert.deepEqual([...new Set(outcomes)].sort(), ['done', 'failed', 'started']);
+      assert.equal(outcomes.filter((outcome) => outcome === 'failed').length, 2);
+      assert.equal(outcomes.length, started * 2, 'each has its outcome');
     });
   });
 }
