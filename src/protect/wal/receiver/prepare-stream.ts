@@ -2,8 +2,10 @@ import type { Clock } from '../../../lib/index.ts';
 import { segmentStartOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import type { LineageInventory, WalInventory } from '../inventory.ts';
+import { minLsn } from '../lsn-ranges.ts';
+import { readReceiverStatuses, STATUS_FRESH_MS, type StoredReceiverStatus } from '../receiver-status.ts';
 import { isWalDamage } from '../stored-wal.ts';
-import { type TimelineStretch, timelinePath } from '../timeline-path.ts';
+import { newestTimeline, type TimelineStretch, timelinePath } from '../timeline-path.ts';
 import { serverBehind } from './alarms.ts';
 import { holdsRecordBehind, openLineage, storeHistories } from './lineage-keeper.ts';
 import type { Link } from './link.ts';
@@ -15,6 +17,8 @@ export interface PrepareOptions {
   readonly clock: Clock;
   readonly persistence: Persistence;
   readonly cluster: string;
+  /** Our own id, to be told from others that write into the same lineage. */
+  readonly receiver: string;
   readonly link: Link;
   /** From here on the server keeps WAL for us. */
   readonly keptFrom: bigint;
@@ -40,7 +44,8 @@ export async function prepareStream(options: PrepareOptions): Promise<PreparedSt
   const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn };
   const opened = await persistence.run(() => openLineage(repository, beginning, clock));
   options.onLineage(opened.lineage, opened.inventory, opened.created);
-  const plan = await planWithTails(options, opened.inventory, opened.lineage);
+  const planned = await planWithTails(options, opened.inventory, opened.lineage);
+  const plan = planned.kind === 'stream' ? ((await leaveToAnother(options, opened.lineage)) ?? planned) : planned;
   if (plan.kind === 'server-behind') throw serverBehind(plan.timeline, plan.until);
   if (plan.kind === 'diverged') return { kind: 'diverged', lineage: opened.lineage, plan };
   // Invariant 2: no WAL of a timeline before its history.
@@ -70,6 +75,31 @@ async function planWithTails(
   const tail = { lineage: lineage.lineage, timeline: forkTimeline, lsn, end };
   if (await isRecordLost(options, inventory, tail)) return plan;
   return planResume({ ...facts, harmlessTails: new Set([forkTimeline]) });
+}
+
+/**
+ * A server that was promoted goes on in the lineage, unless another receiver still brings WAL of the timeline that it left: then both go on, as
+ * after the promotion of a copy, and what comes on the older timeline would be on no way to the newest. The one that left has to go.
+ */
+async function leaveToAnother(options: PrepareOptions, lineage: LineageInventory): Promise<DivergedPlan | null> {
+  const { repository, persistence, receiver, link } = options;
+  const forkTimeline = newestTimeline(lineage);
+  const left = link.history?.switches.find(({ timeline }) => timeline === forkTimeline);
+  if (left === undefined || lineage.timelines.size === 0) return null;
+  const statuses = await persistence.run(() => readReceiverStatuses(repository));
+  const isAnother = (status: StoredReceiverStatus) =>
+    status.lineage === lineage.lineage &&
+    status.receiver !== receiver &&
+    status.running &&
+    status.ageMs < STATUS_FRESH_MS;
+  if (!statuses.some(isAnother)) return null;
+  const storedEnd = lineage.timelines.get(forkTimeline)?.ranges.at(-1)?.end ?? left.switchLsn;
+  return {
+    kind: 'diverged',
+    reason: 'timeline-forked-earlier',
+    forkTimeline,
+    forkLsn: minLsn(left.switchLsn, storedEnd),
+  };
 }
 
 async function isRecordLost(

@@ -208,7 +208,7 @@ class WalReceiver {
     const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
     const prepared = await prepareStream({
       ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
-      wantedFrom: startLsn ?? (temporary ? keptFrom : null),
+      ...{ receiver: this.#id, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
       onLineage: (lineage, inventory, created) => {
         this.#tellDamage(inventory);
         this.#useLineage(lineage, created);
