@@ -92,8 +92,9 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
   const { repository, clock, server } = options;
   const stop = new AbortController();
   const waiters = new Set<() => void>();
-  const state: { lineage: string | null; streaming: boolean; durable: bigint; ended: boolean; failure: unknown } = {
-    ...{ lineage: null, streaming: false, durable: 0n, ended: false, failure: null },
+  const until = Promise.withResolvers<bigint>();
+  const state: { lineage: string | null; streaming: boolean; ended: boolean; failure: unknown } = {
+    ...{ lineage: null, streaming: false, ended: false, failure: null },
   };
   const wake = () => {
     for (const waiter of waiters) waiter();
@@ -101,12 +102,11 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
   const onEvent = (event: WalEvent) => {
     if (event.kind === 'lineage') state.lineage = event.place.lineage;
     if (event.kind === 'stream') state.streaming = true;
-    if (event.kind === 'progress') state.durable = event.progress.durableLsn;
     if (event.kind === 'alarm' && ENDING_ALARMS.has(event.alarm)) state.failure ??= event.error;
     wake();
   };
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-  const running = receiveWal({ ...options, temporary: true, signal, onEvent }).then(
+  const running = receiveWal({ ...options, temporary: true, until: until.promise, signal, onEvent }).then(
     () => {
       state.ended = true;
       wake();
@@ -117,20 +117,17 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
       wake();
     },
   );
-  const until = async (condition: () => boolean, msMax: number) => {
+  const become = async (condition: () => boolean, msMax: number) => {
     const deadline = clock.monotonic() + msMax;
     while (!condition()) {
       options.signal?.throwIfAborted();
       if (state.failure !== null) throw state.failure;
       if (state.ended || clock.monotonic() > deadline) throw receiverStopped();
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          waiters.delete(done);
-          resolve();
-        };
-        waiters.add(done);
-        void clock.sleep(POLL_MS).then(done);
-      });
+      const woken = new AbortController();
+      const waiter = () => woken.abort();
+      waiters.add(waiter);
+      await clock.sleep(POLL_MS, woken.signal);
+      waiters.delete(waiter);
     }
   };
   const dispose = async () => {
@@ -138,7 +135,7 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
     await running;
   };
   try {
-    await until(() => state.lineage !== null && state.streaming, READY_MS_MAX);
+    await become(() => state.lineage !== null && state.streaming, READY_MS_MAX);
   } catch (error) {
     await dispose();
     throw error;
@@ -146,7 +143,9 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
   return {
     lineage: state.lineage!,
     async secured(range) {
-      await until(() => state.durable >= range.end, Number.POSITIVE_INFINITY);
+      // From here on the receiver has an end: it stores what has come up to there at once, and is done.
+      until.resolve(range.end);
+      await become(() => state.ended && state.failure === null, Number.POSITIVE_INFINITY);
       const end = await storedEnd(repository, server, state.lineage!, range);
       if (end < range.end) throw walMissing(range, end);
     },
