@@ -72,9 +72,11 @@ export function isAsPromised({ missing, altered, tooLate, broken }: Findings): b
 
 /** Seconds of acknowledged writes that were lost: from the oldest one to the disaster, 0 when there is none. */
 export function measureRpoSeconds({ missing, altered }: Findings, disasterAtMonotonicMs: number): number {
-  const lostMs = [...missing, ...altered].map((write) => disasterAtMonotonicMs - write.acknowledgedAtMonotonicMs);
+  const lost = [...missing, ...altered];
+  if (lost.length === 0) return 0;
+  const oldestMs = lost.reduce((oldest, write) => Math.min(oldest, write.acknowledgedAtMonotonicMs), Infinity);
   // One that was acknowledged while the disaster took its course is lost all the same.
-  return lostMs.length === 0 ? 0 : Math.max(1, ...lostMs) / 1_000;
+  return Math.max(1, disasterAtMonotonicMs - oldestMs) / 1_000;
 }
 
 /** The acknowledged writes of a report that are not in an earlier one. */

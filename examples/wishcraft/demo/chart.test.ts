@@ -33,6 +33,13 @@ describe('the chart of a demo', () => {
     }
   });
 
+  it('names a short backup behind it, where there is room', () => {
+    const short = { ...timeline, backup: { startMs: 2_000, endMs: 2_600 } };
+    assert.equal(formatTimeline(short, 62, plainPaint)[1], '        ╰──╯ backup             ✗──── outage ─────✓');
+    const late = { ...timeline, backup: { startMs: 5_000, endMs: 5_600 } };
+    assert.equal(formatTimeline(late, 62, plainPaint)[1], '                          ╰──╯  ✗──── outage ─────✓');
+  });
+
   it('keeps what happened apart when it all happened at once', () => {
     const [, marks] = formatTimeline({ ...timeline, disasterMs: 4_000, greenMs: 4_010 }, 62, plainPaint);
     assert.equal(marks, '        ╰─ backup ──╯✗✓');

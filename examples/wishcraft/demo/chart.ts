@@ -32,26 +32,25 @@ export function formatTimeline(timeline: Timeline, width: number, paint: Paint):
   for (const ms of timeline.writesMs) if (ms >= startMs && ms <= endMs) counts[columnOf(ms)]! += 1;
   const highest = Math.max(1, ...counts);
   const bars = counts.map((count) => (count === 0 ? ' ' : levels[Math.ceil((count * levels.length) / highest) - 1]!));
-  const [struck, green] = [columnOf(disasterMs), columnOf(greenMs)];
+  const backupEnd = columnOf(backup.endMs);
+  const struck = Math.max(columnOf(disasterMs), backupEnd + 1);
+  const span = formatSpan('backup', columnOf(backup.startMs), backupEnd, struck);
   return [
     `${indent}${paint.accent(bars.join(''))}`,
-    indent +
-      [
-        formatSpan('backup', columnOf(backup.startMs), columnOf(backup.endMs), 0, paint.faint),
-        formatOutage(Math.max(struck, columnOf(backup.endMs) + 1), green, columnOf(backup.endMs) + 1, paint),
-      ].join(''),
+    `${indent}${paint.faint(span.padEnd(struck))}${formatOutage(columnOf(greenMs) - struck - 1, paint)}`,
   ];
 }
 
-/** `╰─ backup ─╯` from column to column, with blanks before it up from `at`. */
-function formatSpan(name: string, from: number, to: number, at: number, as: (text: string) => string): string {
-  return ' '.repeat(from - at) + as(to > from ? `╰${drawLine(name, to - from - 1)}╯` : '┴');
+/** `╰─ backup ─╯` from column to column, or `╰──╯ backup` when there is more room up to `next`. */
+function formatSpan(name: string, from: number, to: number, next: number): string {
+  const inside = drawLine(name, to - from - 1);
+  const behind = !inside.includes(name) && to + name.length + 2 < next ? ` ${name}` : '';
+  return `${' '.repeat(from)}${to > from ? `╰${inside}╯` : '┴'}${behind}`;
 }
 
 /** `✗── outage ──✓`: red where it began, green where it ended. */
-function formatOutage(from: number, to: number, at: number, paint: Paint): string {
-  const line = paint.faint(drawLine('outage', to - from - 1));
-  return `${' '.repeat(Math.max(0, from - at))}${paint.bad('✗')}${line}${paint.good('✓')}`;
+function formatOutage(columns: number, paint: Paint): string {
+  return `${paint.bad('✗')}${paint.faint(drawLine('outage', columns))}${paint.good('✓')}`;
 }
 
 /** A line with its name in the middle, when there is room for it. */

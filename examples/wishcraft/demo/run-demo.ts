@@ -66,7 +66,7 @@ async function tellStory(world: World): Promise<DemoEnd> {
   const writes = [...report.acknowledged, ...resumed];
   const timeline = {
     startMs: writes[0]?.startedAtMonotonicMs ?? backup.startMs,
-    endMs: Math.max(...writes.map((write) => write.acknowledgedAtMonotonicMs), recovered.greenAtMonotonicMs) + 1,
+    endMs: Math.max(recovered.greenAtMonotonicMs, writes.at(-1)?.acknowledgedAtMonotonicMs ?? 0) + 1,
     writesMs: writes.map((write) => write.acknowledgedAtMonotonicMs),
     backup,
     disasterMs: disaster.atMonotonicMs,

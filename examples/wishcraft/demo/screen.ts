@@ -36,7 +36,7 @@ const clearLine = '\r\u001B[K';
 /** Makes a screen of a stream. Colours are there when the stream is a terminal and `NO_COLOR` is not set. */
 export function openScreen(stream: NodeJS.WriteStream): Screen {
   const paint = paintFor(stream);
-  const isTerminal = stream.isTTY === true;
+  const isTerminal = stream.isTTY === true && process.env.TERM !== 'dumb';
   let status = () => '';
   const screen: Screen = {
     paint,

@@ -85,7 +85,7 @@ export function formatRest(findings: Findings, timeline: Timeline, width: number
   const { leftOut, decidedByWal, unanswered } = findings;
   const lines: string[] = [];
   if (leftOut.length > 0) {
-    const lastMs = Math.max(...leftOut.map((write) => write.acknowledgedAtMonotonicMs));
+    const lastMs = leftOut.reduce((last, write) => Math.max(last, write.acknowledgedAtMonotonicMs), 0);
     const span = formatDuration(Math.max(0, lastMs - timeline.disasterMs));
     const byKind = writeKinds.flatMap((kind) => {
       const count = leftOut.filter((write) => write.kind === kind).length;
@@ -102,8 +102,10 @@ export function formatRest(findings: Findings, timeline: Timeline, width: number
   }
   if (unanswered.count > 0) {
     const each = unanswered.count === 1 ? 'it may' : 'each may';
+    const there =
+      unanswered.there === 0 ? 'none is' : `${formatCount(unanswered.there)} ${unanswered.there === 1 ? 'is' : 'are'}`;
     lines.push(
-      `${formatQuantity(unanswered.count, 'write')} had been sent and not been answered when the server died; ${each} be there or not, and ${formatCount(unanswered.there)} ${unanswered.there === 1 ? 'is' : 'are'}.`,
+      `${formatQuantity(unanswered.count, 'write')} had been sent and not been answered when the server died; ${each} be there or not, and ${there}.`,
     );
   }
   return lines.flatMap((line) => ['', ...wrapText(`${paint.faint('·')} ${line}`, width, 2)]);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type Repository, systemClock } from 'holdfast';
-import { formatBytes, formatCount, formatDuration, formatQuantity } from '../../../../src/lib/index.ts';
+import { formatBytes, formatDuration, formatQuantity } from '../../../../src/lib/index.ts';
 import { type RecoveryTarget, type RestoreResult, runRestore } from '../../../../src/restore/index.ts';
 import { formatLsn } from '../../lsn.ts';
 import { type Division, divideAt } from '../account.ts';
@@ -113,13 +113,11 @@ function describeServer(world: World, { instance }: RestoreResult): KeptPlace['r
   };
 }
 
-function describeRestore({ bytes, files, seconds, proposal, reached, lost }: RestoreResult): string {
+function describeRestore({ bytes, files, seconds, proposal, reached }: RestoreResult): string {
+  const { exclusive, timeline } = proposal.target;
   const size = `${formatBytes(bytes)} in ${formatQuantity(files, 'file')} and the WAL since`;
-  const left =
-    lost.commits === 0
-      ? 'the last record'
-      : `before transaction ${lost.first?.xid}, so that ${formatCount(lost.commits)} commits are left out`;
-  return `restored ${size} in ${formatDuration(seconds * 1_000)}, and recovered to ${formatLsn(reached!.lsn)} on timeline ${proposal.target.timeline}: ${left}`;
+  const where = exclusive ? 'just before that commit' : 'the last record that was stored';
+  return `restored ${size} in ${formatDuration(seconds * 1_000)}, recovered to ${formatLsn(reached!.lsn)} on timeline ${timeline}, ${where}`;
 }
 
 /** Before which position a write must lie to be expected; without one, every acknowledged write is. */
