@@ -119,6 +119,11 @@ class Reception {
       if (oid !== null && path !== null) this.#oidOfPath.set(path, oid);
       total += estimatedBytes ?? 0;
     }
+    if (this.#oidOfPath.size > 0) {
+      this.#progress.note(
+        `the cluster has tablespaces (${this.#oidOfPath.size}): stored whole, but this version cannot restore them`,
+      );
+    }
     this.#progress.begin('reading data files', { unit: 'bytes', total });
   }
 
