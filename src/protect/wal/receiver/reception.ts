@@ -9,17 +9,17 @@ import type { WalObject } from '../stored-wal.ts';
 import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
 import { deleteFragments, joinSegment } from './join-segment.ts';
 import type { Persistence } from './persistence.ts';
+import { type SegmentBuffer, SegmentBuffers } from './segment-buffer.ts';
 import { SegmentChecker } from './segment-checker.ts';
-import { SegmentFile } from './segment-file.ts';
 
-/** A fragment is stored at once when it has grown to this, so that memory and objects stay small while WAL comes fast. */
+/** What is due and longer is stored in several fragments, so that memory and objects stay small while WAL comes fast. */
 const FRAGMENT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** A segment up to this size is stored whole instead of its last fragment, when no commit waits: it takes well below a second. */
 const DIRECT_JOIN_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Whole segments that wait to be joined; more hold the server back. Each is a file in the state directory. */
-const SEGMENTS_WAITING_MAX = 4;
+/** Whole segments that wait to be joined; more hold the server back. With the one that arrives they are at most 48 MiB of memory. */
+const SEGMENTS_WAITING_MAX = 2;
 
 /** The store's own time is taken off the flush interval, but never more than this part of it. */
 const LEAD_PART_MAX = 0.5;
@@ -49,17 +49,17 @@ export interface ReceptionOptions {
 
 interface ArrivingSegment {
   readonly number: bigint;
-  readonly file: SegmentFile;
+  readonly buffer: SegmentBuffer;
   /** Settled when it is joined, or known to stay in fragments. */
   joined: Promise<void> | null;
 }
 
 /**
- * One run of WAL as it arrives on one timeline: compared with what is stored, kept in a local file, stored in fragments while it is new, joined
+ * One run of WAL as it arrives on one timeline: compared with what is stored, kept at hand, stored in fragments while it is new, joined
  * into segments when they are whole.
  *
- *   take ─▶ compare ─▶ file ─┬─▶ fragments, one at a time: what comes meanwhile goes into the next (group commit)
- *                            └─▶ whole segment: check, store, read back, delete its fragments
+ *   take ─▶ compare ─▶ buffer ─┬─▶ fragments, one at a time: what comes meanwhile goes into the next (group commit)
+ *                              └─▶ whole segment: check, store, read back, delete its fragments
  *
  * `durable` is the end of what has come and is stored without a gap from the start on; nothing else may be reported as flushed.
  */
@@ -68,6 +68,7 @@ export class Reception {
   readonly #segmentBytes: number;
   readonly #comparison: Comparison;
   readonly #checker: SegmentChecker;
+  readonly #buffers: SegmentBuffers;
   #received: bigint;
   #stored: readonly ComparedObject[];
   /** What this reception has stored itself. */
@@ -104,6 +105,7 @@ export class Reception {
     this.#stored = stored;
     this.#coverage = this.#cover();
     this.#comparison = new Comparison(options.repository, stored, (object, error) => this.#onDamage(object, error));
+    this.#buffers = new SegmentBuffers(this.#segmentBytes, options.spoolDirectory);
     this.#checker = new SegmentChecker(this.#segmentBytes, lineage.system);
     this.#failed.promise.catch(() => {});
     this.#passComparison();
@@ -172,7 +174,7 @@ export class Reception {
       await this.#storing;
       await this.#joins;
     } finally {
-      for (const { file } of this.#segments.values()) await file.close();
+      for (const { buffer } of this.#segments.values()) await buffer.close();
       this.#segments.clear();
     }
   }
@@ -186,7 +188,7 @@ export class Reception {
       return;
     }
     const segment = await this.#segmentAt(start);
-    await segment.file.write(segmentOffsetOf(start, this.#segmentBytes), part);
+    await segment.buffer.write(segmentOffsetOf(start, this.#segmentBytes), part);
     const durableBefore = this.durable;
     this.#received += BigInt(part.length);
     this.#unstoredSince ??= this.#options.clock.monotonic();
@@ -207,7 +209,7 @@ export class Reception {
     const number = segmentNumberOf(lsn, this.#segmentBytes);
     const known = this.#segments.get(number);
     if (known !== undefined) return known;
-    const segment = { number, file: await SegmentFile.create(this.#options.spoolDirectory), joined: null };
+    const segment = { number, buffer: await this.#buffers.open(), joined: null };
     this.#segments.set(number, segment);
     return segment;
   }
@@ -255,9 +257,9 @@ export class Reception {
   }
 
   #isDue(missing: LsnRange): boolean {
-    if (this.#isFlushing || this.#options.isUrgent()) return true;
-    if (missing.end < this.#received) return true;
-    return missing.end - missing.start >= BigInt(FRAGMENT_BYTES_MAX) || this.#msUntilDue() <= 0;
+    if (this.#isFlushing || this.#options.isUrgent() || this.#msUntilDue() <= 0) return true;
+    // Of a segment that came to its end nothing more is awaited.
+    return segmentNumberOf(missing.start, this.#segmentBytes) < segmentNumberOf(this.#received, this.#segmentBytes);
   }
 
   #msUntilDue(): number {
@@ -282,12 +284,12 @@ export class Reception {
   async #storeFragment(range: LsnRange): Promise<void> {
     const { repository, lineage, timeline, receiver, clock, persistence, emit } = this.#options;
     const begun = clock.monotonic();
-    this.#unstoredSince = null;
-    if (range.end < this.#received) this.#unstoredSince = begun;
+    // What is left over for another fragment is no younger than this one.
+    if (range.end === this.#received) this.#unstoredSince = null;
     const segment = this.#segments.get(segmentNumberOf(range.start, this.#segmentBytes));
-    assert(segment !== undefined, 'WAL that is not durable is kept in a local file');
+    assert(segment !== undefined, 'WAL that is not durable is kept at hand');
     const offset = segmentOffsetOf(range.start, this.#segmentBytes);
-    const bytes = await segment.file.read(offset, offset + Number(range.end - range.start));
+    const bytes = await segment.buffer.read(offset, offset + Number(range.end - range.start));
     const fragment = { timeline, start: range.start, end: range.end, receiver };
     const objectName = fragmentObjectName(lineage, fragment);
     // A name of our own that is taken holds what an earlier attempt stored, whose answer was lost: the same bytes.
@@ -313,6 +315,7 @@ export class Reception {
     const missing = this.#coverage.firstMissing({ start, end });
     if (missing !== null && !this.#options.isUrgent() && this.#segmentBytes <= DIRECT_JOIN_BYTES_MAX) {
       this.#direct.add(segment.number);
+      this.#unstoredSince = null;
     }
     const turn = isStoredWhole ? () => this.#release(segment) : () => this.#join(segment);
     this.#joins = this.#joins.then(() => (this.#hasFailed ? undefined : turn())).catch((error) => this.#fail(error));
@@ -321,7 +324,7 @@ export class Reception {
 
   async #join(segment: ArrivingSegment): Promise<void> {
     const { repository, lineage, timeline, persistence, emit } = this.#options;
-    const read = () => segment.file.pieces(this.#segmentBytes);
+    const read = () => segment.buffer.pieces(this.#segmentBytes);
     const whole = { place: lineage, timeline, number: segment.number, segmentBytes: this.#segmentBytes, read };
     try {
       const segmentName = await persistence.run(() => joinSegment(repository, this.#checker, whole));
@@ -339,7 +342,7 @@ export class Reception {
     await this.#deleteFragmentsIn(bounds);
   }
 
-  /** Lets go of the local file when all of the segment is durable in one form or the other. */
+  /** Gives the buffer back when all of the segment is durable in one form or the other. */
   async #release(segment: ArrivingSegment): Promise<void> {
     this.#direct.delete(segment.number);
     this.#wake();
@@ -347,7 +350,7 @@ export class Reception {
     while (this.#coverage.firstMissing(bounds) !== null)
       await Promise.race([this.#nextDurable(), this.#failed.promise]);
     this.#segments.delete(segment.number);
-    await segment.file.close();
+    await segment.buffer.close();
   }
 
   #nextDurable(): Promise<void> {

@@ -23,11 +23,12 @@ import { assert } from '../../../lib/index.ts';
  *
  * Waits, each with its bound:
  *   waiting        RECONNECT_DELAY_MS_MAX, doubled from RECONNECT_DELAY_MS_MIN; ended early by a stop
- *   connecting     the target's connect_timeout for each connection; SLOT_BUSY_MS_MAX in all for a slot that somebody else uses
- *   preparing      the store's own time-outs; a store that is away is asked again, for ever, with an alarm
- *   comparing      STREAM_SILENCE_MS_MAX without a word from the server, whose keepalives count; as streaming
+ *   connecting     the target's connect_timeout, then ANSWER_MS_MAX for each answer
+ *   preparing      ANSWER_MS_MAX for each answer of the server; SLOT_BUSY_MS_MAX in all for a slot that somebody else uses when the receiver
+ *                  has just begun; the store's own time-outs, and a store that is away is asked again, for ever, with an alarm
+ *   comparing      60 s (the WAL stream's own timeout) without a word from the server, whose keepalives count
  *   streaming      the same; a stop or the end of a timeline are told at once
- *   switching      the connection's; the store's own time-outs
+ *   switching      as preparing
  *   locating-fork  as comparing; it ends at the server's flush position of when it began
  *   draining       one attempt for each object that is not stored yet, then it ends whatever the store says
  */
