@@ -56,12 +56,12 @@ async function tellStory(world: World): Promise<DemoEnd> {
     acknowledgedWrites: findings.expected.length,
     missingWrites: findings.missing.length + findings.altered.length,
     writesAfterDisaster: findings.leftOut.length,
-    rpoSeconds: measureRpoSeconds(findings, disaster.atMonotonicMs),
-    rtoSeconds: (recovered.greenAtMonotonicMs - disaster.atMonotonicMs) / 1_000,
+    rpoSeconds: roundToMilliseconds(measureRpoSeconds(findings, disaster.atMonotonicMs)),
+    rtoSeconds: roundToMilliseconds((recovered.greenAtMonotonicMs - disaster.atMonotonicMs) / 1_000),
     recoveredTo: recovered.recoveredTo,
     snapshot: snapshot.id,
-    backup: { bytes, storedBytes, seconds },
-    restore: recovered.restore,
+    backup: { bytes, storedBytes, seconds: roundToMilliseconds(seconds) },
+    restore: { bytes: recovered.restore.bytes, seconds: roundToMilliseconds(recovered.restore.seconds) },
   };
   const writes = [...report.acknowledged, ...resumed];
   const timeline = {
@@ -80,4 +80,9 @@ async function tellStory(world: World): Promise<DemoEnd> {
     world.keep();
   }
   return { result, isAsPromised: isAsPromised(findings) };
+}
+
+/** Seconds with three digits behind the point: more would be noise. */
+function roundToMilliseconds(seconds: number): number {
+  return Math.round(seconds * 1_000) / 1_000;
 }
