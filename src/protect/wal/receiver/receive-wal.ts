@@ -320,7 +320,7 @@ class WalReceiver {
         onWal: async ({ startLsn, serverEndLsn, sentAt, data }) => {
           this.#progress.heard(sentAt, serverEndLsn);
           await reception.take(startLsn, data);
-          this.#endIfReceived();
+          this.#hurryIfReceived();
         },
         onKeepalive: ({ sentAt, serverEndLsn }) => this.#progress.heard(sentAt, serverEndLsn),
       });
@@ -488,17 +488,17 @@ class WalReceiver {
       (until) => {
         this.#until = until;
         if (this.#open !== null && !this.#open.reception.isComparing) this.#onDurable(this.#open.reception.durable);
-        this.#endIfReceived();
+        this.#hurryIfReceived();
       },
       (error) => this.#background.reject(error),
     );
   }
 
-  /** All that was asked for has come: what is not durable yet is stored while draining, at once instead of at the next interval. */
-  #endIfReceived(): void {
+  /** All that was asked for has come: what of it is not durable yet is stored now, not at the next interval. */
+  #hurryIfReceived(): void {
     if (this.#until === null || this.#open === null) return;
     const { reception } = this.#open;
-    if (!reception.isComparing && reception.received >= this.#until) this.#requestStop('until');
+    if (!reception.isComparing && reception.received >= this.#until) reception.hurry();
   }
 
   async #stopStream(stream: WalStream): Promise<void> {

@@ -84,6 +84,7 @@ export class Reception {
   #unstoredSince: number | null = null;
   #lastStoreMs = 0;
   #isFlushing = false;
+  #isHurried = false;
   #isClosed = false;
   #hasFailed = false;
   #wake: () => void = () => {};
@@ -162,6 +163,12 @@ export class Reception {
     }
     this.#wake();
     await this.#waitForRoom();
+  }
+
+  /** Stores from now on as soon as WAL comes, beginning with what has come already. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.#wake();
   }
 
   /** Stores all that has come, takes nothing more, and settles when it is durable. */
@@ -257,7 +264,7 @@ export class Reception {
   }
 
   #isDue(missing: LsnRange): boolean {
-    if (this.#isFlushing || this.#options.isUrgent() || this.#msUntilDue() <= 0) return true;
+    if (this.#isFlushing || this.#isHurried || this.#options.isUrgent() || this.#msUntilDue() <= 0) return true;
     // Of a segment that came to its end nothing more is awaited.
     return segmentNumberOf(missing.start, this.#segmentBytes) < segmentNumberOf(this.#received, this.#segmentBytes);
   }
@@ -313,7 +320,12 @@ export class Reception {
       (object) => object.kind === 'wal-segment' && object.start === start && object.comparedEnd === end,
     );
     const missing = this.#coverage.firstMissing({ start, end });
-    if (missing !== null && !this.#options.isUrgent() && this.#segmentBytes <= DIRECT_JOIN_BYTES_MAX) {
+    if (
+      missing !== null &&
+      !this.#isHurried &&
+      !this.#options.isUrgent() &&
+      this.#segmentBytes <= DIRECT_JOIN_BYTES_MAX
+    ) {
       this.#direct.add(segment.number);
       this.#unstoredSince = null;
     }
