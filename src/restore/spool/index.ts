@@ -8,4 +8,4 @@
  */
 export { FETCHER_SILENCE_SECONDS_MAX, type Owner, RecoverySpool, syncDirectory } from './recovery-spool.ts';
 export { restoreCommand, restoreExit, restoreScript, SPOOL_DIRECTORY, spoolNames } from './restore-script.ts';
-export { type FetchLimits, placeAllWal, type ReadWalFile, WalFetcher } from './wal-fetcher.ts';
+export { type FetchLimits, placeAllWal, type ReadWalFile, WalFetcher, type WalFileContent } from './wal-fetcher.ts';

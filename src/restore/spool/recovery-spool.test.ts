@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +42,14 @@ function ask(dataDirectory: string, name: string): Promise<Asked> {
   });
 }
 
-const contentOf = (name: string) => Buffer.from(`WAL of ${name}`);
+const contentOf = (name: string) => ({ pieces: [Buffer.from('WAL of '), Buffer.from(name)] });
+
+/** A reader whose answer is a promise, as that of a store is. */
+const later = (answer: (name: string) => Promise<{ pieces: Buffer[] }>) => (name: string) => ({
+  pieces: (async function* () {
+    yield* (await answer(name)).pieces;
+  })(),
+});
 
 describe('the restore_command over a spool that holds everything', () => {
   it('places a file of the plan, again and again', async () => {
@@ -114,12 +121,12 @@ describe('the fetcher', () => {
       files: names,
       clock: systemClock,
       limits: { aheadMax: 4, readsMax: 2 },
-      read: async (name) => {
+      read: later(async (name) => {
         readsMax = Math.max(readsMax, ++reads);
         await systemClock.sleep(2);
         reads -= 1;
         return contentOf(name);
-      },
+      }),
     });
     fetcher.start();
     try {
@@ -145,7 +152,7 @@ describe('the fetcher', () => {
       files: names,
       clock: systemClock,
       limits: { aheadMax: 2 },
-      read: async (n) => contentOf(n),
+      read: later(async (name) => contentOf(name)),
     });
     fetcher.start();
     try {
@@ -164,10 +171,10 @@ describe('the fetcher', () => {
     const spool = new RecoverySpool(data.path);
     await spool.create({ files: [first], fetched: true });
     let failures = 2;
-    const read = async (name: string) => {
+    const read = later(async (name) => {
       if (failures-- > 0) throw new HoldfastError('STORE_UNAVAILABLE', 'could not reach store', { retryable: true });
       return contentOf(name);
-    };
+    });
     const fetcher = new WalFetcher({ spool, files: [first], clock: systemClock, read });
     fetcher.start();
     try {
@@ -190,10 +197,10 @@ describe('the fetcher', () => {
       await using data = await makeDataDirectory();
       const spool = new RecoverySpool(data.path);
       await spool.create({ files: [first, second], fetched: true });
-      const read = (name: string) => {
+      const read = later((name) => {
         if (name === first) return Promise.resolve(contentOf(name));
         return error === undefined ? new Promise<never>(() => {}) : Promise.reject(error);
-      };
+      });
       const fetcher = new WalFetcher({ spool, files: [first, second], clock: systemClock, read, limits });
       fetcher.start();
       try {
@@ -229,10 +236,10 @@ describe('the fetcher', () => {
       spool,
       files: [first],
       clock: systemClock,
-      read: async () => {
+      read: later(async () => {
         await rm(join(spool.directory, 'wal'), { recursive: true });
         return contentOf(first);
-      },
+      }),
     });
     fetcher.start();
     try {
@@ -240,6 +247,30 @@ describe('the fetcher', () => {
     } finally {
       await fetcher.stop();
     }
+  });
+});
+
+describe('a file of the spool', () => {
+  it('is padded with zeros to its size, and appears only when it is whole', async () => {
+    await using data = await makeDataDirectory();
+    const spool = new RecoverySpool(data.path);
+    await spool.create({ files: [first, second], fetched: false });
+    await spool.place(first, { pieces: [Buffer.from('WAL')], paddedBytes: 8 }, { sync: true });
+    assert.equal((await ask(data.path, first)).placed(), 'WAL\0\0\0\0\0');
+    const breaking = (function* () {
+      yield Buffer.from('half');
+      throw new Error('broken off');
+    })();
+    await assert.rejects(spool.place(second, { pieces: breaking }, { sync: true }), /broken off/);
+    const giveUp = new AbortController();
+    const late = (function* () {
+      yield Buffer.from('all');
+      giveUp.abort();
+    })();
+    await assert.rejects(spool.place(second, { pieces: late }, { sync: true, signal: giveUp.signal }), {
+      name: 'AbortError',
+    });
+    assert.deepEqual(readdirSync(join(spool.directory, 'wal')), [first], 'nothing of it is left');
   });
 });
 
@@ -251,7 +282,7 @@ describe('filling the spool at once', () => {
     await spool.create({ files, fetched: false });
     const placed: string[] = [];
     const onPlaced = (name: string) => void placed.push(name);
-    await placeAllWal({ spool, files, clock: systemClock, read: async (name) => contentOf(name), onPlaced });
+    await placeAllWal({ spool, files, clock: systemClock, read: later(async (name) => contentOf(name)), onPlaced });
     assert.deepEqual(placed.sort(), files);
     assert.deepEqual((await spool.listReady()).sort(), files);
     await assert.rejects(
@@ -259,11 +290,11 @@ describe('filling the spool at once', () => {
         spool,
         files,
         clock: systemClock,
-        read: async (name) => {
+        read: later(async (name) => {
           if (name === second)
             throw new HoldfastError('OBJECT_DAMAGED', 'cannot read object "wal/y"', { detail: 'Expected a tag.' });
           return contentOf(name);
-        },
+        }),
         onPlaced,
       }),
       { code: 'RESTORE_WAL_UNAVAILABLE', message: `could not get WAL file "${second}" of the restore` },

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, type FileHandle, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert, codeOf } from '../../lib/index.ts';
 import { restoreScript, SPOOL_DIRECTORY, spoolNames } from './restore-script.ts';
@@ -44,15 +44,30 @@ export class RecoverySpool {
     const script = restoreScript({
       fetcherSilenceSecondsMax: options.fetcherSilenceSecondsMax ?? FETCHER_SILENCE_SECONDS_MAX,
     });
-    await this.#write(this.#path('script'), Buffer.from(script));
-    await this.#write(this.#path('plan'), Buffer.from(options.files.map((name) => `${name}\n`).join('')));
+    await this.#writeWhole(this.#path('script'), script);
+    await this.#writeWhole(this.#path('plan'), options.files.map((name) => `${name}\n`).join(''));
     await syncDirectory(this.directory);
   }
 
-  /** Puts a whole file where the script finds it, durably when `sync` is asked for. Safe to repeat. */
-  async place(name: string, bytes: Uint8Array, options: { sync: boolean }): Promise<void> {
+  /**
+   * Puts a file where the script finds it, once it is whole; durably when `sync` is asked for. Safe to repeat.
+   * A reader that throws, or a signal that is aborted before the end, leaves nothing.
+   */
+  async place(
+    name: string,
+    content: { pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>; paddedBytes?: number | undefined },
+    options: { sync: boolean; signal?: AbortSignal },
+  ): Promise<void> {
     assert(/^[0-9A-F.a-z]+$/.test(name), 'a WAL file has a plain name');
-    await this.#write(join(this.#path('ready'), name), bytes, options.sync);
+    await this.#write(
+      join(this.#path('ready'), name),
+      async (file) => {
+        for await (const piece of untilAborted(content.pieces, options.signal)) await file.writeFile(piece);
+        if (content.paddedBytes !== undefined) await file.truncate(content.paddedBytes);
+        options.signal?.throwIfAborted();
+      },
+      options.sync,
+    );
   }
 
   /** Makes all placed files durable together with their names. */
@@ -86,7 +101,7 @@ export class RecoverySpool {
 
   /** Makes every further request for what is not ready end with `reason`, so that the server stops. */
   async fail(reason: string): Promise<void> {
-    await this.#write(this.#path('error'), Buffer.from(`${reason.replaceAll(/\s+/g, ' ')}\n`));
+    await this.#writeWhole(this.#path('error'), `${reason.replaceAll(/\s+/g, ' ')}\n`);
   }
 
   /** Removes the folder with all it holds, once the server no longer recovers. */
@@ -98,19 +113,54 @@ export class RecoverySpool {
     return join(this.directory, spoolNames[what]);
   }
 
+  #writeWhole(path: string, text: string): Promise<void> {
+    return this.#write(path, (file) => file.writeFile(text), true);
+  }
+
   /** Whole or not at all: under another name first. Each writing has its own, as a file may be placed twice at the same time. */
-  async #write(path: string, bytes: Uint8Array, sync = true): Promise<void> {
+  async #write(path: string, fill: (file: FileHandle) => Promise<void>, sync: boolean): Promise<void> {
     this.#serial += 1;
     const unfinished = `${path}.unfinished-${this.#serial}`;
-    await using file = await open(unfinished, 'w', 0o600);
-    await file.writeFile(bytes);
-    if (this.#owner !== undefined) await file.chown(this.#owner.uid, this.#owner.gid);
-    if (sync) await file.sync();
-    await rename(unfinished, path);
+    try {
+      await using file = await open(unfinished, 'w', 0o600);
+      await fill(file);
+      if (this.#owner !== undefined) await file.chown(this.#owner.uid, this.#owner.gid);
+      if (sync) await file.sync();
+      await rename(unfinished, path);
+    } catch (error) {
+      await rm(unfinished, { force: true });
+      throw error;
+    }
   }
 
   async #give(path: string): Promise<void> {
     if (this.#owner !== undefined) await chown(path, this.#owner.uid, this.#owner.gid);
+  }
+}
+
+/** The same pieces, until the signal is aborted, which ends the iteration also while the next piece is awaited in vain. */
+async function* untilAborted<Piece>(
+  pieces: AsyncIterable<Piece> | Iterable<Piece>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece, void> {
+  if (signal === undefined) return yield* pieces;
+  const iterator = Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  // Nobody may be waiting when it happens.
+  aborted.catch(() => {});
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const step = await Promise.race([iterator.next(), aborted]);
+      if (step.done) return;
+      yield step.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Not awaited: a reader that hangs would never answer this either.
+    void Promise.resolve(iterator.return?.()).catch(() => {});
   }
 }
 

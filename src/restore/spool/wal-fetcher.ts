@@ -1,8 +1,15 @@
 import { assert, type Clock, codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import type { RecoverySpool } from './recovery-spool.ts';
 
-/** Gives the whole content of a file of the WAL plan, or throws. */
-export type ReadWalFile = (name: string) => Promise<Uint8Array>;
+/** A file of the WAL plan: its content, in pieces and up to where it is known, and its size with the zeros behind that. */
+export interface WalFileContent {
+  readonly pieces: AsyncIterable<Uint8Array>;
+  /** Bytes; undefined when the pieces are all of it. */
+  readonly paddedBytes?: number | undefined;
+}
+
+/** Gives a file of the WAL plan by its name; the iteration throws when it cannot be had. */
+export type ReadWalFile = (name: string) => WalFileContent;
 
 /** How fetching is bounded. All have defaults; tests choose smaller ones. */
 export interface FetchLimits {
@@ -31,18 +38,24 @@ const POLL_MS = 25;
 /** The heartbeat is far faster than the silence that the script bears. */
 const BEAT_MS = 500;
 
-/** Reads one file, again and again as long as the store says that it may succeed later and time is left. */
-async function readWithPatience(
-  name: string,
-  read: ReadWalFile,
-  clock: Clock,
-  limits: FetchLimits,
-  signal?: AbortSignal,
-) {
+/** How one file is brought from the repository into the spool. */
+interface Bringing {
+  readonly spool: RecoverySpool;
+  readonly read: ReadWalFile;
+  readonly clock: Clock;
+  readonly limits: FetchLimits;
+  readonly sync: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Brings one file, again and again as long as the store says that it may succeed later and time is left. */
+async function bringWithPatience(name: string, bringing: Bringing): Promise<void> {
+  const { clock, limits, signal } = bringing;
   const startedAt = clock.monotonic();
   for (let pause = RETRY_PAUSE_MS_MIN; ; pause = Math.min(pause * 2, RETRY_PAUSE_MS_MAX)) {
     try {
-      return await readInTime(name, read, clock, limits.readMsMax ?? READ_MS_MAX);
+      await bringInTime(name, bringing);
+      return;
     } catch (error) {
       const isRetryable = error instanceof HoldfastError && error.retryable;
       const elapsed = clock.monotonic() - startedAt;
@@ -52,16 +65,20 @@ async function readWithPatience(
   }
 }
 
-/** A store that never answers must not hold up recovery for ever. */
-async function readInTime(name: string, read: ReadWalFile, clock: Clock, readMsMax: number): Promise<Uint8Array> {
-  const patience = new AbortController();
-  const late = clock.sleep(readMsMax, patience.signal).then(() => undefined);
+/** A store that never answers must not hold up recovery for ever. What is late is given up, so that it never appears after all. */
+async function bringInTime(name: string, { spool, read, clock, limits, sync }: Bringing): Promise<void> {
+  const readMsMax = limits.readMsMax ?? READ_MS_MAX;
+  const [patience, giveUp] = [new AbortController(), new AbortController()];
+  const late = clock.sleep(readMsMax, patience.signal).then(() => 'late' as const);
+  const placed = spool.place(name, read(name), { sync, signal: giveUp.signal });
+  // Given up, it may fail when nobody listens any more; the failure that counts is that it was late.
+  placed.catch(() => {});
   try {
-    const bytes = await Promise.race([read(name), late]);
-    if (bytes !== undefined) return bytes;
+    if ((await Promise.race([placed, late])) !== 'late') return;
   } finally {
     patience.abort();
   }
+  giveUp.abort();
   throw new HoldfastError('RESTORE_WAL_LATE', `could not read WAL file "${name}" in time`, {
     detail: `Expected an answer of the repository within ${readMsMax} ms.`,
     retryable: true,
@@ -81,15 +98,15 @@ export async function placeAllWal(options: {
   signal?: AbortSignal;
   onPlaced: (name: string) => void;
 }): Promise<void> {
-  const { spool, read, clock, limits = {} } = options;
+  const { spool, limits = {} } = options;
+  const bringing = { ...options, limits, sync: true };
   const waiting = options.files.values();
   const placeNext = async (): Promise<void> => {
     for (const name of waiting) {
       options.signal?.throwIfAborted();
-      const bytes = await readWithPatience(name, read, clock, limits, options.signal).catch((error) => {
+      await bringWithPatience(name, bringing).catch((error) => {
         throw walUnavailable(name, error);
       });
-      await spool.place(name, bytes, { sync: true });
       options.onPlaced(name);
     }
   };
@@ -213,8 +230,10 @@ export class WalFetcher {
     const name = this.#files[number]!;
     this.#reading.add(number);
     try {
-      const bytes = await readWithPatience(name, this.#read, this.#clock, this.#limits, this.#ending.signal);
-      await this.#spool.place(name, bytes, { sync: false });
+      await bringWithPatience(name, {
+        ...{ spool: this.#spool, read: this.#read, clock: this.#clock, limits: this.#limits },
+        ...{ sync: false, signal: this.#ending.signal },
+      });
       this.#ready.add(number);
       this.#onFetched(name);
     } catch (error) {
