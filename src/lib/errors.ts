@@ -32,6 +32,22 @@ export interface ErrorParts {
   cause?: unknown;
 }
 
+/**
+ * An error as a worker thread threw it. On its way to this thread it has kept its parts and lost its class, without which it would pass
+ * for a fault of the program. Anything else is given back as it is.
+ */
+export function errorOfWorker(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof HoldfastError) return error;
+  const { code, detail, hints, retryable } = error as Partial<HoldfastError>;
+  if (typeof code !== 'string' || !Array.isArray(hints)) return error;
+  return new HoldfastError(code, error.message, {
+    ...(typeof detail === 'string' ? { detail } : {}),
+    hints: hints.map(String),
+    retryable: retryable === true,
+    cause: error,
+  });
+}
+
 /** The text of anything that was thrown, for use inside another message. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message;

@@ -14,6 +14,7 @@ import { readOutline } from './stages/read-outline.ts';
 import { type RestoredInstance, recoverInstance, type StartOptions } from './stages/recover-instance.ts';
 import { refuseOutdated } from './stages/refuse-outdated.ts';
 import { sealTarget, syncTarget } from './stages/sync-target.ts';
+import { targetErrorOf } from './stages/target-error.ts';
 import { writeRecovery } from './stages/write-recovery.ts';
 
 /** A restore, and who is told of it. */
@@ -66,7 +67,8 @@ export async function runRestore(options: RestoreOptions): Promise<RestoreResult
   await record.started();
   try {
     return await executeRestore(options, { ...prepared, proposal }, record);
-  } catch (error) {
+  } catch (thrown) {
+    const error = targetErrorOf(thrown, proposal.into);
     await record.failed(error);
     throw error;
   }

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { HoldfastError } from '../../lib/index.ts';
+import { errorOfWorker, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import type {
@@ -91,7 +91,7 @@ export class ExtractPipeline {
     });
     const slot: WorkerSlot = { worker, outstanding: 0 };
     worker.on('message', (response: ExtractResponse) => this.#answer(slot, response));
-    worker.on('error', (error) => this.#fail(error));
+    worker.on('error', (error) => this.#fail(errorOfWorker(error)));
     worker.on('exit', () => {
       if (this.#closing === null) {
         this.#fail(new HoldfastError('EXTRACT_WORKER_ENDED', 'a restore worker ended before its work was done'));

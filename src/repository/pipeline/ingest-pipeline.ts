@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { assert, HoldfastError } from '../../lib/index.ts';
+import { assert, errorOfWorker, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
 import type { FinishedPack } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
@@ -111,7 +111,7 @@ export class IngestPipeline {
     });
     const slot: WorkerSlot = { worker, outstanding: 0 };
     worker.on('message', (response: IngestResponse) => this.#answer(slot, response));
-    worker.on('error', (error) => this.#fail(error));
+    worker.on('error', (error) => this.#fail(errorOfWorker(error)));
     worker.on('exit', () => {
       if (this.#finishing === null) {
         this.#fail(new HoldfastError('INGEST_WORKER_ENDED', 'a backup worker ended before its work was done'));

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { systemClock } from '../../lib/index.ts';
+import { HoldfastError, systemClock } from '../../lib/index.ts';
 import { ChunkIndex, loadIndex } from '../index/index.ts';
 import { KeyRing } from '../key/index.ts';
 import { openDiskStore } from '../object-store/index.ts';
@@ -140,6 +140,27 @@ test('closes packs at 64 MiB and leaves nothing in the spool', async () => {
   }
   assert.equal(bytes, result.storedBytes);
   assert.deepEqual(readdirSync(await objects.store.spoolDirectory()), []);
+});
+
+test('gives the error of a worker with its code, its detail and its hints', async () => {
+  const { objects } = await makeRepository();
+  const spool = await objects.store.spoolDirectory();
+  const index = new ChunkIndex();
+  const depot = new PackDepot(objects, index);
+  const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 1, level: 1 });
+  rmSync(spool, { recursive: true });
+  const slab = await pipeline.acquireSlab();
+  slab.bytes.set(randomBytes(10_000), 0);
+  slab.addPiece(0, 10_000, false, () => undefined);
+  pipeline.submit(slab);
+  await assert.rejects(pipeline.finish(), (error: unknown) => {
+    assert.ok(error instanceof HoldfastError);
+    assert.equal(error.code, 'STORE_FAILED');
+    assert.match(error.detail ?? '', /ENOENT/);
+    return true;
+  });
+  await pipeline.abandon();
+  index.close();
 });
 
 test('names the file and the pack when a chunk is damaged, and writes none of it', async () => {
