@@ -7,6 +7,7 @@ import { type LineageInventory, readWalInventory, type WalInventory } from '../i
 import { encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
 import { historyObjectName, lineageObjectName } from '../object-names.ts';
 import { scanRecords } from '../scan.ts';
+import { otherSystem } from './alarms.ts';
 import { type Link, readHistory, SQL_STATE, sqlStateOf, type TimelineHistory } from './link.ts';
 
 /** The lineage that a receiver goes on with. */
@@ -44,6 +45,17 @@ export async function openLineage(
   const chosen = currentLineage(after, beginning.system, beginning.cluster);
   if (chosen === null) throw vanished(beginning);
   return { lineage: checkSize(chosen, beginning), inventory: after, created: true };
+}
+
+/** The error to tell when the cluster has WAL of another system, `null` when it has none: then a first lineage is no surprise. */
+export async function findOtherSystem(
+  repository: Repository,
+  cluster: string,
+  system: string,
+): Promise<HoldfastError | null> {
+  const { lineages } = await readWalInventory(repository);
+  const other = lineages.find((lineage) => lineage.header.cluster === cluster && lineage.system !== system);
+  return other === undefined ? null : otherSystem(cluster, other.system, system);
 }
 
 /** Stores the first object of a lineage and gives its header. */

@@ -16,6 +16,7 @@ import {
   showSetting,
   type TimelineSwitch,
 } from '../../../postgres/index.ts';
+import { serverSilent } from './alarms.ts';
 import { parseSize } from './setting-size.ts';
 
 /** SQLSTATEs that decide what is done next. */
@@ -90,6 +91,18 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 /** Asks again over the same connection: a stream may have lasted for months. */
 export function refreshLink(link: Link): Promise<Link> {
   return describeServer(link.connection);
+}
+
+/** A server that does not answer a command is left; the slowest of them writes a few bytes. */
+const ANSWER_MS_MAX = 60_000;
+
+/** Bounds a question to the server: the link to one that never answers is cut, which fails the question. */
+export async function boundAnswer<T>({ connection }: Link, clock: Clock, question: Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  void clock.sleep(ANSWER_MS_MAX, answered.signal).then(() => {
+    if (!answered.signal.aborted) connection.destroy(serverSilent(ANSWER_MS_MAX));
+  });
+  return question.finally(() => answered.abort());
 }
 
 async function describeServer(connection: PostgresConnection): Promise<Link> {

@@ -2,22 +2,24 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
 import { type PostgresConnection, startReplication, type WalStream } from '../../../postgres/index.ts';
-import type { WalAlarm, WalEvent } from '../events.ts';
-import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
+import type { WalEvent } from '../events.ts';
+import type { LineageInventory } from '../inventory.ts';
 import type { LineagePlace } from '../object-names.ts';
-import {
-  forkAlarm,
-  gapAlarm,
-  otherSystem,
-  serverShutDown,
-  serverSilent,
-  slotActive,
-  synchronousByWildcard,
-} from './alarms.ts';
+import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
+import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
-import { storeHistories } from './lineage-keeper.ts';
-import { isServerTrouble, type Link, type LinkOptions, openLink, refreshLink, SQL_STATE, sqlStateOf } from './link.ts';
+import { findOtherSystem, storeHistories } from './lineage-keeper.ts';
+import {
+  boundAnswer,
+  isServerTrouble,
+  type Link,
+  type LinkOptions,
+  openLink,
+  refreshLink,
+  SQL_STATE,
+  sqlStateOf,
+} from './link.ts';
 import { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
 import { isStoreAway, Persistence } from './persistence.ts';
 import { pathOfServer, prepareStream } from './prepare-stream.ts';
@@ -35,12 +37,6 @@ import { sweepFragments } from './sweep.ts';
 /** Doubled after each attempt that failed, up to the second. */
 const RECONNECT_DELAY_MS_MIN = 250;
 const RECONNECT_DELAY_MS_MAX = 15_000;
-
-/** A receiver that was killed leaves its slot in use for a moment; a second receiver would wait for ever. */
-const SLOT_BUSY_MS_MAX = 5_000;
-
-/** A server that does not answer a command is left; the slowest of them writes a few bytes. */
-const ANSWER_MS_MAX = 60_000;
 
 /** A server that does not answer the end of the stream is left. */
 const STREAM_STOP_MS_MAX = 5_000;
@@ -64,6 +60,7 @@ interface OpenStream {
   readonly plan: StreamPlan;
 }
 
+/** The steps of all states. It is one class, although long, as each step works on what the one before has left. */
 class WalReceiver {
   readonly #options: WalReceiverOptions;
   readonly #id = randomBytes(8).toString('hex');
@@ -85,7 +82,6 @@ class WalReceiver {
   #attempts = 0;
   #hasAnswered = false;
   #hasStreamed = false;
-  #busySince: number | null = null;
   #isStartGone = false;
 
   #link: Link | null = null;
@@ -102,11 +98,12 @@ class WalReceiver {
   #synchronous: boolean | null = null;
   #sweeping: Promise<void> | null = null;
   readonly #sweepStop = new AbortController();
-  readonly #told = new Set<string>();
+  readonly #announcer: Announcer;
 
   constructor(options: WalReceiverOptions) {
     const { clock, source, cluster, temporary = false } = options;
     this.#options = options;
+    this.#announcer = new Announcer(options.onEvent);
     this.#background.promise.catch(() => {});
     const name = serverSideName(cluster);
     const applicationName = temporary ? `${name}_backup` : name;
@@ -120,8 +117,8 @@ class WalReceiver {
     this.#persistence = new Persistence({
       clock,
       signal: this.#stop.signal,
-      onAway: (error) => this.#alarm({ alarm: 'store-away', error }),
-      onBack: () => this.#emit({ kind: 'recovered', alarm: 'store-away' }),
+      onAway: (error) => this.#announcer.alarm({ alarm: 'store-away', error }),
+      onBack: () => this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' }),
     });
     this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
     this.#steps = {
@@ -145,10 +142,10 @@ class WalReceiver {
     let state: ReceiverState = INITIAL_STATE;
     try {
       while (!isFinal(state)) {
-        this.#emit({ kind: 'state', state });
+        this.#announcer.emit({ kind: 'state', state });
         state = transition(state, await this.#step(state));
       }
-      this.#emit({ kind: 'state', state });
+      this.#announcer.emit({ kind: 'state', state });
     } finally {
       signal.removeEventListener('abort', onAbort);
       await this.#release();
@@ -188,7 +185,7 @@ class WalReceiver {
     await this.#closeLink();
     const delayMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN * 2 ** this.#attempts);
     this.#attempts += 1;
-    if (this.#trouble !== null) this.#emit({ kind: 'reconnect', error: this.#trouble, delayMs });
+    if (this.#trouble !== null) this.#announcer.emit({ kind: 'reconnect', error: this.#trouble, delayMs });
     this.#trouble = null;
     await this.#options.clock.sleep(delayMs, this.#stop.signal);
     return this.#stop.signal.aborted ? 'stop-requested' : 'retry';
@@ -203,14 +200,14 @@ class WalReceiver {
   async #prepare(): Promise<ReceiverEvent> {
     const link = this.#link!;
     const { repository, cluster, clock, temporary = false, startLsn } = this.#options;
-    const slot = await this.#answerOf(this.#slots.take(link));
-    if (slot.lostBefore !== null) this.#alarm({ alarm: 'slot', error: slot.lostBefore });
+    const slot = await boundAnswer(link, clock, this.#slots.take(link));
+    if (slot.lostBefore !== null) this.#announcer.alarm({ alarm: 'slot', error: slot.lostBefore });
     const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
     const prepared = await prepareStream({
       ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
       ...{ receiver: this.#id, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
       onLineage: (lineage, inventory, created) => {
-        this.#tellDamage(inventory);
+        this.#announcer.damage(inventory);
         this.#useLineage(lineage, created);
       },
     });
@@ -218,7 +215,11 @@ class WalReceiver {
       this.#divergence = { left: prepared.lineage, diverged: prepared.plan };
       return 'diverged';
     }
-    if (this.#isNewSystem) await this.#tellOtherSystem(link.identity.systemId);
+    if (this.#isNewSystem) {
+      const error = await this.#persistence.run(() => findOtherSystem(repository, cluster, link.identity.systemId));
+      if (error !== null) this.#announcer.alarm({ alarm: 'other-system', error });
+      this.#isNewSystem = false;
+    }
     this.#useLineage(prepared.lineage, false);
     await this.#openStream(prepared.lineage, prepared.plan, slot.name);
     return 'stream-opened';
@@ -232,7 +233,7 @@ class WalReceiver {
       stream.ended.then((end) => {
         if (end.ended !== 'timeline') throw serverShutDown();
         const { nextTimeline: next, switchLsn } = end;
-        this.#emit({ kind: 'timeline-ended', timeline: plan.timeline, switchLsn, next });
+        this.#announcer.emit({ kind: 'timeline-ended', timeline: plan.timeline, switchLsn, next });
         return 'timeline-ended';
       }),
       reception.diverged.then(() => 'diverged'),
@@ -252,7 +253,7 @@ class WalReceiver {
 
   async #switchTimeline(): Promise<ReceiverEvent> {
     await this.#closeReception();
-    const link = await this.#answerOf(refreshLink(this.#link!));
+    const link = await boundAnswer(this.#link!, this.#options.clock, refreshLink(this.#link!));
     this.#link = link;
     const { repository } = this.#options;
     const lineage = await this.#persistence.run(() => storeHistories(repository, this.#lineage!, link));
@@ -263,11 +264,14 @@ class WalReceiver {
   async #locateFork(): Promise<ReceiverEvent> {
     await this.#closeReception();
     const open = this.#link?.connection.isOpen === true ? this.#link : null;
-    const link = open === null ? await openLink(this.#linkOptions) : await this.#answerOf(refreshLink(open));
+    const link =
+      open === null
+        ? await openLink(this.#linkOptions)
+        : await boundAnswer(open, this.#options.clock, refreshLink(open));
     this.#link = link;
     const { repository, cluster, clock } = this.#options;
     const { left, diverged } = this.#divergence!;
-    const keptFrom = (await this.#answerOf(this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
+    const keptFrom = (await boundAnswer(link, clock, this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
     const { signal } = this.#stop;
     const persistence = this.#persistence;
     const begun = await beginChildLineage({
@@ -283,7 +287,7 @@ class WalReceiver {
     });
     if (begun === null) return 'stop-requested';
     this.#divergence = null;
-    this.#alarm({ alarm: 'fork', parent: left, child: begun.child, error: forkAlarm(cluster, begun.parent) });
+    this.#announcer.alarm({ alarm: 'fork', parent: left, child: begun.child, error: forkAlarm(cluster, begun.parent) });
     return 'fork-located';
   }
 
@@ -311,7 +315,7 @@ class WalReceiver {
       stored: storedObjectsFrom(lineage, pathOfServer(this.#link!), plan.start),
       spoolDirectory: join(stateDirectory, 'wal'),
       isUrgent: () => this.#synchronous !== false,
-      emit: (event) => this.#emit(event),
+      emit: (event) => this.#announcer.emit(event),
       onDurable: (lsn) => this.#onDurable(lsn),
     });
     try {
@@ -329,27 +333,24 @@ class WalReceiver {
       await reception.finish();
       throw this.#namedStartError(error);
     }
-    this.#busySince = null;
+    this.#slots.noteStarted();
     this.#timeline = plan.timeline;
-    this.#emit({ kind: 'stream', timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil });
+    this.#announcer.emit({ kind: 'stream', timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil });
     this.#startWatch();
   }
 
   /** Whoever uses the slot may be our own past, for a moment; when it is somebody else, a receiver that has just been started says so. */
   #namedStartError(error: unknown): unknown {
-    if (sqlStateOf(error) === SQL_STATE.objectNotInPrerequisiteState) this.#slots.noteLost(error);
-    if (sqlStateOf(error) !== SQL_STATE.objectInUse) return error;
-    const named = slotActive(this.#slots.name, error);
-    const now = this.#options.clock.monotonic();
-    this.#busySince ??= now;
-    if (this.#hasStreamed) this.#alarmOnce('slot-active', { alarm: 'slot', error: named });
-    return this.#hasStreamed || now - this.#busySince < SLOT_BUSY_MS_MAX ? error : named;
+    const active = this.#slots.noteStartError(error, this.#options.clock.monotonic());
+    if (active === null) return error;
+    if (this.#hasStreamed) this.#announcer.alarmOnce('slot-active', { alarm: 'slot', error: active.error });
+    return this.#hasStreamed || !active.isLasting ? error : active.error;
   }
 
   #onCompared(): void {
     this.#hasStreamed = true;
     this.#isStartGone = false;
-    this.#told.delete('slot-active');
+    this.#announcer.isOver('slot-active');
     this.#status.begin();
     this.#startSweep();
     this.#onDurable(this.#open!.reception.durable);
@@ -370,7 +371,7 @@ class WalReceiver {
     const { stream, reception } = this.#open;
     const flush = reception.isComparing ? 0n : reception.durable;
     stream.sendStatus({ write: reception.received, flush, ...options });
-    if (flush > 0n) this.#emit({ kind: 'flush-reported', lsn: flush });
+    if (flush > 0n) this.#announcer.emit({ kind: 'flush-reported', lsn: flush });
   }
 
   #onReport(report: ServerReport): void {
@@ -378,9 +379,9 @@ class WalReceiver {
     this.#synchronous = synchronous;
     if (synchronous && mention === 'wildcard') {
       const error = synchronousByWildcard(this.#linkOptions.applicationName);
-      this.#alarmOnce('synchronous-by-wildcard', { alarm: 'synchronous-by-wildcard', error });
-    } else if (this.#told.delete('synchronous-by-wildcard')) {
-      this.#emit({ kind: 'recovered', alarm: 'synchronous-by-wildcard' });
+      this.#announcer.alarmOnce('synchronous-by-wildcard', { alarm: 'synchronous-by-wildcard', error });
+    } else if (this.#announcer.isOver('synchronous-by-wildcard')) {
+      this.#announcer.emit({ kind: 'recovered', alarm: 'synchronous-by-wildcard' });
     }
     if (this.#open === null || this.#open.reception.isComparing) return;
     // The link has held for a while: the next trouble is a new one.
@@ -411,7 +412,7 @@ class WalReceiver {
     this.#isStartGone = true;
     this.#attempts = 0;
     const { gap } = plan.fallback;
-    if (gap.start < gap.end) this.#alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap) });
+    if (gap.start < gap.end) this.#announcer.alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap) });
   }
 
   // Beside the stream.
@@ -437,14 +438,17 @@ class WalReceiver {
     if (this.#sweeping !== null || this.#options.temporary === true) return;
     const { repository } = this.#options;
     const before = this.#open!.plan.start;
-    const emit = (event: WalEvent) => this.#emit(event);
+    const emit = (event: WalEvent) => this.#announcer.emit(event);
     this.#sweeping = sweepFragments({
       repository,
       lineage: this.#lineage!,
       before,
       emit,
       signal: this.#sweepStop.signal,
-    }).catch((error) => this.#alarm({ alarm: 'store-away', error }));
+    }).catch((error) => {
+      // Leftovers can wait; what else went wrong must not be passed over.
+      if (!isStoreAway(error)) this.#background.reject(error);
+    });
   }
 
   #useLineage(lineage: LineageInventory, created: boolean): void {
@@ -453,21 +457,11 @@ class WalReceiver {
     if (!isOther) return;
     this.#isNewSystem = created;
     this.#progress.forgetPositions();
-    this.#emit({ kind: 'lineage', place: this.#place()!, created });
+    this.#announcer.emit({ kind: 'lineage', place: this.#place()!, created });
   }
 
   #place(): LineagePlace | null {
     return this.#lineage === null ? null : { system: this.#lineage.system, lineage: this.#lineage.lineage };
-  }
-
-  /** Bounds a question to the server: one that never answers is left, and asked again over a new connection. */
-  async #answerOf<T>(question: Promise<T>): Promise<T> {
-    const { connection } = this.#link!;
-    const answered = new AbortController();
-    void this.#options.clock.sleep(ANSWER_MS_MAX, answered.signal).then(() => {
-      if (!answered.signal.aborted) connection.destroy(serverSilent(ANSWER_MS_MAX));
-    });
-    return question.finally(() => answered.abort());
   }
 
   // Ending.
@@ -540,20 +534,6 @@ class WalReceiver {
 
   // Telling.
 
-  #emit(event: WalEvent): void {
-    this.#options.onEvent(event);
-  }
-
-  #alarm(alarm: WalAlarm): void {
-    this.#emit({ kind: 'alarm', ...alarm });
-  }
-
-  #alarmOnce(key: string, alarm: WalAlarm): void {
-    if (this.#told.has(key)) return;
-    this.#told.add(key);
-    this.#alarm(alarm);
-  }
-
   #emitProgress(): void {
     const { durableLsn, serverFlushLsn, known } = this.#progress;
     const { reception, plan } = this.#open!;
@@ -566,7 +546,7 @@ class WalReceiver {
       knownUntil,
       synchronous: this.#synchronous,
     };
-    this.#emit({ kind: 'progress', progress });
+    this.#announcer.emit({ kind: 'progress', progress });
   }
 
   #tellStatus() {
@@ -585,20 +565,5 @@ class WalReceiver {
       known,
       synchronous: this.#synchronous,
     };
-  }
-
-  #tellDamage(inventory: WalInventory): void {
-    for (const { objectName, error } of inventory.damaged) {
-      this.#alarmOnce(objectName, { alarm: 'damaged', objectName, error });
-    }
-  }
-
-  /** A first lineage of a system is a surprise when the cluster had one of another system. */
-  async #tellOtherSystem(system: string): Promise<void> {
-    this.#isNewSystem = false;
-    const { repository, cluster } = this.#options;
-    const all = await this.#persistence.run(() => readWalInventory(repository));
-    const other = all.lineages.find((lineage) => lineage.header.cluster === cluster && lineage.system !== system);
-    if (other !== undefined) this.#alarm({ alarm: 'other-system', error: otherSystem(cluster, other.system, system) });
   }
 }

@@ -1,7 +1,18 @@
 import type { HoldfastError } from '../../../lib/index.ts';
 import type { PostgresConnection } from '../../../postgres/index.ts';
-import { slotLostAlarm } from './alarms.ts';
-import { ensureSlot, type Link, type LinkOptions, makeTemporarySlot, renewSlot } from './link.ts';
+import { slotActive, slotLostAlarm } from './alarms.ts';
+import {
+  ensureSlot,
+  type Link,
+  type LinkOptions,
+  makeTemporarySlot,
+  renewSlot,
+  SQL_STATE,
+  sqlStateOf,
+} from './link.ts';
+
+/** A receiver that was killed leaves its slot in use for a moment; a second receiver would wait for ever. */
+const SLOT_BUSY_MS_MAX = 5_000;
 
 /** The slot that a stream is to use. */
 export interface TakenSlot {
@@ -19,6 +30,7 @@ export class SlotKeeper {
   readonly #isTemporary: boolean;
   readonly #options: LinkOptions;
   #temporary: { readonly connection: PostgresConnection; readonly slot: TakenSlot } | null = null;
+  #busySince: number | null = null;
   #lost: { readonly cause: unknown } | null = null;
 
   /** `receiver` tells temporary slots of several backups apart. */
@@ -32,6 +44,23 @@ export class SlotKeeper {
   /** The server said that the slot is of no use any more: it is made anew when it is taken next. */
   noteLost(cause: unknown): void {
     this.#lost = { cause };
+  }
+
+  /** The stream has begun: the slot is ours. */
+  noteStarted(): void {
+    this.#busySince = null;
+  }
+
+  /**
+   * Looks at what the server said when the stream was to begin, at a time of a monotonic clock. When somebody else uses the slot, gives the error
+   * to tell, and whether that has lasted for longer than a receiver that was killed would hold it; else `null`.
+   */
+  noteStartError(error: unknown, nowMs: number): { error: HoldfastError; isLasting: boolean } | null {
+    const state = sqlStateOf(error);
+    if (state === SQL_STATE.objectNotInPrerequisiteState) this.noteLost(error);
+    if (state !== SQL_STATE.objectInUse) return null;
+    this.#busySince ??= nowMs;
+    return { error: slotActive(this.name, error), isLasting: nowMs - this.#busySince >= SLOT_BUSY_MS_MAX };
   }
 
   /** Finds or makes the slot. Errors: those of the server. */
