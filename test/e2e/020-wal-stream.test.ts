@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -12,6 +12,7 @@ import {
   findRunningReceiver,
   lastRecord,
   readWalInventory,
+  STATUS_FRESH_MS,
   type WalEvent,
 } from '../../src/protect/wal/index.ts';
 import { openDiskStore, openRepository, type Repository } from '../../src/repository/index.ts';
@@ -295,6 +296,32 @@ describe('a receiver beside others', () => {
     assert.deepEqual({ runs: compared.runs, atEnd: compared.end >= end }, { runs: 1, atEnd: true });
     assert.equal(alarmsOf(receiver.events).length, 1);
   });
+});
+
+it('follows a promotion also in the place of a receiver that was killed with the server', async () => {
+  await using server = await startPostgres({ major: 18, walSegmentSizeMb: 1, settings });
+  const scratch = await makeScratchDirectory('wal-stream');
+  try {
+    const { path, stateDirectory, repository } = await makeRepository(scratch);
+    const first = startReceiverProcess({ repositoryPath: path, stateDirectory, url: server.backupUrl });
+    await server.query('CREATE TABLE item AS SELECT i FROM generate_series(1, 1000) i');
+    await first.told('progress', 3);
+    await first.kill9();
+    await promote(server);
+    // Its last word is nearly as old as that of one that is gone, and not quite.
+    const spoke = Date.now() / 1000 - STATUS_FRESH_MS / 1000 + 2;
+    for await (const { name } of repository.store.list('volatile/status/'))
+      await utimes(join(path, name), spoke, spoke);
+    await using receiver = startReceiver({ repository, stateDirectory, source: server.backupUrl });
+    const end = await flushLsnOf(server);
+    await receiver.durable(end);
+    await receiver.stop();
+    const { runs, timeline } = describeContinuity(await onlyLineage(repository));
+    assert.deepEqual([timeline, runs.length, runs[0]!.end >= end], [2, 1, true]);
+    assert.deepEqual(alarmsOf(receiver.events), []);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 });
 
 it('streams segments larger than what it would hold in memory', async () => {

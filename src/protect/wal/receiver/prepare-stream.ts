@@ -12,6 +12,9 @@ import type { Link } from './link.ts';
 import type { Persistence } from './persistence.ts';
 import { type DivergedPlan, planResume, type ResumeFacts, type ResumePlan, type StreamPlan } from './resume-plan.ts';
 
+/** How often it is looked whether another receiver has spoken again. */
+const ANOTHER_POLL_MS = 500;
+
 export interface PrepareOptions {
   readonly repository: Repository;
   readonly clock: Clock;
@@ -24,6 +27,7 @@ export interface PrepareOptions {
   readonly keptFrom: bigint;
   readonly wantedFrom: bigint | null;
   readonly isStartGone: boolean;
+  readonly signal: AbortSignal;
   /** Told before anything is planned, as a plan may fail on what is stored. */
   readonly onLineage: (lineage: LineageInventory, inventory: WalInventory, created: boolean) => void;
 }
@@ -82,17 +86,10 @@ async function planWithTails(
  * after the promotion of a copy, and what comes on the older timeline would be on no way to the newest. The one that left has to go.
  */
 async function leaveToAnother(options: PrepareOptions, lineage: LineageInventory): Promise<DivergedPlan | null> {
-  const { repository, persistence, receiver, link } = options;
   const forkTimeline = newestTimeline(lineage);
-  const left = link.history?.switches.find(({ timeline }) => timeline === forkTimeline);
+  const left = options.link.history?.switches.find(({ timeline }) => timeline === forkTimeline);
   if (left === undefined || lineage.timelines.size === 0) return null;
-  const statuses = await persistence.run(() => readReceiverStatuses(repository));
-  const isAnother = (status: StoredReceiverStatus) =>
-    status.lineage === lineage.lineage &&
-    status.receiver !== receiver &&
-    status.running &&
-    status.ageMs < STATUS_FRESH_MS;
-  if (!statuses.some(isAnother)) return null;
+  if (!(await isAnotherAlive(options, lineage))) return null;
   const storedEnd = lineage.timelines.get(forkTimeline)?.ranges.at(-1)?.end ?? left.switchLsn;
   return {
     kind: 'diverged',
@@ -100,6 +97,32 @@ async function leaveToAnother(options: PrepareOptions, lineage: LineageInventory
     forkTimeline,
     forkLsn: minLsn(left.switchLsn, storedEnd),
   };
+}
+
+/**
+ * Whether another receiver writes into the lineage. The last word of one that was killed a moment ago, perhaps together with the server, looks like
+ * that of one that lives: so it is waited for until it speaks again, or until its silence tells.
+ */
+async function isAnotherAlive(options: PrepareOptions, lineage: LineageInventory): Promise<boolean> {
+  const { repository, persistence, receiver, clock, signal } = options;
+  const findOthers = async (): Promise<StoredReceiverStatus[]> => {
+    const statuses = await persistence.run(() => readReceiverStatuses(repository));
+    return statuses.filter(
+      (status) =>
+        status.lineage === lineage.lineage &&
+        status.receiver !== receiver &&
+        status.running &&
+        status.ageMs < STATUS_FRESH_MS,
+    );
+  };
+  const before = new Map((await findOthers()).map((status) => [status.receiver, status.writtenAt]));
+  for (let others = before.size; others > 0 && !signal.aborted; ) {
+    await clock.sleep(ANOTHER_POLL_MS, signal);
+    const now = await findOthers();
+    if (now.some((status) => status.writtenAt !== before.get(status.receiver))) return true;
+    others = now.length;
+  }
+  return false;
 }
 
 async function isRecordLost(

@@ -205,7 +205,7 @@ class WalReceiver {
     const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
     const prepared = await prepareStream({
       ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
-      ...{ receiver: this.#id, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
+      ...{ receiver: this.#id, signal: this.#stop.signal, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
       onLineage: (lineage, inventory, created) => {
         this.#announcer.damage(inventory);
         this.#useLineage(lineage, created);
