@@ -95,6 +95,12 @@ describe('the restore_command over a spool that holds everything', () => {
     assert.equal((await ask(data.path, first)).code, restoreExit.spoolBroken);
   });
 
+  it('says nothing that PostgreSQL takes for the end of WAL, or for a wish to shut down, when something is wrong', () => {
+    const { placed, notInPlan, ...wrong } = restoreExit;
+    assert.deepEqual([placed, notInPlan], [0, 1]);
+    for (const [name, code] of Object.entries<number>(wrong)) assert.ok(code > 125 && code !== 143 && code < 256, name);
+  });
+
   it('is readable by nobody else', async () => {
     await using data = await makeDataDirectory();
     const spool = new RecoverySpool(data.path);
