@@ -116,7 +116,7 @@ describe('the refusal of a target', () => {
       elsewhere: ['Another history …'],
     });
     assert.equal(error.message, 'cannot restore to "latest"');
-    assert.match(error.detail ?? '', /^Can be restored: from 0\/1 to 0\/2; from 0\/5 to 0\/6\. Snapshot /);
+    assert.match(error.detail ?? '', /^Can be restored: from 0\/1 to 0\/2; from 0\/5 to 0\/6\.\s+Snapshot /);
     assert.match(error.detail ?? '', /2 more do not serve either\.$/);
     assert.equal(error.hints.at(-1), 'Another history …');
   });
