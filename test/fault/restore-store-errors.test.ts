@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -175,6 +175,7 @@ describe('a store that fails while the server recovers', () => {
     } finally {
       runner.kill('SIGKILL');
       if (pid !== 0) killIfThere(pid);
+      await removeRunDirectory(into);
     }
   });
 });
@@ -187,4 +188,11 @@ async function postmasterOf(dataDirectory: string): Promise<number> {
     if (pid > 0) return pid;
     await systemClock.sleep(20);
   }
+}
+
+/** A killed restore cannot remove the directory of its server's socket, whose place the server has written down. */
+async function removeRunDirectory(dataDirectory: string): Promise<void> {
+  const started = await readFile(join(dataDirectory, 'postmaster.opts'), 'utf8').catch(() => ''); // It was never started.
+  const directory = /"config_file=([^"]+)\/postgresql\.conf"/.exec(started)?.[1];
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
 }
