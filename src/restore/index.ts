@@ -19,5 +19,6 @@ export type { ReachableRange, Rejection } from './select-snapshot.ts';
 export type { Owner } from './spool/index.ts';
 export type { InstanceChecks } from './stages/check-instance.ts';
 export type { Loss } from './stages/measure-loss.ts';
+export { prepareStart } from './stages/prepare-start.ts';
 export type { RestoredInstance, StartOptions } from './stages/recover-instance.ts';
 export { type RecoveredEnd, verifyReached } from './verify-reached.ts';

@@ -214,7 +214,7 @@ export function targetUnreachable(options: {
   const ranges =
     reachable.length === 0 ? 'Nothing can be restored on this history.' : `Can be restored: ${reachable.join('; ')}.`;
   return new HoldfastError('RESTORE_TARGET_UNREACHABLE', `cannot restore to "${formatRecoveryTarget(target)}"`, {
-    detail: [ranges, ...shown, ...more].join(' '),
+    detail: [ranges, ...shown, ...more].join('\n'),
     hints: [
       ...(reachable.length === 0 ? [] : ['Choose a target inside a range that can be restored, or latest.']),
       ...options.elsewhere,

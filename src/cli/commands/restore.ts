@@ -1,7 +1,7 @@
 import { formatBytes, formatCount, formatDuration, formatRate, HoldfastError } from '../../lib/index.ts';
 import type { CommitFacts, Loss, RecoveryTarget, RestoreProposal, RestoreResult } from '../../restore/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
-import { formatFacts, isoTime, type Json, type Outcome, type Paint, shortId } from '../output/index.ts';
+import { formatFacts, isoTime, type Json, type Outcome, type Paint, quoteForShell, shortId } from '../output/index.ts';
 
 /** `holdfast restore`. */
 export const restore: Command = {
@@ -34,16 +34,15 @@ export const restore: Command = {
     { flag: '--read-only', help: 'Write nothing into the repository, not even that this restore was made.' },
   ],
   run: async (context, input) => {
-    const { describeProposal, formatRecoveryTarget, parseRecoveryTarget, prepareRestore, runRestore } = await import(
-      '../../restore/index.ts'
-    );
+    const { describeProposal, formatRecoveryTarget, parseRecoveryTarget, prepareRestore, prepareStart, runRestore } =
+      await import('../../restore/index.ts');
     const { formatLsn, formatTimestamp } = await import('../../postgres/index.ts');
     const words: Words = { formatLsn, formatTimestamp, formatTarget: formatRecoveryTarget, describe: describeProposal };
     const { name, nameOrigin } = context.plan.cluster;
     const [snapshot, lineage] = [input.optional('snapshot'), input.optional('lineage')];
     const request = {
       repository: context.repository,
-      into: input.required('into'),
+      into: readDirectory(input.required('into')),
       target: parseRecoveryTarget(input.optional('to') ?? 'latest'),
       exclusive: input.isSet('exclusive'),
       clock: context.clock,
@@ -52,7 +51,9 @@ export const restore: Command = {
       ...(lineage === undefined ? {} : { lineage }),
     };
     if (input.isSet('dry-run')) {
-      const { proposal } = await prepareRestore(request, input.isSet('start'));
+      const { proposal, place } = await prepareRestore(request, input.isSet('start'));
+      // What would stop it before its first byte is better known now than at night.
+      if (input.isSet('start')) await prepareStart({ proposal, place, start: startOptions(input), owner: undefined });
       return proposalOutcome(proposal, words);
     }
     const result = await runRestore({
@@ -68,6 +69,14 @@ export const restore: Command = {
     return { json: restoreDocument(result, words), text: (paint) => restoreText(result, words, paint) };
   },
 };
+
+/** An empty text, as from a variable that is not set, would mean the working directory. */
+function readDirectory(into: string): string {
+  if (into !== '') return into;
+  throw new HoldfastError('USAGE_INVALID', 'invalid directory "" for --into: it is empty', {
+    hints: ['Name a directory that does not exist yet, or an empty one.'],
+  });
+}
 
 /** What the layers below are asked, once they are loaded. */
 interface Words {
@@ -191,9 +200,14 @@ function restoreText(result: RestoreResult, words: Words, paint: Paint): string[
   ];
   if (instance !== null) {
     const { host, port, user } = instance.instance.target;
-    facts.push(['connect', `psql -h ${host} -p ${port} -U ${user}`]);
-    facts.push(['stop', `${instance.binDirectory}/pg_ctl stop -D ${into}`]);
+    facts.push(['connect', `psql -h ${quoteForShell(host)} -p ${port} -U ${quoteForShell(user)} -d postgres`]);
+    // Unlike pg_ctl it works for root too, and for a directory of any name.
+    facts.push(['stop', `kill -INT ${instance.instance.pid}`]);
     facts.push(['log', instance.instance.logPath]);
+    facts.push([
+      'next',
+      'look at the data, stop this server, then start PostgreSQL on the directory in the ordinary way',
+    ]);
   } else {
     facts.push(['start', `PostgreSQL on "${into}" recovers to ${words.formatLsn(target.reachedLsn)} and opens`]);
   }

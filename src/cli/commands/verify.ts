@@ -30,6 +30,8 @@ export const verify: Command = {
       clock: context.clock,
       progress: context.progress,
       signal: context.signal,
+    }).catch((error: unknown) => {
+      throw withReadOnlyHint(error);
     });
     return {
       reason: result.isSound ? 'done' : 'problemFound',
@@ -38,6 +40,17 @@ export const verify: Command = {
     };
   },
 };
+
+/** Verdicts are recorded at the end: on a repository that takes no more writes all the reading would have been for nothing a second time. */
+function withReadOnlyHint(error: unknown): unknown {
+  if (!(error instanceof HoldfastError) || !['STORE_DENIED', 'STORE_FULL'].includes(error.code)) return error;
+  const { code, message, detail, hints, cause } = error;
+  return new HoldfastError(code, message, {
+    ...(detail === undefined ? {} : { detail }),
+    hints: [...hints, 'Run holdfast verify --read-only: it reports the same and writes nothing.'],
+    cause,
+  });
+}
 
 /** `null` for all of them. */
 async function chooseSnapshots({ repository, plan }: CommandContext, input: CommandInput) {

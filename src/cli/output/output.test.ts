@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { inspect, stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
@@ -8,6 +9,7 @@ import { plainPaint } from './paint.ts';
 import { barDisplay, eventDisplay, formatBar, lineDisplay } from './progress-display.ts';
 import { Redaction } from './redaction.ts';
 import { formatFacts, formatTable } from './table.ts';
+import { quoteForShell } from './words.ts';
 
 /** A clock that moves only when it is told to. */
 class HeldClock implements Clock {
@@ -182,5 +184,12 @@ describe('the redaction', () => {
     const redaction = new Redaction();
     redaction.add('to');
     assert.equal(redaction.apply('nothing to hide'), 'nothing to hide');
+  });
+});
+
+describe('a word for the shell', () => {
+  it('comes out of the shell as it went in', () => {
+    for (const word of ['/plain/path-1', '/it\'s a "dir" $HOME `x` \\ *', '', '\n'])
+      assert.equal(execFileSync('/bin/sh', ['-c', `printf %s ${quoteForShell(word)}`], { encoding: 'utf8' }), word);
   });
 });

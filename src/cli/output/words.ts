@@ -24,3 +24,8 @@ export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
+
+/** A word as a shell takes it, for commands that are shown to be copied. */
+export function quoteForShell(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -48,6 +48,7 @@ async function listEntries(path: string): Promise<string[] | null> {
     return await readdir(path);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
+    if (codeOf(error) === 'ENOTDIR') throw unusable(path, 'Expected a directory or nothing, found a file.', ELSEWHERE);
     throw unusable(path, `Expected a directory: ${messageOf(error)}.`);
   }
 }
@@ -62,6 +63,8 @@ async function requireWritable(path: string, purpose: string): Promise<void> {
   try {
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
+    if (codeOf(error) === 'ENOENT')
+      throw unusable(path, `Expected the directory ${purpose}, found none.`, PARENT_FIRST);
     throw unusable(path, `Expected to be allowed ${purpose}: ${messageOf(error)}.`);
   }
 }
@@ -142,9 +145,11 @@ function notEmpty(path: string, found: readonly string[]): HoldfastError {
   });
 }
 
-function unusable(path: string, detail: string): HoldfastError {
-  return new HoldfastError('RESTORE_TARGET_UNUSABLE', `cannot restore to "${path}"`, {
-    detail,
-    hints: ['Make the parent directory first, and check its permissions.'],
-  });
+const ELSEWHERE = 'Choose another directory.';
+// Not made here: a parent that is missing is often a disk that is not mounted.
+const PARENT_FIRST = 'Check that its disk is mounted, or make it first.';
+const CHECK_PERMISSIONS = 'Check the owner and the mode of the directory, and that its disk is not mounted read-only.';
+
+function unusable(path: string, detail: string, hint = CHECK_PERMISSIONS): HoldfastError {
+  return new HoldfastError('RESTORE_TARGET_UNUSABLE', `cannot restore to "${path}"`, { detail, hints: [hint] });
 }

@@ -164,5 +164,6 @@ function noLineage(asked: string, routes: readonly WalRoute[]): HoldfastError {
   const names = routes.map((route) => route.lineage.lineage.slice(0, 12));
   return new HoldfastError('RESTORE_LINEAGE_ABSENT', `cannot find one WAL lineage "${asked}" of this cluster`, {
     detail: `Its lineages are ${names.join(', ')}.`,
+    hints: ['Name one of these with --lineage; `holdfast wal status` tells more of each.'],
   });
 }
