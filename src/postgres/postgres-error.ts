@@ -79,7 +79,27 @@ export function connectError(report: ServerReport, place: string): PostgresError
           hints: ['Check the database name; without one, the name of the user is taken.'],
         },
       );
+    case '42501':
+      return new PostgresError(report, 'PG_ACCESS_DENIED', `cannot stream from ${place}: the role may not`, {
+        detail: said,
+        hints: ['Run ALTER ROLE … REPLICATION for the role that connects.'],
+      });
     case '53300':
+      // The number is in every language: a server with wal_level = minimal, or one that was told to serve nobody.
+      if (/max_wal_senders.*\D0\)/.test(report.message)) {
+        return new PostgresError(
+          report,
+          'PG_REPLICATION_OFF',
+          `cannot stream from ${place}: it serves no replication`,
+          {
+            detail: said,
+            hints: [
+              "Run ALTER SYSTEM SET wal_level = 'replica' and ALTER SYSTEM SET max_wal_senders = 10, then restart the server.",
+            ],
+            retryable: false,
+          },
+        );
+      }
       return new PostgresError(
         report,
         'PG_TOO_MANY_CONNECTIONS',

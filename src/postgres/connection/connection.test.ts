@@ -22,18 +22,21 @@ import { parseConnectionString } from './connection-string.ts';
 
 describe('connecting', () => {
   it('names what the server objects to, and never the password', async () => {
-    const table: [string, string, boolean][] = [
+    const table: [string, string, boolean, string?][] = [
       ['28P01', 'PG_AUTHENTICATION_FAILED', false],
       ['28000', 'PG_ACCESS_DENIED', false],
       ['3D000', 'PG_DATABASE_NOT_FOUND', false],
+      ['42501', 'PG_ACCESS_DENIED', false],
       ['53300', 'PG_TOO_MANY_CONNECTIONS', true],
+      ['53300', 'PG_TOO_MANY_CONNECTIONS', true, 'all "max_wal_senders" are in use (currently 10)'],
+      ['53300', 'PG_REPLICATION_OFF', false, 'standby connections exceed "max_wal_senders" (currently 0)'],
       ['57P03', 'PG_SERVER_STARTING', true],
       ['XX000', 'PG_CONNECT_REPORTED', false],
     ];
-    for (const [sqlState, code, retryable] of table) {
+    for (const [sqlState, code, retryable, message = 'no'] of table) {
       await using server = await startScriptedServer(async (client) => {
         await client.readStartup();
-        client.send(report('E', { S: 'FATAL', V: 'FATAL', C: sqlState, M: 'no' }));
+        client.send(report('E', { S: 'FATAL', V: 'FATAL', C: sqlState, M: message }));
         client.socket.end();
       });
       await assert.rejects(connect(server.target), (error: HoldfastError & { sqlState: string }) => {

@@ -87,21 +87,33 @@ class RunningReceiver implements SecuredWal {
   }
 }
 
+interface OwnReceiverState {
+  lineage: string | null;
+  streaming: boolean;
+  ended: boolean;
+  failure: unknown;
+  /** Why it last had to begin again. */
+  trouble: HoldfastError | null;
+}
+
 /** Starts a receiver for as long as the backup lasts and waits until WAL is streaming. */
 async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint }): Promise<SecuredWal> {
   const { repository, clock, server } = options;
   const stop = new AbortController();
   const waiters = new Set<() => void>();
   const until = Promise.withResolvers<bigint>();
-  const state: { lineage: string | null; streaming: boolean; ended: boolean; failure: unknown } = {
-    ...{ lineage: null, streaming: false, ended: false, failure: null },
-  };
+  const state: OwnReceiverState = { lineage: null, streaming: false, ended: false, failure: null, trouble: null };
   const wake = () => {
     for (const waiter of waiters) waiter();
   };
   const onEvent = (event: WalEvent) => {
     if (event.kind === 'lineage') state.lineage = event.place.lineage;
     if (event.kind === 'stream') state.streaming = true;
+    if (event.kind === 'reconnect') {
+      if (event.error.message !== state.trouble?.message)
+        options.progress.note(`the WAL receiver of this backup tries again: ${event.error.message}`);
+      state.trouble = event.error;
+    }
     if (event.kind === 'alarm' && ENDING_ALARMS.has(event.alarm)) state.failure ??= event.error;
     wake();
   };
@@ -122,7 +134,7 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
     while (!condition()) {
       options.signal?.throwIfAborted();
       if (state.failure !== null) throw state.failure;
-      if (state.ended || clock.monotonic() > deadline) throw receiverStopped();
+      if (state.ended || clock.monotonic() > deadline) throw receiverStopped(state.trouble);
       const woken = new AbortController();
       const waiter = () => woken.abort();
       waiters.add(waiter);
@@ -179,10 +191,15 @@ function lineageChanged(expected: string, found: string): HoldfastError {
   });
 }
 
-function receiverStopped(): HoldfastError {
+function receiverStopped(trouble: HoldfastError | null): HoldfastError {
   return new HoldfastError('BACKUP_WAL_STOPPED', 'could not bring the WAL of the backup into the repository', {
-    detail: 'Expected the WAL receiver of this backup to stream until the end, found that it stopped.',
-    hints: ['Run `holdfast wal stream` to see what hinders it.'],
+    detail: `Expected the WAL receiver of this backup to stream until the end, found ${trouble === null ? 'that it stopped' : `this in its way: ${trouble.message}`}.`,
+    hints: [
+      ...(trouble?.hints ?? []),
+      'A backup beside no running receiver needs a free replication slot and two free places of max_wal_senders.',
+      'Run `holdfast wal stream` to see what hinders it.',
+    ],
     retryable: true,
+    ...(trouble === null ? {} : { cause: trouble }),
   });
 }
