@@ -200,14 +200,16 @@ function commandLine(script, rest) {
 /** Runs the script in our place as far as can be: same streams, its signals, its exit code. */
 function hand({ node, command, arguments: commandArguments }) {
   const environment = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` };
-  const child = spawn(command, commandArguments, { stdio: 'inherit', env: environment });
   // A terminal sends its signals to the child as well; passing them on would be a second Ctrl-C.
   const inTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+  let child;
+  // Before the child is there: one that is quick may have somebody signal us the moment it runs.
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGTERM']) {
     process.on(signal, () => {
       if (signal === 'SIGTERM' || !inTerminal) child.kill(signal);
     });
   }
+  child = spawn(command, commandArguments, { stdio: 'inherit', env: environment });
   return new Promise((resolve, reject) => {
     child.once('error', (error) => reject(new Refusal(`could not start "${command}": ${error.message}`)));
     child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
