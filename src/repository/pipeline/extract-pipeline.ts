@@ -12,12 +12,12 @@ import type {
 
 /** Extents sorted and read together: enough to read packs in long runs, few enough to stay within about 10 MB. */
 const BATCH_EXTENTS = 32_768;
-/** Stored bytes read by one request. */
-const RUN_BYTES_MAX = 1 << 20;
+/** Stored bytes read by one request: larger ones hold more memory and were slower. */
+const RUN_BYTES_MAX = 256 << 10;
 /** A hole between wanted frames that is cheaper to read over than to begin a new request for. */
 const RUN_GAP_BYTES_MAX = 64 << 10;
-/** Runs that may be with one worker: one in work, one waiting, one being read. */
-const RUNS_PER_WORKER = 3;
+/** Runs that may be with one worker: one in work, one being read. */
+const RUNS_PER_WORKER = 2;
 /** As in the ingest pipeline. */
 const WORKER_NURSERY_MB = 8;
 

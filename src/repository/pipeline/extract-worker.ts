@@ -15,6 +15,7 @@ import type {
   ExtractResponse,
   ExtractWorkerData,
 } from './extract-messages.ts';
+import { GarbageGauge } from './garbage.ts';
 
 /** Files kept open by one worker; a batch touches few files at a time, as it is sorted by pack. */
 const OPEN_FILES_MAX = 128;
@@ -23,6 +24,7 @@ const OPENERS_MAX = 64;
 
 const keys = KeyRing.fromMaterial((workerData as ExtractWorkerData).keys);
 const port = parentPort!;
+const garbage = new GarbageGauge();
 const paths: string[] = [];
 const open = new Map<number, number>();
 const openers = new Map<string, PackOpener>();
@@ -84,6 +86,7 @@ function extract(request: ExtractRequest & { kind: 'run' }): void {
     const raw = openFrame(request, frame);
     if (raw === null) damaged.push(index);
     else for (const destination of frame.destinations) bytes += place(raw, destination);
+    garbage.add(frame.frameLength + frame.rawLength);
   });
   say({ kind: 'extracted', run: request.run, bytes, damaged });
 }

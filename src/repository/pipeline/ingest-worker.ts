@@ -10,6 +10,7 @@ import { PageFingerprinter } from '../fingerprint/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { PackWriter } from '../pack/index.ts';
+import { GarbageGauge } from './garbage.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';
 
@@ -22,6 +23,7 @@ const fingerprinter = new PageFingerprinter({
   fingerprintKey: keys.fingerprintKey,
 });
 const slabs = Array.from({ length: data.slabs }, (_, number) => new SlabView(data.memory, number));
+const garbage = new GarbageGauge();
 let pack: PackWriter | null = null;
 
 function say(response: IngestResponse): void {
@@ -51,6 +53,7 @@ function storeSlab(slab: SlabView): void {
     currentPack().append(slab.pieceId(piece), raw, compress(raw, data.level));
     newChunks += 1;
     newBytes += raw.length;
+    garbage.add(2 * raw.length);
     if (pack!.isFull) finishPack();
   }
   say({ kind: 'stored', slab: slab.number, newChunks, newBytes });
