@@ -95,10 +95,15 @@ export async function readTransactionRecords(
   return rows.map(({ lsn, at, row }) => ({ lsn: parseLsn(lsn), at: BigInt(at), row }));
 }
 
-/** Where the first record begins at a position or behind it. */
-export async function nextRecordLsn(server: PostgresServer, lsn: string, end: string): Promise<bigint> {
-  const [row] = await server.query<{ lsn: string }>(
-    `SELECT min(start_lsn) AS lsn FROM pg_get_wal_records_info('${lsn}', '${end}')`,
-  );
-  return parseLsn(row!.lsn);
+/** Where the first record begins at a position or behind it; `null` when the position lies in the zeros that fill a segment up. */
+export async function nextRecordLsn(server: PostgresServer, lsn: string, end: string): Promise<bigint | null> {
+  try {
+    const [row] = await server.query<{ lsn: string }>(
+      `SELECT min(start_lsn) AS lsn FROM pg_get_wal_records_info('${lsn}', '${end}')`,
+    );
+    return parseLsn(row!.lsn);
+  } catch (error) {
+    if (/could not find a valid record after/.test(String(error))) return null;
+    throw error;
+  }
 }
