@@ -15,7 +15,7 @@ import type {
   ExtractResponse,
   ExtractWorkerData,
 } from './extract-messages.ts';
-import { GarbageGauge } from './garbage.ts';
+import { EXTRACT_GARBAGE, GarbageGauge } from './garbage.ts';
 
 /** Files kept open by one worker; a batch touches few files at a time, as it is sorted by pack. */
 const OPEN_FILES_MAX = 128;
@@ -24,7 +24,7 @@ const OPENERS_MAX = 64;
 
 const keys = KeyRing.fromMaterial((workerData as ExtractWorkerData).keys);
 const port = parentPort!;
-const garbage = new GarbageGauge();
+const garbage = new GarbageGauge(EXTRACT_GARBAGE);
 const paths: string[] = [];
 const open = new Map<number, number>();
 const openers = new Map<string, PackOpener>();

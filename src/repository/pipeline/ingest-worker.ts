@@ -10,7 +10,7 @@ import { PageFingerprinter } from '../fingerprint/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { PackWriter } from '../pack/index.ts';
-import { GarbageGauge } from './garbage.ts';
+import { GarbageGauge, INGEST_GARBAGE } from './garbage.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';
 
@@ -23,7 +23,7 @@ const fingerprinter = new PageFingerprinter({
   fingerprintKey: keys.fingerprintKey,
 });
 const slabs = Array.from({ length: data.slabs }, (_, number) => new SlabView(data.memory, number));
-const garbage = new GarbageGauge();
+const garbage = new GarbageGauge(INGEST_GARBAGE);
 let pack: PackWriter | null = null;
 
 function say(response: IngestResponse): void {
