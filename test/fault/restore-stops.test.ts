@@ -76,7 +76,10 @@ describe('a restore that is killed', () => {
       await killRestore(into, stop);
       assert.ok(existsSync(join(into, MARKER_NAME)));
       assert.equal(existsSync(join(into, 'global', 'pg_control')), false);
-      assert.match(whyNotStarted(into), /could not (open|find|read|access)|is not a database cluster|configuration file .* contains errors/);
+      assert.match(
+        whyNotStarted(into),
+        /could not (open|find|read|access)|is not a database cluster|configuration file .* contains errors/,
+      );
 
       const { binDirectory } = world.server;
       const again = await world.restore({ into, target: { kind: 'latest' }, start: { binDirectory }, ...owner });
