@@ -5,12 +5,13 @@ import { after, before, describe, it } from 'node:test';
 import { type ConnectionTarget, connect, parseConnectionString, showSetting } from '../../src/postgres/index.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { giveToServerUser } from '../support/plain-backup.ts';
+import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
 const target = (url: string): ConnectionTarget => parseConnectionString(url, { variables: {} });
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`a conversation with PostgreSQL ${major}`, () => {
     let server: PostgresServer;
     before(async () => {
@@ -122,7 +123,7 @@ async function untilReloaded(check: () => Promise<void>): Promise<void> {
   }
 }
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`TLS with PostgreSQL ${major}`, () => {
     let directory: string;
     let server: PostgresServer;

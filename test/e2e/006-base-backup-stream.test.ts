@@ -15,10 +15,11 @@ import {
   parsePageHeader,
 } from '../../src/postgres/index.ts';
 import { giveToServerUser, takePlainBackup } from '../support/plain-backup.ts';
+import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`the base backup stream of PostgreSQL ${major}`, () => {
     let server: PostgresServer;
     let scratch: string;

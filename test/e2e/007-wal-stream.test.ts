@@ -19,6 +19,7 @@ import {
   startReplication,
 } from '../../src/postgres/index.ts';
 import { giveToServerUser, takePlainBackup } from '../support/plain-backup.ts';
+import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
@@ -48,7 +49,7 @@ class Collected {
   }
 }
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`the WAL stream of PostgreSQL ${major}`, () => {
     let server: PostgresServer;
     before(async () => {

@@ -13,6 +13,7 @@ import {
   type WalStop,
   type XlogEvent,
 } from '../../src/postgres/index.ts';
+import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 
 const SEGMENT_BYTES = 1024 * 1024;
@@ -54,7 +55,7 @@ function scanServer(server: PostgresServer, systemId: string, pieceBytes: number
   return { ...scan, stop: scanner.end() };
 }
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`WAL that PostgreSQL ${major} wrote`, () => {
     const settings = { wal_keep_size: '1GB', max_prepared_transactions: '5', autovacuum: 'off' };
     const start = () => startPostgres({ major, walSegmentSizeMb: 1, settings });

@@ -18,11 +18,12 @@ import {
   startInstance,
 } from '../../src/postgres/index.ts';
 import { giveToServerUser, takePlainBackup } from '../support/plain-backup.ts';
+import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { isAlive } from '../support/processes.ts';
 import { makeScratchDirectory, runsAsRoot } from '../support/scratch.ts';
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`a throw-away server of PostgreSQL ${major}`, () => {
     let server: PostgresServer;
     let scratch: string;

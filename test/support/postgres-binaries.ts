@@ -6,7 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { scratchRoot } from './scratch.ts';
 
 /** The majors that the toolchain brings. */
-export type PostgresMajor = 14 | 18;
+export type PostgresMajor = 14 | 15 | 16 | 17 | 18;
+
+/** All of them, for tests that hold for each. */
+export const postgresMajors: readonly PostgresMajor[] = [14, 15, 16, 17, 18];
 
 /** Where a server's programs lie. */
 export interface PostgresBinaries {

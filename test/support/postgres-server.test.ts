@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import pg from 'pg';
+import { postgresMajors } from './postgres-binaries.ts';
 import { startPostgres } from './postgres-server.ts';
 import { isAlive } from './processes.ts';
 import { makeScratchDirectory, nobody, runsAsRoot } from './scratch.ts';
 
-for (const major of [14, 18] as const) {
+for (const major of postgresMajors) {
   describe(`PostgreSQL ${major} of the toolchain`, () => {
     it('runs the named major with the durability and the checksums of production', async () => {
       await using server = await startPostgres({ major, settings: { cluster_name: "it's ours" } });
