@@ -9,7 +9,7 @@ import { HoldfastError } from '../lib/index.ts';
 import { parseControlFile, readControlFile } from './control-file.ts';
 
 /** A control file of the given layout with the few values that tests look at; real ones are read in test/e2e. */
-function makeControlFile(version: 1300 | 1800, change: (file: Buffer) => void = () => {}): Buffer {
+function makeControlFile(version: 1300 | 1700 | 1800, change: (file: Buffer) => void = () => {}): Buffer {
   const file = Buffer.alloc(8192);
   file.writeBigUInt64LE(7711231828742795376n, 0);
   file.writeUInt32LE(version, 8);
@@ -30,8 +30,8 @@ function makeControlFile(version: 1300 | 1800, change: (file: Buffer) => void = 
 }
 
 describe('pg_control', () => {
-  it('is read in both layouts', () => {
-    for (const version of [1300, 1800] as const) {
+  it('is read in every layout', () => {
+    for (const version of [1300, 1700, 1800] as const) {
       const control = parseControlFile(makeControlFile(version));
       assert.equal(control.systemId, '7711231828742795376');
       assert.equal(control.controlVersion, version);
@@ -48,6 +48,7 @@ describe('pg_control', () => {
   it('is refused when any byte that means something was changed', () => {
     for (const [version, end] of [
       [1300, 292],
+      [1700, 292],
       [1800, 296],
     ] as const) {
       fc.assert(

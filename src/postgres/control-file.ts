@@ -21,7 +21,7 @@ const WAL_LEVELS = ['minimal', 'replica', 'logical'] as const;
 /** What `pg_control` tells of a cluster. */
 export interface ControlFile {
   readonly systemId: string;
-  /** The layout: 1300 for PostgreSQL 13 to 17, 1800 for 18. */
+  /** The layout: 1300 for PostgreSQL 13 to 16, 1700 for 17, 1800 for 18. */
   readonly controlVersion: number;
   /** Tells the major version: it is raised with each. */
   readonly catalogVersion: number;
@@ -59,8 +59,11 @@ export interface ControlFile {
 /** Bytes of the file that may mean something; the rest of its 8 KiB is zero. */
 const CONTROL_FILE_BYTES_MIN = 296;
 
-/** Where the CRC lies, by layout: 18 has one more flag before it. */
-const CRC_OFFSETS: Readonly<Record<number, number>> = { 1300: 288, 1800: 292 };
+/**
+ * Where the CRC lies, by layout. 17 put the WAL level into a hole of the checkpoint, which moved nothing; 18 has one more
+ * flag at the end.
+ */
+const CRC_OFFSETS: Readonly<Record<number, number>> = { 1300: 288, 1700: 288, 1800: 292 };
 
 /** The file is rewritten in place: a reader that meets the server at it may see half of it, and looks again. */
 const READ_ATTEMPTS_MAX = 10;
@@ -81,7 +84,7 @@ export function parseControlFile(bytes: Uint8Array): ControlFile {
   const crcOffset = CRC_OFFSETS[controlVersion];
   if (crcOffset === undefined) {
     throw new HoldfastError('PG_CONTROL_FILE_UNSUPPORTED', 'cannot read this version of pg_control', {
-      detail: `Expected layout ${Object.keys(CRC_OFFSETS).join(' or ')}, found ${controlVersion}.`,
+      detail: `Expected one of the layouts ${Object.keys(CRC_OFFSETS).join(', ')}, found ${controlVersion}.`,
       hints: ['Check that the cluster is one of PostgreSQL 14 to 18, and its machine little-endian.'],
     });
   }
