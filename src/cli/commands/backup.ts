@@ -12,7 +12,7 @@ export const backup: Command = {
   path: ['backup'],
   summary: 'Take a full backup of the running server.',
   details: [
-    'The server keeps serving. What the repository holds already is not stored again; a backup that is stopped leaves nothing that is listed.',
+    'The server may be a primary or a standby; it keeps serving. What the repository holds already is not stored again; a backup that is stopped leaves nothing that is listed.',
   ],
   access: 'write',
   database: 'required',
@@ -44,7 +44,7 @@ export const backup: Command = {
       ...(label === undefined ? {} : { label }),
       ...(checkpoint === 'fast' || checkpoint === 'spread' ? { checkpoint } : {}),
     });
-    const { snapshot, bytes, storedBytes, newChunks, seconds, checksumFailures } = result;
+    const { snapshot, fromStandby, bytes, storedBytes, newChunks, seconds, checksumFailures } = result;
     return {
       reason: checksumFailures.length === 0 ? 'done' : 'problemFound',
       json: {
@@ -53,11 +53,11 @@ export const backup: Command = {
         startedAt: snapshot.startedAt,
         completedAt: snapshot.completedAt,
         files: snapshot.tree.files,
-        ...{ bytes, storedBytes, newChunks, seconds, checksumFailures },
+        ...{ bytes, storedBytes, newChunks, seconds, fromStandby, checksumFailures },
         wal: snapshot.wal,
       },
       text: (paint) => [
-        `${paint.good('stored')} snapshot ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}`,
+        `${paint.good('stored')} snapshot ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}${fromStandby ? ', read from a standby' : ''}`,
         ...formatFacts(
           [
             ['read', `${formatBytes(bytes)} in ${formatQuantity(snapshot.tree.files, 'file')}`],

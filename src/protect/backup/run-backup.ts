@@ -10,11 +10,14 @@ import {
   type SnapshotRecord,
   writePending,
 } from '../../repository/index.ts';
+import { checkConsistency } from './stages/check-consistency.ts';
 import { checkManifest } from './stages/check-manifest.ts';
 import { checkServer } from './stages/check-server.ts';
 import { composeSnapshot } from './stages/compose-snapshot.ts';
+import { keepWal } from './stages/keep-wal.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
 import { openStores } from './stages/open-stores.ts';
+import { proveStandbyWal } from './stages/prove-standby-wal.ts';
 import { proveWal } from './stages/prove-wal.ts';
 import { receiveFiles } from './stages/receive-files.ts';
 import { secureWal } from './stages/secure-wal.ts';
@@ -48,6 +51,8 @@ export interface BackupResult {
   storedBytes: number;
   newChunks: number;
   seconds: number;
+  /** Whether the server was in recovery. */
+  fromStandby: boolean;
   /** What the server said about pages whose checksum is wrong; empty when it found none. The snapshot is kept, and marked. */
   checksumFailures: readonly string[];
 }
@@ -79,8 +84,11 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   // The receiver of WAL stands before the backup begins: what the server writes from the start position on must not escape it.
   const wal = cleanup.use(await secureWal({ ...options, server }));
 
-  const received = await receiveFiles({ ...options, connection, stores });
+  const slot = await keepWal(connection, { server, cluster });
+
+  const received = await receiveFiles({ ...options, connection, server, stores });
   checkManifest(received);
+  checkConsistency(received, server);
   const tree = await storeTree({ stores, entries: received.entries });
   const snapshot = composeSnapshot({
     ...options,
@@ -98,7 +106,9 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   // Rule A13: a snapshot without the WAL of its own range cannot be restored, so it is not listed before that is durable.
   const range = { timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn };
   await wal.secured(range);
-  await proveWal(repository, { ...range, system: server.identity.systemId, lineage: wal.lineage });
+  const proved = { ...range, system: server.identity.systemId, lineage: wal.lineage };
+  if (server.isStandby) await proveStandbyWal({ ...options, connection, slot, wal: proved });
+  else await proveWal(repository, proved);
   lease.assertHeld();
   await commitSnapshot(repository, snapshot);
 
@@ -115,6 +125,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     storedBytes: snapshot.stored.storedBytes,
     newChunks: snapshot.stored.newChunks,
     seconds: (clock.monotonic() - begun) / 1000,
+    fromStandby: server.isStandby,
     checksumFailures: received.checksumFailures,
   };
 }

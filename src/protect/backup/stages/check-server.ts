@@ -16,6 +16,8 @@ export interface CheckedServer {
   version: ServerVersion;
   identity: IdentifiedSystem;
   segmentSize: number;
+  /** True while the server is in recovery: then it is a standby, and the backup ends without a record of its own in the WAL. */
+  isStandby: boolean;
   settings: Record<string, string>;
 }
 
@@ -29,12 +31,11 @@ const KEPT_SETTINGS = [
 /**
  * Refuses, before anything is written, a server whose backup could not be restored.
  *
- * Errors: `PG_VERSION_UNSUPPORTED`, `PG_BLOCK_SIZE_UNSUPPORTED`, `PG_WAL_LEVEL_TOO_LOW`, `BACKUP_FROM_STANDBY`.
+ * Errors: `PG_VERSION_UNSUPPORTED`, `PG_BLOCK_SIZE_UNSUPPORTED`, `PG_WAL_LEVEL_TOO_LOW`.
  */
 export async function checkServer(connection: PostgresConnection): Promise<CheckedServer> {
   const version = connection.serverVersion;
   checkServerVersion(version);
-  if (connection.parameters.get('in_hot_standby') === 'on') throw standbyRefused();
   const settings: Record<string, string> = {};
   for (const name of KEPT_SETTINGS) {
     // lc_collate is no setting any more since PostgreSQL 16.
@@ -47,6 +48,7 @@ export async function checkServer(connection: PostgresConnection): Promise<Check
     version,
     identity: await identifySystem(connection),
     segmentSize: parseSize(settings.wal_segment_size!),
+    isStandby: (await showSetting(connection, 'in_hot_standby')) === 'on',
     settings,
   };
 }
@@ -63,13 +65,6 @@ function parseSize(text: string): number {
     });
   }
   return Number(match[1]) * unit;
-}
-
-function standbyRefused(): HoldfastError {
-  return new HoldfastError('BACKUP_FROM_STANDBY', 'cannot back up a standby yet', {
-    detail: 'Expected a primary, found a server that is in recovery.',
-    hints: ['Point DATABASE_URL at the primary.'],
-  });
 }
 
 function blockSizeRefused(found: string): HoldfastError {

@@ -45,6 +45,7 @@ export function composeSnapshot(options: {
       serverVersion: server.version.text,
       segmentSize: server.segmentSize,
       backupLabel: received.backupLabel,
+      fromStandby: server.isStandby,
       settings: server.settings,
       tablespaces: received.start.tablespaces.filter(({ oid }) => oid !== null).map(({ oid, path }) => ({ oid, path })),
       checksumFailures: [...received.checksumFailures],

@@ -35,8 +35,13 @@ export async function proveWal(repository: Repository, wal: BackupWal): Promise<
     if (landmark.kind !== 'event' || landmark.event.kind !== 'backup-end') continue;
     if (landmark.event.startLsn === start && landmark.endLsn === end) return;
   }
-  throw new HoldfastError('BACKUP_WAL_FOREIGN', 'cannot list the backup: the stored WAL is not that of its server', {
-    detail: `Expected at ${formatLsn(end)} the end of the backup that began at ${formatLsn(start)}, found WAL without it.`,
+  throw foreignWal(wal, 'WAL without the record that ended the backup');
+}
+
+/** The error for WAL that another server wrote; `found` completes "found …". */
+export function foreignWal(wal: BackupWal, found: string): HoldfastError {
+  return new HoldfastError('BACKUP_WAL_FOREIGN', 'cannot list the backup: the stored WAL is not that of its server', {
+    detail: `Expected the WAL of the server that was backed up from ${formatLsn(wal.start)} to ${formatLsn(wal.end)}, found ${found}.`,
     hints: [
       'Check whether `holdfast wal stream` and `holdfast backup` reach the same server: a copy of a cluster has the same system identifier.',
       'Give a copy a cluster name of its own.',

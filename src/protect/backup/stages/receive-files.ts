@@ -9,15 +9,21 @@ import {
 } from '../../../postgres/index.ts';
 import type { IngestResult, TreeEntry } from '../../../repository/index.ts';
 import { FileAssembler, type ReceivedFile } from '../file-assembler.ts';
+import { timelineChanged } from './check-consistency.ts';
+import type { CheckedServer } from './check-server.ts';
 import type { BackupStores } from './open-stores.ts';
+import { standbyErrorOf } from './standby-error.ts';
 
 const MANIFEST_PATH = 'meta/backup_manifest';
 const LABEL_PATH = 'data/backup_label';
+const CONTROL_PATH = 'data/global/pg_control';
+/** What is kept in memory beside being stored. */
+const KEPT_PATHS: ReadonlySet<string> = new Set([MANIFEST_PATH, LABEL_PATH, CONTROL_PATH]);
 /** A data file of a relation: a number, perhaps a fork and a segment. */
 const RELATION_FILE =
   /^(data\/(base\/[0-9]+|global)|space\/[0-9]+\/[^/]+\/[0-9]+)\/[0-9]+(_(fsm|vm|init))?(\.[0-9]+)?$/;
 const BLOCK_BYTES = 8192;
-/** The manifest and the label are kept in memory beside being stored; a manifest has about 150 bytes a file. */
+/** A manifest has about 150 bytes a file; the others are small. */
 const KEPT_BYTES_MAX = 256 << 20;
 
 /** All that the server sent, by now in chunks. */
@@ -31,6 +37,8 @@ export interface ReceivedFiles {
   stored: IngestResult;
   manifest: Buffer;
   backupLabel: string;
+  /** `global/pg_control`, as it was when all else had been read. */
+  controlFile: Buffer;
   /** Bytes of all files. */
   bytes: number;
   /** The server's words about pages that fail their checksum; empty when there are none. */
@@ -40,6 +48,7 @@ export interface ReceivedFiles {
 /** Runs BASE_BACKUP and cuts what arrives into chunks. Returns when every new chunk is durable and indexed. */
 export async function receiveFiles(options: {
   connection: PostgresConnection;
+  server: CheckedServer;
   stores: BackupStores;
   progress: Progress;
   label?: string;
@@ -47,11 +56,13 @@ export async function receiveFiles(options: {
   maxRate?: number;
   signal?: AbortSignal;
 }): Promise<ReceivedFiles> {
-  const { connection, stores, progress } = options;
+  const { connection, server, stores, progress } = options;
   const assembler = new FileAssembler({ pipeline: stores.ingest, storeLeaf: (raw) => stores.tree.store(raw) });
-  const reception = new Reception(assembler, progress, options.signal);
+  const reception = new Reception(assembler, { ...options, server });
   progress.begin('waiting for a checkpoint');
-  const { backup, checksumFailures } = await runBaseBackup(connection, options, reception);
+  const { backup, checksumFailures } = await runBaseBackup(connection, options, reception).catch(async (error) => {
+    throw server.isStandby ? await standbyErrorOf(error, connection) : error;
+  });
   await reception.end();
   const { entries, received, stored } = await assembler.finish();
   const [manifest, label] = [reception.kept(MANIFEST_PATH), reception.kept(LABEL_PATH)];
@@ -64,6 +75,7 @@ export async function receiveFiles(options: {
     stored,
     manifest,
     backupLabel: label.toString('utf8'),
+    controlFile: reception.kept(CONTROL_PATH),
     bytes: reception.bytes,
     checksumFailures,
   };
@@ -96,6 +108,7 @@ async function runBaseBackup(
 class Reception {
   readonly #assembler: FileAssembler;
   readonly #progress: Progress;
+  readonly #server: CheckedServer;
   readonly #signal: AbortSignal | undefined;
   readonly #kept = new Map<string, Buffer[]>();
   readonly #oidOfPath = new Map<string, number>();
@@ -107,13 +120,20 @@ class Reception {
   #keptBytes = 0;
   bytes = 0;
 
-  constructor(assembler: FileAssembler, progress: Progress, signal: AbortSignal | undefined) {
+  constructor(
+    assembler: FileAssembler,
+    options: { progress: Progress; server: CheckedServer; signal?: AbortSignal | undefined },
+  ) {
     this.#assembler = assembler;
-    this.#progress = progress;
-    this.#signal = signal;
+    this.#progress = options.progress;
+    this.#server = options.server;
+    this.#signal = options.signal;
   }
 
   onStart(start: BaseBackupStart): void {
+    // A standby that followed its primary to another timeline begins on the old one until it has replayed a checkpoint of the new.
+    const { timeline } = this.#server.identity;
+    if (this.#server.isStandby && start.timeline !== timeline) throw timelineChanged(start.timeline, timeline);
     let total = 0;
     for (const { oid, path, estimatedBytes } of start.tablespaces) {
       if (oid !== null && path !== null) this.#oidOfPath.set(path, oid);
@@ -159,6 +179,7 @@ class Reception {
     if (!this.#manifestBegun) throw incomplete('the manifest');
     this.#endEntry();
     if (!this.#kept.has(LABEL_PATH)) throw incomplete('the file "backup_label"');
+    if (!this.#kept.has(CONTROL_PATH)) throw incomplete('the file "global/pg_control"');
   }
 
   /** A file that was kept in memory too. */
@@ -196,7 +217,7 @@ class Reception {
     const paged = head.size !== null && head.size > 0 && head.size % BLOCK_BYTES === 0 && RELATION_FILE.test(path);
     this.#assembler.beginFile({ path, ...head, paged });
     this.#hasFile = true;
-    if (path === MANIFEST_PATH || path === LABEL_PATH) {
+    if (KEPT_PATHS.has(path)) {
       this.#keeping = [];
       this.#kept.set(path, this.#keeping);
     }

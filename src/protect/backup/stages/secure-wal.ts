@@ -63,19 +63,21 @@ class RunningReceiver implements SecuredWal {
     let reached = range.start;
     let movedAt = clock.monotonic();
     for (;;) {
+      const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
       const end = await storedEnd(repository, server, this.lineage, range);
       if (end >= range.end) return;
       if (end > reached) {
         reached = end;
         movedAt = clock.monotonic();
       }
-      const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
       if (running === null || clock.monotonic() - movedAt > STALLED_MS) break;
+      // It is past the end and left a hole before: it began later than the last checkpoint that a standby has replayed. It will not go back.
+      if (running.lineage === this.lineage && running.durableLsn >= range.end) break;
       if (running.lineage !== this.lineage) throw lineageChanged(this.lineage, running.lineage);
       await clock.sleep(POLL_MS, signal);
       signal?.throwIfAborted();
     }
-    progress.note('the WAL receiver stopped: this backup brings the rest of its WAL itself');
+    progress.note('the WAL receiver does not bring all WAL of this backup: it brings the rest itself');
     // Its own slot keeps WAL only from the last checkpoint on, which may be later than where the backup began.
     this.#own = await startOwnReceiver({ ...this.#options, startLsn: range.start });
     if (this.#own.lineage !== this.lineage) throw lineageChanged(this.lineage, this.#own.lineage);
@@ -142,6 +144,23 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
       waiters.delete(waiter);
     }
   };
+  /**
+   * A standby has the WAL already, and may be behind what another receiver has stored before: then ours compares for as long as that lasts, and is not
+   * needed. False when it has come to its end.
+   */
+  const isStoredMeanwhile = async (range: { timeline: number; start: bigint; end: bigint }) => {
+    let [reached, movedAt] = [range.start, clock.monotonic()];
+    while (!state.ended) {
+      options.signal?.throwIfAborted();
+      if (state.failure !== null) throw state.failure;
+      const end = await storedEnd(repository, server, state.lineage!, range);
+      if (end >= range.end) return true;
+      if (end > reached) [reached, movedAt] = [end, clock.monotonic()];
+      if (clock.monotonic() - movedAt > STALLED_MS) throw receiverStopped(state.trouble);
+      await clock.sleep(POLL_MS, signal);
+    }
+    return false;
+  };
   const dispose = async () => {
     stop.abort();
     await running;
@@ -157,6 +176,7 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
     async secured(range) {
       // From here on the receiver has an end: it stores what has come up to there at once, and is done.
       until.resolve(range.end);
+      if (server.isStandby && (await isStoredMeanwhile(range))) return;
       await become(() => state.ended && state.failure === null, Number.POSITIVE_INFINITY);
       const end = await storedEnd(repository, server, state.lineage!, range);
       if (end < range.end) throw walMissing(range, end);
