@@ -5,6 +5,7 @@ export * from './assert.ts';
 export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errors.ts';
+export * from './garbage.ts';
 export * from './progress.ts';
 export * from './secret.ts';
 export * from './tar/index.ts';

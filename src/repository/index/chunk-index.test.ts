@@ -223,7 +223,7 @@ describe('index objects', () => {
     await writeIndexObjects(repository, packs);
     const index = await repository.loadIndex();
     assert.equal(index.count, 100_000);
-    assert.ok(index.memoryBytes < 11 * index.count, `${index.memoryBytes} bytes`);
+    assert.ok(index.memoryBytes < 12 * index.count, `${index.memoryBytes} bytes`);
   });
 
   it('are as many as the chunks need, and together name every chunk once', async (test) => {

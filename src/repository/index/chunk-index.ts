@@ -1,6 +1,6 @@
 import { assert } from '../../lib/index.ts';
 import { HEADER_BYTES } from '../codec/index.ts';
-import { listPackEntries, type PackContent, type PackEntry } from '../pack/index.ts';
+import { PACK_ENTRY_BYTES, type PackContent } from '../pack/index.ts';
 import type { IndexedPack } from './index-object.ts';
 import { type PackInfo, PackList } from './pack-list.ts';
 import { defaultScratchDirectory, RecordFile } from './record-file.ts';
@@ -25,8 +25,10 @@ export interface UnreadableIndex {
 
 const TABLES = 256;
 
-/** 32 identity · u32 pack number · u32 offset · u32 frame length · u32 raw length. */
+/** 32 identity · u32 pack number · u32 offset · u32 frame length · u32 raw length; numbers in the order of this machine. */
 const RECORD_BYTES = 48;
+const ID_WORDS = 8;
+const ENTRY_WORDS = PACK_ENTRY_BYTES / 4;
 
 /**
  * Every chunk of a repository and where its copies lie.
@@ -41,6 +43,7 @@ export class ChunkIndex {
   readonly #records: RecordFile;
   readonly #packs = new PackList();
   readonly #record = Buffer.alloc(RECORD_BYTES);
+  readonly #recordWords = new Uint32Array(this.#record.buffer, this.#record.byteOffset, RECORD_BYTES / 4);
   #count = 0;
 
   /** `expectedChunks`: about how many will be added. */
@@ -73,8 +76,12 @@ export class ChunkIndex {
       epoch,
       doubtful: options.doubtful ?? false,
     });
-    if (number === null) return;
-    for (const entry of listPackEntries(pack.entries, HEADER_BYTES)) this.#addEntry(number, entry);
+    if (number !== null) this.#addEntries(number, pack.entries);
+  }
+
+  /** Gives back the memory that adding many packs takes; more may be added at any time. */
+  rest(): void {
+    for (const table of this.#tables) table.rest();
   }
 
   /** Whether a writer may count on the chunk: it lies in a pack that is neither damaged nor about to go. */
@@ -91,9 +98,9 @@ export class ChunkIndex {
     const doubtful: ChunkLocation[] = [];
     for (const packNumber of this.#findPacks(id)) {
       const { packId, content, epoch, doubtful: isDoubtful } = this.#packs.at(packNumber);
-      const offset = this.#record.readUInt32LE(36);
-      const frameLength = this.#record.readUInt32LE(40);
-      const rawLength = this.#record.readUInt32LE(44);
+      const offset = this.#recordWords[9]!;
+      const frameLength = this.#recordWords[10]!;
+      const rawLength = this.#recordWords[11]!;
       (isDoubtful ? doubtful : sound).push({ packNumber, packId, content, epoch, offset, frameLength, rawLength });
     }
     return [...sound, ...doubtful];
@@ -117,28 +124,51 @@ export class ChunkIndex {
     this.#records.close();
   }
 
-  #addEntry(packNumber: number, entry: PackEntry): void {
-    const record = this.#records.append((room) => {
-      room.set(entry.id, 0);
-      room.writeUInt32LE(packNumber, 32);
-      room.writeUInt32LE(entry.offset, 36);
-      room.writeUInt32LE(entry.frameLength, 40);
-      room.writeUInt32LE(entry.rawLength, 44);
-    });
-    this.#tables[entry.id[0]!]!.add(tagOf(entry.id), record);
-    this.#count += 1;
+  /** The hot loop of opening a repository: no object is made for an entry, and identities move as words. */
+  #addEntries(packNumber: number, entries: Uint8Array): void {
+    assert(entries.length % PACK_ENTRY_BYTES === 0, 'pack entries are whole');
+    const bytes = alignedOf(entries);
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    const room = this.#records.words;
+    let offset = HEADER_BYTES;
+    for (let from = 0; from < words.length; from += ENTRY_WORDS) {
+      const at = from * 4;
+      const record = this.#records.count;
+      const to = this.#records.reserve();
+      for (let word = 0; word < ID_WORDS; word++) room[to + word] = words[from + word]!;
+      const frameLength = bytes.readUInt32LE(at + 32);
+      room[to + 8] = packNumber;
+      room[to + 9] = offset;
+      room[to + 10] = frameLength;
+      room[to + 11] = bytes.readUInt32LE(at + 36);
+      offset += frameLength;
+      this.#tables[bytes[at]!]!.add(tagAt(bytes, at), record);
+    }
+    this.#count += words.length / ENTRY_WORDS;
   }
 
   /** Yields the pack number of each copy; its whole record is in `#record` meanwhile. */
   *#findPacks(id: Uint8Array): Generator<number, void> {
     assert(id.length === 32, 'a chunk has an identity of 32 bytes');
-    for (const record of this.#tables[id[0]!]!.find(tagOf(id))) {
+    for (const record of this.#tables[id[0]!]!.find(tagAt(id, 0))) {
       this.#records.read(record, this.#record);
-      if (this.#record.compare(id, 0, 32, 0, 32) === 0) yield this.#record.readUInt32LE(32);
+      if (this.#record.compare(id, 0, 32, 0, 32) === 0) yield this.#recordWords[8]!;
     }
   }
 }
 
-function tagOf(id: Uint8Array): number {
-  return (id[1]! | (id[2]! << 8) | (id[3]! << 16) | (id[4]! << 24)) >>> 0;
+/** The tag of the identity that begins at `at`: its second to fifth byte. */
+function tagAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 24)) >>> 0;
+}
+
+/** The same bytes at a place where words may begin. What comes out of an index object is aligned already. */
+function alignedOf(bytes: Uint8Array): Buffer {
+  return bytes.byteOffset % 4 === 0 ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) : copyOf(bytes);
+}
+
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, codeOf } from '../../lib/index.ts';
+import { assert, codeOf, GarbageGauge } from '../../lib/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { PackOpener } from '../pack/index.ts';
 import type {
@@ -15,7 +15,7 @@ import type {
   ExtractResponse,
   ExtractWorkerData,
 } from './extract-messages.ts';
-import { EXTRACT_GARBAGE, GarbageGauge } from './garbage.ts';
+import { EXTRACT_GARBAGE } from './garbage.ts';
 
 /** Files kept open by one worker; a batch touches few files at a time, as it is sorted by pack. */
 const OPEN_FILES_MAX = 128;

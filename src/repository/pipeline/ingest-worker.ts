@@ -5,12 +5,13 @@
  * the main thread which chunks are known: while it waits for that answer it hashes the next slab.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { GarbageGauge } from '../../lib/index.ts';
 import { compress } from '../codec/index.ts';
 import { PageFingerprinter } from '../fingerprint/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { PackWriter } from '../pack/index.ts';
-import { GarbageGauge, INGEST_GARBAGE } from './garbage.ts';
+import { INGEST_GARBAGE } from './garbage.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';
 
