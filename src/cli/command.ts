@@ -35,6 +35,7 @@ export interface Argument {
   /** `snapshot` is required, `[snapshot]` is not. */
   readonly name: string;
   readonly help: string;
+  readonly choices?: readonly string[];
 }
 
 export interface Flag {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command as Commander, Option as CommanderOption } from 'commander';
+import { Command as Commander, Argument as CommanderArgument, Option as CommanderOption } from 'commander';
 import { listOptions, type Option, planSchema } from '../plan/index.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands/index.ts';
@@ -75,7 +75,10 @@ function addCommand(
 ): void {
   const made = parent.command(command.path.at(-1)!).summary(command.summary);
   made.description([command.summary, ...(command.details ?? [])].join('\n'));
-  for (const { name, help } of command.arguments ?? []) made.argument(name.startsWith('[') ? name : `<${name}>`, help);
+  for (const { name, help, choices } of command.arguments ?? []) {
+    const argument = new CommanderArgument(name.startsWith('[') ? name : `<${name}>`, help);
+    made.addArgument(choices === undefined ? argument : argument.choices([...choices]));
+  }
   for (const { flag, help, required, choices } of command.flags ?? []) {
     const option = new CommanderOption(flag, help).makeOptionMandatory(required ?? false);
     made.addOption(choices === undefined ? option : option.choices([...choices]));

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { HoldfastError, messageOf } from '../../src/lib/index.ts';
@@ -62,6 +62,29 @@ export async function unpackDebianPackages(wanted: DebianPackages): Promise<void
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/**
+ * Makes a program of the unpacked packages startable by a path of its own. The program is newer than the C library of the machine, so it is
+ * started by the dynamic loader that came with it. Unlike in a chroot it sees the machine's files as they are, and needs no root.
+ *
+ * `root` lies beside the directory of `path`; all may be moved together.
+ */
+export async function writeLauncher(root: string, program: string, path: string): Promise<void> {
+  const libraries = (await readdir(join(root, 'usr/lib'))).find((name) => name.endsWith('-linux-gnu'));
+  const names = await readdir(join(root, 'usr/lib', libraries ?? ''));
+  const loader = names.find((name) => name.startsWith('ld-linux'));
+  if (loader === undefined) throw new Error('the packages of Debian brought no dynamic loader');
+  if (!existsSync(join(root, program))) throw new Error(`the packages of Debian brought no "${program}"`);
+  await writeFile(
+    path,
+    `#!/bin/sh
+root="$(dirname "$0")/${relative(dirname(path), root)}"
+libraries="$root/usr/lib/${libraries}"
+exec "$libraries/${loader}" --library-path "$libraries" --argv0 "$0" "$root/${program}" "$@"
+`,
+    { mode: 0o755 },
+  );
 }
 
 /** The mirror that the machine itself uses. */

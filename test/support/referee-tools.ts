@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { unpackDebianPackages, whyNotDebian } from './debian-packages.ts';
+import { unpackDebianPackages, whyNotDebian, writeLauncher } from './debian-packages.ts';
 import { cacheDirectory, createOnce } from './postgres-binaries.ts';
 
 /**
@@ -49,7 +49,7 @@ const installedDirectories = [
 ];
 
 /** Counts up when what is fetched changes, so that an older cache is not taken. */
-const cacheName = 'referees-18-1';
+const cacheName = 'referees-18-2';
 /** pg_waldump prints a line for each record. */
 const outputBytesMax = 512 * 1024 * 1024;
 
@@ -96,35 +96,17 @@ async function fetchFromDebian(): Promise<string> {
       without: ['perl', 'libperl', 'libgdbm', 'libdb5', 'libc-gconv', 'netbase', 'sensible-utils', 'gcc-'],
       directory: join(unfinished, 'root'),
     });
-    await writeWrappers(unfinished);
+    await writeLaunchers(unfinished);
   });
   return join(directory, 'bin');
 }
 
-/**
- * The tools are newer than the C library of the machine, so each is started by the dynamic loader that came with it. Unlike in a chroot they
- * see the machine's files as they are, and need no root. A tool that starts another one, as pg_verifybackup does, finds it beside itself.
- */
-async function writeWrappers(directory: string): Promise<void> {
-  const libraries = (await readdir(join(directory, 'root/usr/lib'))).find((name) => name.endsWith('-linux-gnu'));
-  const loader = (await readdir(join(directory, 'root/usr/lib', libraries ?? ''))).find((name) =>
-    name.startsWith('ld-linux'),
-  );
-  if (loader === undefined) throw new Error('the packages of Debian brought no dynamic loader');
+/** A tool that starts another one, as pg_verifybackup does, finds it beside itself. */
+async function writeLaunchers(directory: string): Promise<void> {
   await mkdir(join(directory, 'bin'));
   for (const program of refereePrograms) {
-    if (!existsSync(join(directory, 'root/usr/lib/postgresql/18/bin', program))) {
-      throw new Error(`the packages of Debian brought no "${program}"`);
-    }
     const path = join(directory, 'bin', program);
-    await writeFile(
-      path,
-      `#!/bin/sh
-root="$(dirname "$0")/../root/usr/lib"
-exec "$root/${libraries}/${loader}" --library-path "$root/${libraries}" --argv0 "$0" "$root/postgresql/18/bin/${program}" "$@"
-`,
-    );
-    await chmod(path, 0o755);
+    await writeLauncher(join(directory, 'root'), `usr/lib/postgresql/18/bin/${program}`, path);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { backup } from './backup.ts';
+import { completion } from './completion.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryInfo } from './repository-info.ts';
@@ -26,6 +27,7 @@ export const commands: readonly Command[] = [
   walStream,
   walStatus,
   walFetch,
+  completion,
 ];
 
 /** The command that the first words of a line name, also when the rest cannot be understood. */
