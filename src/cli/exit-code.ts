@@ -17,6 +17,15 @@ export const postgresqlExitCodes = {
   failed: { code: 126, meaning: 'anything else; PostgreSQL stops instead of opening too early' },
 } as const;
 
+/** What PostgreSQL makes of the end of its `archive_command`: above 125 the archiver itself would end. */
+export const archiveExitCodes = {
+  kept: { code: 0, meaning: 'the file is durable in the repository, or is one that nobody will ever need' },
+  failed: { code: 1, meaning: 'anything else; PostgreSQL keeps the file and tries again' },
+} as const;
+
+/** Whose codes a command ends with. */
+export type ExitCodeKind = 'holdfast' | 'postgresql' | 'postgresql-archive';
+
 export type ExitReason = keyof typeof exitCodes;
 
 /** How a command ended. `code` is set only by commands whose codes are PostgreSQL's. */
@@ -26,7 +35,10 @@ export interface CommandEnd {
 }
 
 /** The code of the process. For PostgreSQL every end without a code of its own is a failure that stops recovery. */
-export function exitCodeFor(kind: 'holdfast' | 'postgresql', end: CommandEnd): number {
+export function exitCodeFor(kind: ExitCodeKind, end: CommandEnd): number {
+  // Success that is none would let the server throw away its only copy.
+  if (kind === 'postgresql-archive')
+    return (end.reason === 'done' ? archiveExitCodes.kept : archiveExitCodes.failed).code;
   if (kind === 'holdfast' || end.reason === 'interrupted') return exitCodes[end.reason].code;
   return end.code ?? postgresqlExitCodes.failed.code;
 }
@@ -35,6 +47,7 @@ export function exitCodeFor(kind: 'holdfast' | 'postgresql', end: CommandEnd): n
 export function exitReasonOf(error: unknown): ExitReason {
   switch (codeOf(error)) {
     case 'CLUSTER_AMBIGUOUS':
+    case 'CONFIGURATION_SERVER_UNNAMED':
     case 'KEY_PASSPHRASE_EMPTY':
     case 'PG_CONNECTION_STRING_INVALID':
     case 'PG_CONNECTION_STRING_UNSUPPORTED':

@@ -3,7 +3,7 @@ import { Command as Commander, Argument as CommanderArgument, Option as Commande
 import { listOptions, type Option, planSchema } from '../plan/index.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands/index.ts';
-import { exitCodes, postgresqlExitCodes } from './exit-code.ts';
+import { archiveExitCodes, type ExitCodeKind, exitCodes, postgresqlExitCodes } from './exit-code.ts';
 import { type Paint, paintFor } from './output/index.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -11,10 +11,13 @@ import type { Surroundings } from './surroundings.ts';
 export interface Invocation {
   readonly command: Command;
   /** Arguments and values of flags by name without dashes; `true` for a flag without a value. */
-  readonly values: ReadonlyMap<string, string | true>;
+  readonly values: ReadonlyMap<string, FlagValue>;
   /** Values of the plan's options by dotted path. */
   readonly planFlags: Readonly<Record<string, string>>;
 }
+
+/** `true` for a flag without a value, a list for one that may stand several times. */
+export type FlagValue = string | true | readonly string[];
 
 const planOptions = listOptions(planSchema).options;
 
@@ -54,6 +57,7 @@ export function buildProgram(
 const groupSummaries: Readonly<Record<string, string>> = {
   repository: 'Make a repository, and look at it.',
   wal: 'Keep the write-ahead log, and give it back.',
+  settings: "A server's configuration, as it was kept with each backup.",
 };
 
 function groupOf(program: Commander, groups: Map<string, Commander>, name: string): Commander {
@@ -79,8 +83,9 @@ function addCommand(
     const argument = new CommanderArgument(name.startsWith('[') ? name : `<${name}>`, help);
     made.addArgument(choices === undefined ? argument : argument.choices([...choices]));
   }
-  for (const { flag, help, required, choices } of command.flags ?? []) {
+  for (const { flag, help, required, choices, repeatable } of command.flags ?? []) {
     const option = new CommanderOption(flag, help).makeOptionMandatory(required ?? false);
+    if (repeatable === true) option.argParser((value, before: string[] | undefined) => [...(before ?? []), value]);
     made.addOption(choices === undefined ? option : option.choices([...choices]));
   }
   const optionsOfPlan = planOptionsOf(command);
@@ -91,7 +96,7 @@ function addCommand(
   grouped('Options of the plan:', '--plan <file>', planHelp);
   grouped('Output:', '--json', 'Print one JSON document on the last line of standard output.');
   grouped('Output:', '--events', 'Print what happens as lines of JSON before it.');
-  const codes = command.exitCodes === 'postgresql' ? postgresqlExitCodes : exitCodes;
+  const codes = codesOf(command.exitCodes ?? 'holdfast');
   made.addHelpText('after', `\n${exitCodeHelp(codes, paint)}`);
   made.action(() => onInvocation(readInvocation(made, command, optionsOfPlan)));
 }
@@ -117,12 +122,12 @@ function helpOf(facts: Option['facts']): string {
 }
 
 function readInvocation(made: Commander, command: Command, optionsOfPlan: readonly Option[]): Invocation {
-  const values = new Map<string, string | true>();
+  const values = new Map<string, FlagValue>();
   (command.arguments ?? []).forEach(({ name }, index) => {
     const value = made.args[index];
     if (value !== undefined) values.set(name.replaceAll(/[[\]]/g, ''), value);
   });
-  const given = made.opts() as Record<string, string | true | undefined>;
+  const given = made.opts() as Record<string, FlagValue | undefined>;
   for (const option of made.options) {
     const value = given[option.attributeName()];
     if (value !== undefined) values.set(option.long!.slice(2), value);
@@ -133,6 +138,10 @@ function readInvocation(made: Commander, command: Command, optionsOfPlan: readon
     if (typeof value === 'string') planFlags[path] = value;
   }
   return { command, values, planFlags };
+}
+
+function codesOf(kind: ExitCodeKind): Readonly<Record<string, { code: number; meaning: string }>> {
+  return { holdfast: exitCodes, postgresql: postgresqlExitCodes, 'postgresql-archive': archiveExitCodes }[kind];
 }
 
 function exitCodeHelp(codes: Readonly<Record<string, { code: number; meaning: string }>>, paint: Paint): string {

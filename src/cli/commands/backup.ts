@@ -1,6 +1,7 @@
 import { formatBytes, formatDuration, formatQuantity, formatRate } from '../../lib/index.ts';
 import { chooseCluster } from '../cluster.ts';
 import type { Command } from '../command.ts';
+import { formatGaps, gapDocument } from '../configuration-text.ts';
 import { readDatabase } from '../database.ts';
 import { formatFacts, shortId } from '../output/index.ts';
 
@@ -44,7 +45,8 @@ export const backup: Command = {
       ...(label === undefined ? {} : { label }),
       ...(checkpoint === 'fast' || checkpoint === 'spread' ? { checkpoint } : {}),
     });
-    const { snapshot, fromStandby, bytes, storedBytes, newChunks, seconds, checksumFailures } = result;
+    const { snapshot, fromStandby, configurationGaps, bytes, storedBytes, newChunks, seconds, checksumFailures } =
+      result;
     return {
       reason: checksumFailures.length === 0 ? 'done' : 'problemFound',
       json: {
@@ -54,6 +56,7 @@ export const backup: Command = {
         completedAt: snapshot.completedAt,
         files: snapshot.tree.files,
         ...{ bytes, storedBytes, newChunks, seconds, fromStandby, checksumFailures },
+        configurationGaps: configurationGaps.map(gapDocument),
         wal: snapshot.wal,
       },
       text: (paint) => [
@@ -68,6 +71,7 @@ export const backup: Command = {
           paint,
         ),
         ...checksumFailures.map((failure) => paint.bad(`The server found damaged pages: ${failure}`)),
+        ...formatGaps(configurationGaps, paint),
       ],
     };
   },

@@ -1,24 +1,29 @@
 import type { Command } from '../command.ts';
 import { backup } from './backup.ts';
 import { completion } from './completion.ts';
+import { doctor } from './doctor.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryInfo } from './repository-info.ts';
 import { repositoryInit } from './repository-init.ts';
 import { restore } from './restore.ts';
+import { settingsDiff } from './settings-diff.ts';
 import { show } from './show.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
 import { walFetch } from './wal-fetch.ts';
+import { walPush } from './wal-push.ts';
 import { walStatus } from './wal-status.ts';
 import { walStream } from './wal-stream.ts';
 
 /** In the order in which `--help` lists them: the daily ones first. */
 export const commands: readonly Command[] = [
   status,
+  doctor,
   backup,
   list,
   show,
+  settingsDiff,
   verify,
   restore,
   repositoryInit,

@@ -9,7 +9,17 @@ export const show: Command = {
   access: 'read',
   database: 'none',
   arguments: [{ name: 'snapshot', help: 'The id, or so many of its first digits that no other begins with them.' }],
+  flags: [
+    {
+      flag: '--settings',
+      help: "Show the server's configuration at that time instead: settings, those that were changed first, and where its files lay. Secrets are hidden.",
+    },
+  ],
   run: async ({ repository }, input) => {
+    if (input.isSet('settings')) {
+      const { showSettings } = await import('../show-settings.ts');
+      return showSettings(repository, await repository.findSnapshot(input.required('snapshot')));
+    }
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readWalInventory } = await import('../../protect/wal/index.ts');
     const { describeSnapshot } = await import('../../watch/index.ts');

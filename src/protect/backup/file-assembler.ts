@@ -86,6 +86,11 @@ export class FileAssembler {
     this.#file = { head, received: 0, crc: 0, leaves: [], leafIds: [] };
   }
 
+  /** Whether a file of this path was received whole. */
+  has(path: string): boolean {
+    return this.#received.has(path);
+  }
+
   /** Takes the next bytes of the open file; gives a promise only when it has to wait for a free slab. */
   write(bytes: Uint8Array): void | Promise<void> {
     let rest = bytes;

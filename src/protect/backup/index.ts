@@ -4,4 +4,17 @@
  * Nouns. *Stage*: one step of the recipe in `run-backup.ts`, a file in `stages/`. *Assembler*: what cuts files into chunks and builds their
  * maps. It takes no decision about how long a snapshot stays, and reads nothing from the server's disk.
  */
+export {
+  type CollectedConfiguration,
+  type ConfigurationDifference,
+  type ConfigurationGap,
+  collectConfiguration,
+  compareConfigurations,
+  configurationGrants,
+  isChangedSetting,
+  keptFrom,
+  readConfiguration,
+  redactSetting,
+  type Setting,
+} from './configuration/index.ts';
 export { type BackupOptions, type BackupResult, runBackup } from './run-backup.ts';

@@ -10,6 +10,7 @@ import {
   type SnapshotRecord,
   writePending,
 } from '../../repository/index.ts';
+import type { ConfigurationGap } from './configuration/index.ts';
 import { checkConsistency } from './stages/check-consistency.ts';
 import { checkManifest } from './stages/check-manifest.ts';
 import { checkServer } from './stages/check-server.ts';
@@ -53,6 +54,8 @@ export interface BackupResult {
   seconds: number;
   /** Whether the server was in recovery. */
   fromStandby: boolean;
+  /** What of the server's configuration could not be kept, with the statements that mend it. */
+  configurationGaps: readonly ConfigurationGap[];
   /** What the server said about pages whose checksum is wrong; empty when it found none. The snapshot is kept, and marked. */
   checksumFailures: readonly string[];
 }
@@ -126,6 +129,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     newChunks: snapshot.stored.newChunks,
     seconds: (clock.monotonic() - begun) / 1000,
     fromStandby: server.isStandby,
+    configurationGaps: received.configuration.gaps,
     checksumFailures: received.checksumFailures,
   };
 }

@@ -2,8 +2,8 @@ import { HoldfastError } from '../../../lib/index.ts';
 import { parseBackupManifest } from '../../../postgres/index.ts';
 import type { ReceivedFiles } from './receive-files.ts';
 
-/** Files that the server sends but does not list: the manifest is written before them or is itself. */
-const UNLISTED = /^(meta\/backup_manifest|data\/pg_wal\/.*)$/;
+/** Files that the manifest does not list: it is written before them or is itself, or they are the configuration that we keep beside the backup. */
+const UNLISTED = /^(meta\/backup_manifest|data\/pg_wal\/.*|config\/.*)$/;
 
 /**
  * Holds what was received against the server's own manifest: every file, its size and its CRC-32C, and the manifest's own checksum.

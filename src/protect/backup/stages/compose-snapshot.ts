@@ -2,6 +2,7 @@ import type { Ledger } from '../../../ledger/index.ts';
 import type { Clock } from '../../../lib/index.ts';
 import { formatLsn } from '../../../postgres/index.ts';
 import { newSnapshotId, type SnapshotRecord, type TreeSummary } from '../../../repository/index.ts';
+import { describeKept } from '../configuration/index.ts';
 import type { CheckedServer } from './check-server.ts';
 import type { BackupStores } from './open-stores.ts';
 import type { ReceivedFiles } from './receive-files.ts';
@@ -47,6 +48,7 @@ export function composeSnapshot(options: {
       backupLabel: received.backupLabel,
       fromStandby: server.isStandby,
       settings: server.settings,
+      configuration: describeKept(received.configuration),
       tablespaces: received.start.tablespaces.filter(({ oid }) => oid !== null).map(({ oid, path }) => ({ oid, path })),
       checksumFailures: [...received.checksumFailures],
     },

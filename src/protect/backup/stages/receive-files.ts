@@ -1,16 +1,19 @@
-import { HoldfastError, type Progress, unreachable } from '../../../lib/index.ts';
+import { type Clock, HoldfastError, type Progress, unreachable } from '../../../lib/index.ts';
 import { type TarEntry, TarReader } from '../../../lib/tar/index.ts';
 import {
   type BaseBackupResult,
   type BaseBackupStart,
+  type ConnectionTarget,
   PageChecksumError,
   type PostgresConnection,
   receiveBaseBackup,
 } from '../../../postgres/index.ts';
 import type { IngestResult, TreeEntry } from '../../../repository/index.ts';
+import type { CollectedConfiguration, ReceivedConfiguration } from '../configuration/index.ts';
 import { FileAssembler, type ReceivedFile } from '../file-assembler.ts';
 import { timelineChanged } from './check-consistency.ts';
 import type { CheckedServer } from './check-server.ts';
+import { keepConfiguration } from './keep-configuration.ts';
 import type { BackupStores } from './open-stores.ts';
 import { standbyErrorOf } from './standby-error.ts';
 
@@ -23,6 +26,9 @@ const KEPT_PATHS: ReadonlySet<string> = new Set([MANIFEST_PATH, LABEL_PATH, CONT
 const RELATION_FILE =
   /^(data\/(base\/[0-9]+|global)|space\/[0-9]+\/[^/]+\/[0-9]+)\/[0-9]+(_(fsm|vm|init))?(\.[0-9]+)?$/;
 const BLOCK_BYTES = 8192;
+/** Files of settings in the data directory, or in a folder of it. */
+const CONFIGURATION_FILE = /^data\/((?:[^/]+\/)?[^/]+\.conf)$/;
+const CONFIGURATION_BYTES_MAX = 1 << 20;
 /** A manifest has about 150 bytes a file; the others are small. */
 const KEPT_BYTES_MAX = 256 << 20;
 
@@ -39,6 +45,8 @@ export interface ReceivedFiles {
   backupLabel: string;
   /** `global/pg_control`, as it was when all else had been read. */
   controlFile: Buffer;
+  /** The server's settings and where their files lie, with what of it could not be kept. */
+  configuration: CollectedConfiguration;
   /** Bytes of all files. */
   bytes: number;
   /** The server's words about pages that fail their checksum; empty when there are none. */
@@ -47,9 +55,11 @@ export interface ReceivedFiles {
 
 /** Runs BASE_BACKUP and cuts what arrives into chunks. Returns when every new chunk is durable and indexed. */
 export async function receiveFiles(options: {
+  source: ConnectionTarget;
   connection: PostgresConnection;
   server: CheckedServer;
   stores: BackupStores;
+  clock: Clock;
   progress: Progress;
   label?: string;
   checkpoint?: 'fast' | 'spread';
@@ -64,6 +74,7 @@ export async function receiveFiles(options: {
     throw server.isStandby ? await standbyErrorOf(error, connection) : error;
   });
   await reception.end();
+  const configuration = await keepConfiguration({ ...options, assembler, received: reception.configuration() });
   const { entries, received, stored } = await assembler.finish();
   const [manifest, label] = [reception.kept(MANIFEST_PATH), reception.kept(LABEL_PATH)];
   return {
@@ -76,6 +87,7 @@ export async function receiveFiles(options: {
     manifest,
     backupLabel: label.toString('utf8'),
     controlFile: reception.kept(CONTROL_PATH),
+    configuration,
     bytes: reception.bytes,
     checksumFailures,
   };
@@ -139,11 +151,6 @@ class Reception {
       if (oid !== null && path !== null) this.#oidOfPath.set(path, oid);
       total += estimatedBytes ?? 0;
     }
-    if (this.#oidOfPath.size > 0) {
-      this.#progress.note(
-        `the cluster has tablespaces (${this.#oidOfPath.size}): stored whole, but this version cannot restore them`,
-      );
-    }
     this.#progress.begin('reading data files', { unit: 'bytes', total });
   }
 
@@ -182,6 +189,17 @@ class Reception {
     if (!this.#kept.has(CONTROL_PATH)) throw incomplete('the file "global/pg_control"');
   }
 
+  /** The files of settings that came, as far as they lie in the data directory. */
+  configuration(): ReceivedConfiguration {
+    const texts = new Map<string, Buffer>();
+    for (const path of this.#kept.keys()) {
+      const name = CONFIGURATION_FILE.exec(path)?.[1];
+      if (name !== undefined) texts.set(name, this.kept(path));
+    }
+    const has = (path: string) => this.#assembler.has(`data/${path}`);
+    return { texts, has };
+  }
+
   /** A file that was kept in memory too. */
   kept(path: string): Buffer {
     return Buffer.concat(this.#kept.get(path) ?? []);
@@ -217,7 +235,8 @@ class Reception {
     const paged = head.size !== null && head.size > 0 && head.size % BLOCK_BYTES === 0 && RELATION_FILE.test(path);
     this.#assembler.beginFile({ path, ...head, paged });
     this.#hasFile = true;
-    if (KEPT_PATHS.has(path)) {
+    const isSettings = (head.size ?? 0) <= CONFIGURATION_BYTES_MAX && CONFIGURATION_FILE.test(path);
+    if (KEPT_PATHS.has(path) || isSettings) {
       this.#keeping = [];
       this.#kept.set(path, this.#keeping);
     }

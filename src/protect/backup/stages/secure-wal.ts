@@ -1,7 +1,14 @@
 import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
 import { type ConnectionTarget, formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { contiguousEnd, findRunningReceiver, readWalInventory, receiveWal, type WalEvent } from '../../wal/index.ts';
+import {
+  contiguousEnd,
+  findLineage,
+  findRunningReceiver,
+  readWalInventory,
+  receiveWal,
+  type WalEvent,
+} from '../../wal/index.ts';
 import type { CheckedServer } from './check-server.ts';
 
 /** How often the repository is asked whether another receiver has brought the WAL. */
@@ -193,6 +200,8 @@ async function storedEnd(
   range: { timeline: number; start: bigint },
 ): Promise<bigint> {
   const inventory = await readWalInventory(repository, server.identity.systemId);
+  // Right after a promotion the receiver has yet to see it: nothing of the new timeline is stored before its history is.
+  if (range.timeline > 1 && !findLineage(inventory, lineage).histories.has(range.timeline)) return range.start;
   return contiguousEnd(inventory, lineage, range.timeline, range.start);
 }
 
