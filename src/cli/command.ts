@@ -1,6 +1,7 @@
 import type { Clock, Progress } from '../lib/index.ts';
 import type { ResolvedPlan } from '../plan/index.ts';
 import type { Repository } from '../repository/index.ts';
+import type { ExitCodeKind } from './exit-code.ts';
 import type { Outcome, Paint, Redaction } from './output/index.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -16,7 +17,7 @@ export interface Command {
   readonly summary: string;
   /** Further sentences for its own `--help`. */
   readonly details?: readonly string[];
-  /** `create` and `none` leave the repository closed; `create` still needs to be told where it shall lie. */
+  /** `create`, `wanted` and `none` leave the repository closed; `create` must be told where it shall lie, `wanted` takes what it is told of it. `deferred` has all that opening needs, and opens when it comes to that. */
   readonly access: Access | ((input: CommandInput) => Access);
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
   readonly database: 'none' | 'wanted' | 'required';
@@ -25,11 +26,11 @@ export interface Command {
   readonly arguments?: readonly Argument[];
   readonly flags?: readonly Flag[];
   /** `postgresql` for what PostgreSQL itself calls. */
-  readonly exitCodes?: 'holdfast' | 'postgresql';
+  readonly exitCodes?: ExitCodeKind;
   run(context: CommandContext, input: CommandInput): Promise<Outcome>;
 }
 
-export type Access = 'none' | 'create' | 'read' | 'write';
+export type Access = 'none' | 'wanted' | 'create' | 'deferred' | 'read' | 'write';
 
 export interface Argument {
   /** `snapshot` is required, `[snapshot]` is not. */
@@ -44,6 +45,8 @@ export interface Flag {
   readonly help: string;
   readonly required?: boolean;
   readonly choices?: readonly string[];
+  /** May stand several times; `all` gives every value. */
+  readonly repeatable?: boolean;
 }
 
 /** What a command works with. */
@@ -51,6 +54,8 @@ export interface CommandContext {
   readonly plan: ResolvedPlan;
   /** Opened as `access` says; asserts that it was. Closed by whoever runs the command. */
   readonly repository: Repository;
+  /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. */
+  open(): Promise<Repository>;
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C and SIGTERM. */
@@ -71,5 +76,7 @@ export interface CommandInput {
   /** An argument or the value of a flag by its name without dashes; asserts that it is required. */
   required(name: string): string;
   optional(name: string): string | undefined;
+  /** Every value of a repeatable flag, in the order in which they were typed. */
+  all(name: string): readonly string[];
   isSet(flag: string): boolean;
 }

@@ -28,7 +28,13 @@ export async function runCommand(
     const plan = await readPlan(command, access, values.get('plan'), planFlags, surroundings, terminal);
     if (plan.cluster.connection !== null) reporter.redaction.addConnection(plan.cluster.connection.reveal());
     repository = await openForCommand(access, plan, surroundings, reporter, terminal);
-    const outcome = await command.run(makeContext(plan, repository, surroundings, reporter, terminal), inputOf(values));
+    const open = async () => {
+      repository ??= await openForCommand('write', plan, surroundings, reporter, terminal);
+      assert(repository !== null, 'a repository that is to be written is opened');
+      return repository;
+    };
+    const context = makeContext(plan, () => repository, open, surroundings, reporter, terminal);
+    const outcome = await command.run(context, inputOf(values));
     reporter.finish(outcome);
     // What ended cleanly because it was asked to did not do all that it was started for.
     if (surroundings.signal.aborted) return { reason: 'interrupted' };
@@ -50,7 +56,7 @@ function readPlan(
   surroundings: Surroundings,
   terminal: Terminal | null,
 ): Promise<ResolvedPlan> {
-  const opens = access === 'read' || access === 'write';
+  const opens = access === 'read' || access === 'write' || access === 'deferred';
   return loadPlan({
     ...(typeof planFile === 'string' ? { planFile } : {}),
     directory: surroundings.directory,
@@ -63,10 +69,10 @@ function readPlan(
       environment: surroundings.environment,
     },
     needs: {
-      ...(access === 'none' ? {} : { location: 'required' }),
+      ...(access === 'none' ? {} : { location: access === 'wanted' ? 'wanted' : 'required' }),
       // A person can be asked, and whoever creates a repository is told of more ways.
       ...(opens ? { credential: terminal === null ? 'required' : 'wanted' } : {}),
-      ...(access === 'create' ? { credential: 'wanted' } : {}),
+      ...(access === 'create' || access === 'wanted' ? { credential: 'wanted' } : {}),
       ...(command.database === 'none' ? {} : { connection: command.database }),
     },
   });
@@ -79,7 +85,7 @@ async function openForCommand(
   reporter: Reporter,
   terminal: Terminal | null,
 ): Promise<Repository | null> {
-  if (access === 'none' || access === 'create') return null;
+  if (access === 'none' || access === 'create' || access === 'wanted' || access === 'deferred') return null;
   const { location, credential } = plan.repository;
   assert(location !== null, 'the location of a repository that is opened was required');
   const { openRepository, openStore } = await import('../repository/index.ts');
@@ -117,14 +123,17 @@ async function findScratchDirectory(stateDirectory: string, access: Access): Pro
 
 function makeContext(
   plan: ResolvedPlan,
-  repository: Repository | null,
+  opened: () => Repository | null,
+  open: () => Promise<Repository>,
   surroundings: Surroundings,
   reporter: Reporter,
   terminal: Terminal | null,
 ): CommandContext {
   return {
     plan,
+    open,
     get repository(): Repository {
+      const repository = opened();
       assert(repository !== null, 'a command uses a repository only if it declares so');
       return repository;
     },
@@ -139,7 +148,7 @@ function makeContext(
   };
 }
 
-function inputOf(values: ReadonlyMap<string, string | true>): CommandInput {
+function inputOf(values: Invocation['values']): CommandInput {
   const optional = (name: string) => {
     const value = values.get(name);
     return typeof value === 'string' ? value : undefined;
@@ -149,6 +158,11 @@ function inputOf(values: ReadonlyMap<string, string | true>): CommandInput {
     required: (name) => {
       const value = optional(name);
       assert(value !== undefined, `"${name}" is declared as required`);
+      return value;
+    },
+    all: (name) => {
+      const value = values.get(name) ?? [];
+      assert(value !== true && typeof value !== 'string', `"${name}" is declared as repeatable`);
       return value;
     },
     isSet: (flag) => values.get(flag) === true,

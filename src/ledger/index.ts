@@ -7,8 +7,10 @@
  * It does not decide what is worth an entry, and journals no runs. Format: `docs/design.md` 7.
  */
 export * from './acknowledge.ts';
+export { makeStateDirectory, replaceFile } from './durable-file.ts';
 export * from './entry.ts';
 export * from './ledger.ts';
+export { findRegressions, type Regression } from './regression.ts';
 export * from './remembered-heads.ts';
 export * from './verify-ledger.ts';
 export * from './writer-id.ts';

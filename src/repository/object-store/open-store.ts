@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
 import { openDiskStore } from './disk-store.ts';
@@ -12,6 +13,11 @@ import type { ObjectStore } from './store.ts';
 export function openStore(location: string, options: { clock?: Clock } = {}): ObjectStore {
   const clock = options.clock ?? systemClock;
   return retrying(openDiskStore(pathOf(location), { clock }), { clock });
+}
+
+/** The directory that a location names; `null` for a store that is none. Errors: `STORE_LOCATION_INVALID`. */
+export function directoryOfLocation(location: string): string | null {
+  return resolve(pathOf(location));
 }
 
 function pathOf(location: string): string {

@@ -10,3 +10,4 @@ export { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverRes
 export { receiveWal } from './receive-wal.ts';
 export { serverSideName } from './server-side-name.ts';
 export type { ReceiverState } from './state-machine.ts';
+export { findInSynchronousNames, type SynchronousMention } from './synchronous-names.ts';

@@ -1,0 +1,135 @@
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, readFile, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { codeOf, messageOf } from '../../lib/index.ts';
+import { findServerBinaries } from '../../postgres/index.ts';
+import type { HostFacts, VolumeFacts } from './host-facts.ts';
+
+const run = promisify(execFile);
+
+/** Programs of the system that are asked answer at once, or not at all. */
+const ANSWER_WAIT_MS = 5_000;
+
+/** Users under whom a restored server runs when nobody is named, as a restore looks for them. */
+const SERVER_USERS = ['postgres', 'nobody'];
+
+export interface HostQuestion {
+  readonly repositoryDirectory: string | null;
+  readonly stateDirectory: string;
+  /** The server's data directory when the server is on this host. */
+  readonly dataDirectory: string | null;
+  /** `null` when there is no server to ask. */
+  readonly serverMajor: number | null;
+}
+
+/** Looks at this host and changes nothing. Never throws for what cannot be seen: that is part of the answer. */
+export async function gatherHost(question: HostQuestion): Promise<HostFacts> {
+  const volumeOf = (path: string | null) => (path === null ? null : gatherVolume(path));
+  return {
+    nodeVersion: process.versions.node,
+    volumes: {
+      repository: await volumeOf(question.repositoryDirectory),
+      state: await gatherVolume(question.stateDirectory),
+      data: await volumeOf(question.dataDirectory),
+    },
+    stateProblem: await findStateProblem(question.stateDirectory),
+    openFilesMax: await readOpenFilesMax(),
+    isTimeSynchronized: await readTimeSynchronized(),
+    serverPrograms: await lookForPrograms(question.serverMajor),
+    locales: await listLocales(),
+    isRoot: process.getuid?.() === 0,
+    serverUsers: await listServerUsers(),
+  };
+}
+
+/** The file system of a path that need not be there yet; `null` when it may not be looked at. */
+export async function gatherVolume(path: string): Promise<VolumeFacts | null> {
+  for (let seenAt = path; ; seenAt = dirname(seenAt)) {
+    try {
+      const [found, { dev }] = [await statfs(seenAt), await stat(seenAt)];
+      return {
+        ...{ path, seenAt, kind: nameFileSystem(found.type), device: dev },
+        totalBytes: found.blocks * found.bsize,
+        freeBytes: found.bavail * found.bsize,
+        totalFiles: found.files,
+        freeFiles: found.ffree,
+      };
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' || seenAt === dirname(seenAt)) return null;
+    }
+  }
+}
+
+/** Numbers that the kernel gives to kinds of file systems. Source: statfs(2), linux/magic.h. */
+const fileSystems: Readonly<Record<number, string>> = {
+  ...{ 16914836: 'tmpfs', 2240043254: 'ramfs', 61267: 'ext4', 1481003842: 'xfs', 2435016766: 'btrfs' },
+  ...{ 801189825: 'zfs', 26985: 'nfs', 20859: 'smb', 4266872130: 'smb2', 4283649346: 'cifs', 1702057286: 'fuse' },
+  ...{ 2035054128: 'overlay', 16914839: '9p', 19780: 'vfat', 538032816: 'exfat', 12805120: 'ceph' },
+};
+
+function nameFileSystem(type: number): string {
+  return fileSystems[type >>> 0] ?? `0x${(type >>> 0).toString(16)}`;
+}
+
+/** Whether it can be written to, or made. */
+async function findStateProblem(directory: string): Promise<string | null> {
+  for (let path = directory; ; path = dirname(path)) {
+    try {
+      const found = await stat(path);
+      if (!found.isDirectory()) return `"${path}" is no directory`;
+      await access(path, constants.W_OK | constants.X_OK);
+      return null;
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' || path === dirname(path)) return messageOf(error);
+    }
+  }
+}
+
+/** The soft limit of this very process; `null` on systems without /proc. */
+async function readOpenFilesMax(): Promise<number | null> {
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
+  const found = /^Max open files\s+(\d+|unlimited)/m.exec(limits)?.[1];
+  if (found === undefined) return null;
+  return found === 'unlimited' ? Number.POSITIVE_INFINITY : Number(found);
+}
+
+async function readTimeSynchronized(): Promise<boolean | null> {
+  const said = await outputOf('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
+  return said === null ? null : said.trim() === 'yes';
+}
+
+async function lookForPrograms(major: number | null): Promise<HostFacts['serverPrograms']> {
+  if (major === null) return { kind: 'unseen' };
+  try {
+    const { binDirectory, version } = await findServerBinaries(major);
+    return { kind: 'found', directory: binDirectory, version: version.text };
+  } catch (error) {
+    return { kind: 'absent', sentence: messageOf(error), major };
+  }
+}
+
+async function listLocales(): Promise<string[] | null> {
+  const said = await outputOf('locale', ['-a']);
+  return said === null ? null : said.split('\n').filter(Boolean).map(plainLocale);
+}
+
+/** `en_US.UTF-8` and `en_US.utf8` are one. */
+export function plainLocale(name: string): string {
+  return name.trim().toLowerCase().replaceAll('-', '');
+}
+
+async function listServerUsers(): Promise<string[]> {
+  const users = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  return SERVER_USERS.filter((name) => new RegExp(`^${name}:`, 'm').test(users));
+}
+
+async function outputOf(program: string, words: readonly string[]): Promise<string | null> {
+  try {
+    return (await run(program, [...words], { timeout: ANSWER_WAIT_MS })).stdout;
+  } catch {
+    // Not there, or it will not say: then nothing is said about it.
+    return null;
+  }
+}

@@ -1,0 +1,205 @@
+import { formatDuration, formatMoment, formatQuantity } from '../../lib/index.ts';
+import { advice, type Check, checksOf, quoteWord, shell } from './check.ts';
+import type { VolumeFacts } from './host-facts.ts';
+import type { LeaseFacts, ProbeFacts, StoreFacts } from './store-facts.ts';
+
+const { ok, unseen, warning, problem } = checksOf('store');
+
+/** WAL is made durable once a second; a store that takes half of that for a small object falls behind. */
+const WRITE_MS_WARNED = 500;
+
+/** File systems that forget everything at the next start. */
+const forgetful = new Set(['tmpfs', 'ramfs']);
+/** File systems on other machines, which other hosts may write to and whose locks and syncs are somebody else's. */
+const remote = new Set(['nfs', 'smb', 'smb2', 'cifs', '9p', 'fuse']);
+
+/** The volumes of the repository and of the server's data, as far as they were seen. */
+export interface StoreVolumes {
+  readonly repository: VolumeFacts | null;
+  readonly data: VolumeFacts | null;
+}
+
+/** Judges the place of the repository. Pure. */
+export function judgeStore(facts: StoreFacts, volumes: StoreVolumes): Check[] {
+  return [
+    ...judgeProbe(facts),
+    ...(facts.directory === null ? [] : judgePlace(facts, facts.directory, volumes)),
+    judgeLeftOvers(facts),
+  ];
+}
+
+function judgeProbe(facts: StoreFacts): Check[] {
+  const { probe } = facts;
+  if (probe.kind === 'failed') {
+    return [
+      problem('store-write', `Nothing can be written to ${facts.description}.`, {
+        found: probe.sentence,
+        expected: 'an object that is stored, read back and removed',
+        why: 'No backup and no WAL can be stored.',
+        mends: mendWrite(probe.code, facts),
+      }),
+    ];
+  }
+  return [
+    ok('store-write', `An object was stored in ${facts.description}.`),
+    ...judgePromises(probe.facts),
+    judgeSpeed(probe.facts),
+  ];
+}
+
+function mendWrite(code: string, { directory, owner }: StoreFacts) {
+  const place = directory === null ? '' : quoteWord(directory);
+  if (directory === null) return [advice('Check the address and the rights of the credentials.')];
+  if (code === 'STORE_ABSENT') {
+    return [
+      advice('Mount its disk, or make a repository there with the next line.'),
+      shell('holdfast repository init'),
+    ];
+  }
+  if (code === 'STORE_FULL')
+    return [shell(`df -h ${place}`), advice('Free room on its file system, or make it larger.')];
+  if (code === 'STORE_DENIED' && owner?.isOurs === true) {
+    return [
+      shell(`chmod u+rwx ${place}`),
+      advice('If that changes nothing, its file system is mounted read-only: look at the next line.'),
+      shell(`findmnt -T ${place}`),
+    ];
+  }
+  if (code === 'STORE_DENIED') {
+    return [
+      shell(`sudo chown -R "$(id -un)" ${place}`),
+      advice('If that changes nothing, its file system is mounted read-only: look at the next line.'),
+      shell(`findmnt -T ${place}`),
+    ];
+  }
+  return [advice('Look at the disk, and at what the system says of it.')];
+}
+
+function judgePromises({ keepsFirst, listsAfterWrite, readsBack, deletes }: ProbeFacts): Check[] {
+  const elsewhere = [
+    advice('Choose another place for the repository: this one does not keep what every object is built on.'),
+  ];
+  const promise = (code: string, isKept: boolean, said: string, broken: string, why: string) =>
+    isKept ? ok(code, said) : problem(code, broken, { found: 'broken', expected: 'kept', why, mends: elsewhere });
+  return [
+    promise(
+      'store-create-once',
+      keepsFirst,
+      'The store keeps the first object of a name.',
+      'The store replaces an object by a second one of its name.',
+      'Two writers destroy what the other one stored without noticing.',
+    ),
+    promise(
+      'store-read-back',
+      readsBack,
+      'The store gives back what it was given.',
+      'The store gives back other bytes than it was given.',
+      'What is stored is not what was backed up.',
+    ),
+    promise(
+      'store-list',
+      listsAfterWrite,
+      'The store lists an object at once.',
+      'The store does not list an object that was just stored.',
+      'A pruner that does not see a new backup would delete what it needs.',
+    ),
+    promise(
+      'store-delete',
+      deletes,
+      'The store removes an object when asked.',
+      'The store keeps showing an object that was removed.',
+      'What is expired fills the store, and a lease that was given up seems to be held.',
+    ),
+  ];
+}
+
+function judgeSpeed({ writeMs, readMs }: ProbeFacts): Check {
+  const told = `a small object takes ${formatDuration(writeMs)} to be stored and ${formatDuration(readMs)} to be read`;
+  if (writeMs < WRITE_MS_WARNED) return ok('store-latency', `The store is quick enough: ${told}.`);
+  return warning('store-latency', 'The store is slow.', {
+    found: told,
+    expected: `less than ${formatDuration(WRITE_MS_WARNED)}`,
+    why: 'WAL becomes durable later than it is written, and commits that wait for it wait longer.',
+    mends: [advice('Look at what else keeps the disk or the network busy, or raise wal.flushInterval in the plan.')],
+  });
+}
+
+function judgePlace({ owner }: StoreFacts, directory: string, { repository, data }: StoreVolumes): Check[] {
+  return [judgeKind(repository), judgeSameDisk(repository, data), judgeMode(owner, directory)];
+}
+
+function judgeKind(volume: VolumeFacts | null): Check {
+  if (volume === null) return unseen('store-file-system', 'The file system of the repository could not be looked at.');
+  const { kind, seenAt } = volume;
+  const mends = [advice('Make the repository in a directory on a disk, with holdfast repository init.')];
+  if (forgetful.has(kind)) {
+    return problem('store-file-system', `The repository lies in memory: "${seenAt}" is a ${kind}.`, {
+      ...{ found: kind, expected: 'a file system on a disk', mends },
+      why: 'Everything is gone at the next start of the machine.',
+    });
+  }
+  if (remote.has(kind)) {
+    return warning('store-file-system', `The repository lies on another machine: "${seenAt}" is ${kind}.`, {
+      ...{ found: kind, expected: 'a local disk, or a share whose server syncs what it says it has synced', mends },
+      why: 'Whether an object is durable is for that machine to say: exports with "async" lose what they had confirmed.',
+    });
+  }
+  return ok('store-file-system', `The repository lies on ${kind}.`);
+}
+
+function judgeSameDisk(repository: VolumeFacts | null, data: VolumeFacts | null): Check {
+  if (repository === null || data === null) {
+    return unseen('store-same-disk', "Whether the repository lies on the server's own disk could not be looked at.");
+  }
+  if (repository.device !== data.device)
+    return ok('store-same-disk', "The repository does not lie on the file system of the server's data.");
+  return warning('store-same-disk', "The repository lies on the file system of the server's data.", {
+    found: `both on the file system of "${data.seenAt}"`,
+    expected: 'another disk, better another machine',
+    why: 'One disk takes the server and its backups with it, and when one of them fills it both stop.',
+    mends: [advice('Make the repository on another disk, with holdfast repository init.')],
+  });
+}
+
+function judgeMode(owner: StoreFacts['owner'], directory: string): Check {
+  if (owner === null) return unseen('store-mode', 'The owner of the repository could not be looked at.');
+  const shown = `0${owner.mode.toString(8)}`;
+  if ((owner.mode & 0o002) === 0) return ok('store-mode', `Not everybody may write to the repository (mode ${shown}).`);
+  return problem('store-mode', 'Everybody on this host may write to the repository.', {
+    found: `mode ${shown}`,
+    expected: 'a directory that its owner alone may write to',
+    why: 'Any user or program here can delete every backup.',
+    mends: [shell(`chmod o-w ${quoteWord(directory)}`)],
+  });
+}
+
+function judgeLeftOvers({ leftOvers }: StoreFacts): Check {
+  const [first] = leftOvers;
+  if (first === undefined) return ok('store-left-overs', 'No writer has left files behind.');
+  return warning(
+    'store-left-overs',
+    `Writers that were stopped have left ${formatQuantity(leftOvers.length, 'file')} behind.`,
+    {
+      found: leftOvers.slice(0, 3).join(', '),
+      expected: 'none',
+      why: 'They take room; the next backup removes them.',
+      mends: leftOvers.map((path) => shell(`rm ${quoteWord(path)}`)),
+    },
+  );
+}
+
+/** Judges the leases that are held. Pure. */
+export function judgeLeases(leases: readonly LeaseFacts[]): Check {
+  const stuck = leases.filter(({ mayBeAlive }) => !mayBeAlive);
+  if (stuck.length === 0)
+    return ok('leases', `${formatQuantity(leases.length, 'lease')} held, none by a process that is gone.`);
+  const told = stuck.map(
+    ({ purpose, pid, expiresAt }) => `${purpose} of process ${pid}, until ${formatMoment(expiresAt)}`,
+  );
+  return warning('leases', 'A process that is gone holds a lease.', {
+    found: told.join('; '),
+    expected: 'leases of running processes only',
+    why: 'Until it ends by itself nothing is pruned.',
+    mends: [advice('Wait until the time that is told; nothing else waits for it.')],
+  });
+}

@@ -1,0 +1,119 @@
+import type { HostFacts, VolumeFacts } from '../../src/watch/preflight/host-facts.ts';
+import type { RightsFacts } from '../../src/watch/preflight/judge-rights.ts';
+import type { KeysFacts } from '../../src/watch/preflight/keys-facts.ts';
+import type { ServerFacts, SettingFacts } from '../../src/watch/preflight/server-facts.ts';
+import type { StoreFacts } from '../../src/watch/preflight/store-facts.ts';
+
+/** The moment at which all of these facts are looked at: 2026-06-01, when every major was still supported. */
+export const soundNow = Date.UTC(2026, 5, 1);
+
+const soundSettings: Readonly<Record<string, string | readonly [value: string, unit: string]>> = {
+  ...{ wal_level: 'replica', fsync: 'on', full_page_writes: 'on', wal_log_hints: 'off', summarize_wal: 'off' },
+  ...{ max_wal_senders: '10', max_replication_slots: '10', archive_mode: 'off', archive_command: '(disabled)' },
+  ...{ archive_library: '', synchronous_standby_names: '', shared_preload_libraries: '', port: '5432' },
+  ...{ data_directory: '/var/lib/postgresql/18/main', hba_file: '/etc/postgresql/18/main/pg_hba.conf' },
+  ...{ max_slot_wal_keep_size: ['65536', 'MB'], wal_sender_timeout: ['60000', 'ms'], archive_timeout: ['0', 's'] },
+  ...{ idle_replication_slot_timeout: ['0', 's'], max_wal_size: ['1024', 'MB'], wal_keep_size: ['0', 'MB'] },
+};
+
+/** The settings of a sound server with some of them otherwise. */
+export function settingsWith(changes: typeof soundSettings = {}): Map<string, SettingFacts> {
+  return new Map(
+    Object.entries({ ...soundSettings, ...changes }).map(([name, given]) => {
+      const [value, unit] = typeof given === 'string' ? [given, ''] : given;
+      return [name, { value, unit, isPendingRestart: false, origin: 'default' }];
+    }),
+  );
+}
+
+/** A server about which there is nothing to say. */
+export const soundServer: ServerFacts = {
+  version: { major: 18, minor: 4, text: '18.4' },
+  isPrimary: true,
+  system: '7400000000000000001',
+  timeline: 1,
+  blockBytes: 8192,
+  walSegmentBytes: 16 * 1024 ** 2,
+  hasChecksums: true,
+  settings: settingsWith(),
+  slots: [
+    {
+      ...{ name: 'holdfast_shop', isPhysical: true, isTemporary: false, isActive: true },
+      ...{ walStatus: 'reserved', invalidation: null, keptBytes: 1_000_000 },
+    },
+  ],
+  senders: [{ applicationName: 'holdfast_shop' }],
+  archiver: { lastArchivedAt: null, lastFailedAt: null, lastFailedName: null, failedCount: 0 },
+  walDirectoryBytes: 64 * 1024 ** 2,
+  waitingForArchive: 0,
+  walBytesPerSecond: 1000,
+  preparedTransactions: [],
+  tablespaces: [],
+  customResourceManagers: [],
+  configurationErrors: [],
+  locales: [{ database: 'shop', provider: 'libc', locale: 'C.UTF-8', versions: null }],
+  databases: [{ kind: 'seen', name: 'shop', unloggedTables: [], staleCollations: [] }],
+  role: {
+    ...{ name: 'holdfast', isSuperuser: false, mayReplicate: true, mayMonitor: true, passwordValidUntil: null },
+  },
+  clockOffset: { ms: 3, uncertaintyMs: 1 },
+};
+
+export const soundRights: RightsFacts = {
+  link: {
+    ...{ host: 'db.example.com', user: 'holdfast', isOnThisHost: false, clientAddress: '192.0.2.7' },
+    ...{ sslMode: 'verify-full', isEncrypted: true, passwordFile: { path: '/home/ann/.pgpass', mode: 0o100600 } },
+  },
+  server: soundServer,
+  replication: { kind: 'done', isEncrypted: true },
+  now: soundNow,
+};
+
+export function volumeWith(changes: Partial<VolumeFacts> = {}): VolumeFacts {
+  return {
+    ...{ path: '/backups/shop', seenAt: '/backups', kind: 'xfs', device: 1 },
+    ...{ totalBytes: 1000 * 1024 ** 3, freeBytes: 800 * 1024 ** 3, totalFiles: 1_000_000, freeFiles: 900_000 },
+    ...changes,
+  };
+}
+
+export const soundHost: HostFacts = {
+  nodeVersion: '24.21.0',
+  volumes: {
+    repository: volumeWith(),
+    state: volumeWith({ path: '/var/lib/holdfast', seenAt: '/var/lib', device: 2 }),
+    data: volumeWith({ path: '/var/lib/postgresql/18/main', seenAt: '/var/lib/postgresql/18/main', device: 2 }),
+  },
+  stateProblem: null,
+  openFilesMax: 65_536,
+  isTimeSynchronized: true,
+  serverPrograms: { kind: 'found', directory: '/usr/lib/postgresql/18/bin', version: '18.4' },
+  locales: ['c.utf8', 'en_us.utf8'],
+  isRoot: false,
+  serverUsers: [],
+};
+
+export const soundStore: StoreFacts = {
+  description: 'disk "/backups/shop"',
+  directory: '/backups/shop',
+  offsetMs: 0,
+  probe: {
+    kind: 'done',
+    facts: { keepsFirst: true, listsAfterWrite: true, readsBack: true, deletes: true, writeMs: 4, readMs: 1 },
+  },
+  owner: { mode: 0o755, isOurs: true, user: 1000 },
+  leftOvers: [],
+};
+
+export const soundKeys: KeysFacts = {
+  opening: {
+    kind: 'opened',
+    slots: [
+      { slot: 'a', kind: 'key-file', label: 'first', createdAt: '2026-01-01T00:00:00Z', inUse: true },
+      { slot: 'b', kind: 'passphrase', label: 'safe', createdAt: '2026-01-01T00:00:00Z', inUse: false },
+    ],
+    damaged: [],
+  },
+  source: { kind: 'key-file', file: { path: '/etc/holdfast/key', mode: 0o100600 } },
+  repositoryDirectory: '/backups/shop',
+};
