@@ -18,7 +18,9 @@ export { type RestoreOptions, type RestoreResult, runRestore } from './run-resto
 export type { ReachableRange, Rejection } from './select-snapshot.ts';
 export type { Owner } from './spool/index.ts';
 export type { InstanceChecks } from './stages/check-instance.ts';
+export type { Reuse } from './stages/extract-files.ts';
 export type { Loss } from './stages/measure-loss.ts';
 export { prepareStart } from './stages/prepare-start.ts';
 export type { RestoredInstance, StartOptions } from './stages/recover-instance.ts';
+export { type PlacedTablespace, parseTablespaceMapping, type TablespaceWishes } from './tablespaces.ts';
 export { type RecoveredEnd, verifyReached } from './verify-reached.ts';

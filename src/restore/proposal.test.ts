@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { at, makeInventory, makeLineage, makeSnapshot } from '../../test/support/wal-inventory.ts';
 import { describeProposal } from './describe-proposal.ts';
-import { type ProposalFacts, proposeRestore, targetUnreachable, whyOutdated } from './proposal.ts';
+import { type ProposalFacts, proposeRestore, targetUnreachable, type Volume, whyOutdated } from './proposal.ts';
 import { routeTo } from './wal-route.ts';
 
 const GIB = 1024 ** 3;
@@ -10,6 +10,11 @@ const lineage = makeLineage({ name: 'main', timelines: { 1: [[1, 20]] } });
 const inventory = makeInventory(lineage);
 const route = routeTo(inventory, lineage);
 const snapshot = makeSnapshot({ name: 'snapshot', lineage: 'main', wal: [2.25, 3] });
+
+/** The place of a restore with so much space. */
+function volume(freeBytes: number): Volume {
+  return { path: '/restored', device: 1, freeBytes, dataBytes: snapshot.bytes };
+}
 
 function factsWith(changes: Partial<ProposalFacts> = {}): ProposalFacts {
   return {
@@ -34,7 +39,12 @@ function factsWith(changes: Partial<ProposalFacts> = {}): ProposalFacts {
     reachable: [],
     lastStored: { commit: { xid: 77, at: 1_780_000_000_000_000n, lsn: at(19) }, problem: null },
     knownUntil: null,
-    freeBytes: GIB,
+    manner: 'new',
+    cloneFrom: null,
+    survey: { settings: null, tablespaces: [], extensions: [] },
+    tablespaces: [],
+    reuse: null,
+    volumes: [volume(GIB)],
     ...changes,
   };
 }
@@ -59,23 +69,12 @@ describe('a proposal', () => {
 
   it('is refused where there is too little space, which a started server needs less of', () => {
     const needed = 20 * 2 ** 20 + 2 * 9 * 2 ** 20;
-    assert.equal(proposeRestore(factsWith({ freeBytes: needed })).size.neededBytes, needed);
-    assert.throws(() => proposeRestore(factsWith({ freeBytes: needed - 1 })), {
+    assert.equal(proposeRestore(factsWith({ volumes: [volume(needed)] })).size.neededBytes, needed);
+    assert.throws(() => proposeRestore(factsWith({ volumes: [volume(needed - 1)] })), {
       code: 'RESTORE_SPACE_SHORT',
       detail: 'Expected 38.0 MiB for data and WAL, found 38.0 MiB free.',
     });
-    assert.ok(proposeRestore(factsWith({ freeBytes: needed - 1, start: true })));
-  });
-
-  it('is refused by name for a snapshot with tablespaces', () => {
-    const tablespaces = [{ oid: 16999, path: '/fast/disk' }];
-    const spread = makeSnapshot({ name: 'spread', lineage: 'main', wal: [2, 3], tablespaces });
-    const facts = factsWith();
-    const resolved = { ...facts.resolved, candidate: { snapshot: spread, reach: at(20) } };
-    assert.throws(() => proposeRestore({ ...facts, resolved }), {
-      code: 'RESTORE_TABLESPACES_UNSUPPORTED',
-      detail: 'Found tablespace 16999 at "/fast/disk". Their files are stored and sound.',
-    });
+    assert.ok(proposeRestore(factsWith({ volumes: [volume(needed - 1)], start: true })));
   });
 
   it('can be shown', () => {

@@ -1,11 +1,15 @@
-import { formatBytes, HoldfastError } from '../lib/index.ts';
+import { HoldfastError } from '../lib/index.ts';
 import { formatLsn, formatTimestamp, type Timestamp } from '../postgres/index.ts';
 import type { WalInventory } from '../protect/wal/index.ts';
+import { type FileSystemNeed, groupByFileSystem, refuseShort, type SpaceNeed } from './measure-space.ts';
 import { formatRecoveryTarget, type RecoveryTarget } from './recovery-target.ts';
 import type { ReachableRange, Rejection } from './select-snapshot.ts';
 import { type SnapshotFacts, shortId } from './snapshot-facts.ts';
+import type { ReuseEstimate } from './stages/estimate-reuse.ts';
 import type { ResolvedTarget } from './stages/resolve-target.ts';
+import type { PlacedTablespace } from './tablespaces.ts';
 import { planBytes, planFiles, type RouteFile, type WalRoute } from './wal-route.ts';
+import type { WalSurvey } from './wal-survey.ts';
 
 /** A commit by its number, its time and where its record begins. */
 export interface CommitFacts {
@@ -58,7 +62,22 @@ export interface RestoreProposal {
   };
   /** What the repository holds behind the target and will not be there afterwards. */
   readonly lost: { readonly bytes: bigint; readonly durableEnd: bigint; readonly lastCommit: CommitFacts | null };
-  readonly size: { readonly dataBytes: number; readonly neededBytes: number; readonly freeBytes: number };
+  /** In a new place, over a used data directory, or beginning with clones of another one. */
+  readonly manner: 'new' | 'delta' | 'clone';
+  readonly cloneFrom: string | null;
+  /** With their places; empty when the cluster has none. */
+  readonly tablespaces: readonly PlacedTablespace[];
+  /** What replaying the WAL asks for. */
+  readonly survey: WalSurvey;
+  /** How much of the files is there already; null in a new place. */
+  readonly reuse: ReuseEstimate | null;
+  /** `freeBytes` is that of the data directory's file system; each file system has its own sum. */
+  readonly size: {
+    readonly dataBytes: number;
+    readonly neededBytes: number;
+    readonly freeBytes: number;
+    readonly fileSystems: readonly FileSystemNeed[];
+  };
   readonly estimateSeconds: number;
   readonly reachable: readonly ReachableRange[];
   readonly warnings: readonly string[];
@@ -80,11 +99,27 @@ export interface ProposalFacts {
   readonly lastStored: LastStoredCommit;
   /** For the latest: the last moment at which what is stored was known to be all that the server had. */
   readonly knownUntil: Timestamp | null;
+  readonly manner: RestoreProposal['manner'];
+  readonly cloneFrom: string | null;
+  readonly survey: WalSurvey;
+  readonly tablespaces: readonly PlacedTablespace[];
+  readonly reuse: ReuseEstimate | null;
+  /** The data directory first. */
+  readonly volumes: readonly Volume[];
+}
+
+/** A place to which files go. */
+export interface Volume {
+  readonly path: string;
+  /** Names the file system. */
+  readonly device: number;
   readonly freeBytes: number;
+  readonly dataBytes: number;
 }
 
 /** Cautious rates of a machine with two cores and one disk; the estimate is shown as "about". */
 const RESTORE_BYTES_PER_SECOND = 150e6;
+const COMPARE_BYTES_PER_SECOND = 400e6;
 const REPLAY_BYTES_PER_SECOND = 40e6;
 const START_SECONDS = 2;
 /** PostgreSQL keeps about so much WAL while it replays (max_wal_size and what a checkpoint lets pile up). */
@@ -93,18 +128,18 @@ const REPLAY_WAL_BYTES_MAX = 2 * 1024 ** 3;
 /**
  * Puts together what a restore would do. Pure: the same facts give the same proposal.
  *
- * Errors: RESTORE_TABLESPACES_UNSUPPORTED, RESTORE_SPACE_SHORT.
+ * Errors: RESTORE_EXTENSION_NEEDED, RESTORE_SPACE_SHORT.
  */
 export function proposeRestore(facts: ProposalFacts): RestoreProposal {
   const { resolved, inventory } = facts;
   const { snapshot, reach } = resolved.candidate;
-  if (snapshot.tablespaces.length > 0) throw tablespacesUnsupported(snapshot);
+  refuseExtensions(facts);
   const range = { from: snapshot.start, to: resolved.neededEnd };
   const files = planFiles(inventory, resolved.route, range);
   const walBytes = planBytes(resolved.route, files);
-  const spoolBytes = facts.start ? 0 : walBytes;
-  const neededBytes = snapshot.bytes + spoolBytes + Math.min(walBytes, REPLAY_WAL_BYTES_MAX);
-  if (facts.freeBytes < neededBytes) throw spaceShort(facts, neededBytes);
+  const fileSystems = groupByFileSystem(measureNeeds(facts, walBytes));
+  // A clone that shares its blocks takes almost nothing, which only the file system knows; a full one is said when it is met.
+  if (facts.manner !== 'clone') refuseShort(fileSystems, facts);
   return {
     madeFrom: { repository: facts.repository, at: facts.now, durableEnd: reach },
     into: facts.into,
@@ -128,12 +163,22 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
       durableEnd: reach,
       lastCommit: facts.lastStored.commit,
     },
-    size: { dataBytes: snapshot.bytes, neededBytes, freeBytes: facts.freeBytes },
-    estimateSeconds: Math.ceil(
-      START_SECONDS + snapshot.bytes / RESTORE_BYTES_PER_SECOND + walBytes / REPLAY_BYTES_PER_SECOND,
-    ),
+    manner: facts.manner,
+    cloneFrom: facts.cloneFrom,
+    tablespaces: facts.tablespaces,
+    survey: facts.survey,
+    reuse: facts.reuse,
+    size: {
+      dataBytes: snapshot.bytes,
+      neededBytes: fileSystems.reduce((sum, { neededBytes }) => sum + neededBytes, 0),
+      freeBytes: facts.volumes[0]!.freeBytes,
+      fileSystems,
+    },
+    estimateSeconds: estimateSeconds(facts, walBytes),
     reachable: facts.reachable,
     warnings: [
+      ...describeSurvey(facts),
+      ...describeClone(facts, fileSystems),
       ...snapshot.checksumFailures.map(
         (failure) => `The server found wrong page checksums during this backup: ${failure}`,
       ),
@@ -142,6 +187,59 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
         : [`WAL behind the target cannot be read: ${facts.lastStored.problem}.`]),
     ],
   };
+}
+
+/** What each place needs: files, less what a delta finds there, and the WAL in the data directory. */
+function measureNeeds({ volumes, reuse, manner, start }: ProposalFacts, walBytes: number): SpaceNeed[] {
+  const present = manner === 'delta' ? (reuse?.presentBytes ?? 0) : 0;
+  const all = volumes.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
+  const missing = all === 0 ? 0 : Math.max(0, all - present) / all;
+  const spoolBytes = start ? 0 : walBytes;
+  return volumes.map(({ path, device, freeBytes, dataBytes }, number) => {
+    const wal = number === 0 ? spoolBytes + Math.min(walBytes, REPLAY_WAL_BYTES_MAX) : 0;
+    return { path, device, freeBytes, neededBytes: Math.ceil(dataBytes * missing) + wal };
+  });
+}
+
+function estimateSeconds({ reuse, resolved }: ProposalFacts, walBytes: number): number {
+  const { bytes } = resolved.candidate.snapshot;
+  const reused = reuse?.reusedBytes ?? 0;
+  const compared = reuse === null ? 0 : bytes / COMPARE_BYTES_PER_SECOND;
+  return Math.ceil(
+    START_SECONDS + compared + (bytes - reused) / RESTORE_BYTES_PER_SECOND + walBytes / REPLAY_BYTES_PER_SECOND,
+  );
+}
+
+function describeSurvey({ survey, start }: ProposalFacts): string[] {
+  const spaces = survey.tablespaces.filter(({ path }) => path !== null);
+  return [
+    ...spaces.map(
+      ({ oid, path, lsn }) =>
+        `The WAL makes tablespace ${oid} at ${formatLsn(lsn)}: recovery puts it at "${path}", outside the restored directory.`,
+    ),
+    ...(start || survey.extensions.length === 0
+      ? []
+      : [`${describeExtensions(survey)}: the server must load it (shared_preload_libraries) to recover.`]),
+  ];
+}
+
+function describeClone({ manner }: ProposalFacts, fileSystems: readonly FileSystemNeed[]): string[] {
+  const short = fileSystems.filter(({ freeBytes, neededBytes }) => freeBytes < neededBytes);
+  if (manner !== 'clone' || short.length === 0) return [];
+  return ['There is too little space for copies: this works only when the file system shares the blocks of clones.'];
+}
+
+function describeExtensions({ extensions }: WalSurvey): string {
+  return `The WAL has records of resource manager ${extensions.join(', ')}, which a library of an extension brings`;
+}
+
+/** A throw-away server loads no library, so that it could only break off in the middle. */
+function refuseExtensions({ survey, start }: ProposalFacts): void {
+  if (!start || survey.extensions.length === 0) return;
+  throw new HoldfastError('RESTORE_EXTENSION_NEEDED', 'cannot replay this WAL in an isolated server', {
+    detail: `${describeExtensions(survey)}, and an isolated server loads none.`,
+    hints: ['Restore without --start, and start PostgreSQL with the library in shared_preload_libraries.'],
+  });
 }
 
 function describeKnown(knownUntil: Timestamp | null): string[] {
@@ -174,28 +272,6 @@ export function whyOutdated(
   }
   if (now.durableEnd >= proposal.wal.to) return null;
   return `WAL that it needs up to ${formatLsn(proposal.wal.to)} now ends at ${formatLsn(now.durableEnd)}`;
-}
-
-function tablespacesUnsupported(snapshot: SnapshotFacts): HoldfastError {
-  const places = snapshot.tablespaces.map(({ oid, path }) => `${oid} at "${path}"`).join(', ');
-  return new HoldfastError(
-    'RESTORE_TABLESPACES_UNSUPPORTED',
-    `cannot restore snapshot "${shortId(snapshot.id)}": it has tablespaces, which this version does not place`,
-    {
-      detail: `Found tablespace ${places}. Their files are stored and sound.`,
-      hints: ['Use a later version to restore them.'],
-    },
-  );
-}
-
-function spaceShort({ into, freeBytes, start }: ProposalFacts, neededBytes: number): HoldfastError {
-  return new HoldfastError('RESTORE_SPACE_SHORT', `cannot restore into "${into}": there is too little space`, {
-    detail: `Expected ${formatBytes(neededBytes)} for data and WAL, found ${formatBytes(freeBytes)} free.`,
-    hints: [
-      'Choose a place with more space.',
-      ...(start ? [] : ['With --start the WAL is fetched while the server replays it, and takes less space.']),
-    ],
-  });
 }
 
 /** The error for a target that no snapshot leads to, with what can be reached instead. */

@@ -17,6 +17,14 @@ const marker = z.object({
    * with it, and `reason` says what.
    */
   state: z.enum(['restoring', 'ready', 'recovered', 'failed']),
+  /** How the files come there: into a place that was empty, over a data directory that was used, or beginning with clones of another one. */
+  manner: z.enum(['new', 'delta', 'clone']).default('new'),
+  /** The server's system identifier; a delta that was broken off has no `pg_control` that would tell it. */
+  system: z.string().optional(),
+  /** Where each tablespace is restored that does not lie in the directory itself. */
+  tablespaces: z.array(z.object({ oid: z.int(), path: z.string() })).default([]),
+  /** Of a delta: the directory, inside this one, to which is moved what does not belong to the data; and whether all of it is there. */
+  aside: z.object({ name: z.string().regex(/^holdfast-replaced-[0-9TZ]+$/), isComplete: z.boolean() }).optional(),
   repository: z.string(),
   snapshot: z.string(),
   startedAt: z.string(),

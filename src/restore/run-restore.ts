@@ -1,12 +1,13 @@
-import { type Progress, silentProgress } from '../lib/index.ts';
+import { formatBytes, silentProgress } from '../lib/index.ts';
 import { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
 import type { RestoreProposal } from './proposal.ts';
 import { walFileReader } from './read-wal-file.ts';
 import { openRestoreRecord, type RestoreRecord } from './restore-record.ts';
 import { type Owner, RecoverySpool } from './spool/index.ts';
 import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
+import { releaseTablespaces } from './stages/claim-tablespaces.ts';
 import { type ClaimedTarget, claimTarget } from './stages/claim-target.ts';
-import { extractFiles } from './stages/extract-files.ts';
+import { extractFiles, type Reuse } from './stages/extract-files.ts';
 import { type Loss, measureLoss } from './stages/measure-loss.ts';
 import { placeWal } from './stages/place-wal.ts';
 import { prepareStart } from './stages/prepare-start.ts';
@@ -28,10 +29,8 @@ export interface RestoreOptions extends RestoreRequest {
   /** Who shall own the restored files, when we are root. */
   readonly owner?: Owner;
   readonly stateDirectory: string;
-  readonly progress?: Progress;
   /** Worker threads; one for each core unless said otherwise. */
   readonly workers?: number;
-  readonly signal?: AbortSignal;
 }
 
 /** What became of a restore. */
@@ -43,6 +42,8 @@ export interface RestoreResult {
   readonly files: number;
   /** Of files as the server has them, without WAL. */
   readonly bytes: number;
+  /** What was there before; null in a new place. */
+  readonly reuse: Reuse | null;
   readonly seconds: number;
   /** A running server, which the caller stops or releases. */
   readonly instance: RestoredInstance | null;
@@ -92,7 +93,7 @@ async function executeRestore(
   // The marker is the first thing in the directory, so that a restore broken off anywhere below is known for one.
   const target = await claimTarget({ place, proposal, topLevel: outline.topLevel, owner, startedAt });
   record.claimed(target);
-  const extracted = await extractFiles({ ...options, progress, index, readChunk, snapshot, outline, target });
+  const extracted = await extractFiles({ ...options, progress, index, readChunk, proposal, outline, target });
   const written = await writeRecovery({ proposal, outline, target });
   const spool = new RecoverySpool(target.path, owner);
   const read = walFileReader(repository, proposal);
@@ -102,6 +103,7 @@ async function executeRestore(
   // Only now may a server be started: all that its recovery needs, or the refusal to go on without it, is durable.
   await sealTarget(target);
   await record.sealed();
+  await releaseTablespaces(target);
 
   const recovery = { ...options, proposal, target, spool, read, progress };
   const recovered =
@@ -119,11 +121,34 @@ async function executeRestore(
     lost,
     files: extracted.files.length,
     bytes: extracted.bytes,
+    reuse: proposal.manner === 'new' ? null : extracted.reuse,
     seconds: (clock.monotonic() - begun) / 1000,
     instance: recovered,
     checks,
-    notes: [...facts.notes, ...record.notes, ...written.notes, ...describeRest(lost, target)],
+    notes: [
+      ...facts.notes,
+      ...record.notes,
+      ...written.notes,
+      ...describeReuse(extracted.reuse, target),
+      ...describeRest(lost, target),
+    ],
   };
+}
+
+/** Where the old things are, and what a clone turned out to be. */
+function describeReuse({ clonedBytes, copiedBytes }: Reuse, { marker, path }: ClaimedTarget): string[] {
+  return [
+    ...(marker.aside === undefined
+      ? []
+      : [
+          `What was in the directory besides the data, its WAL above all, was moved into "${path}/${marker.aside.name}": remove it once nothing of it is missed.`,
+        ]),
+    ...(copiedBytes === 0
+      ? []
+      : [
+          `${formatBytes(copiedBytes)} were copied and ${formatBytes(clonedBytes)} cloned: where the file system cannot clone, a copy takes the time and the space of one.`,
+        ]),
+  ];
 }
 
 /** What else a person should know in the end. */

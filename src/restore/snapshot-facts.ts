@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseLsn, parseServerVersion } from '../postgres/index.ts';
 import type { SnapshotRecord } from '../repository/index.ts';
+import type { StoredTablespace } from './tablespaces.ts';
 import type { BackupPlace } from './wal-route.ts';
 
 /** What a restore has to know of a snapshot. */
@@ -16,14 +17,14 @@ export interface SnapshotFacts extends BackupPlace {
   readonly files: number;
   readonly bytes: number;
   readonly serverMajor: number;
-  readonly tablespaces: readonly { readonly oid: number; readonly path: string }[];
+  readonly tablespaces: readonly StoredTablespace[];
   /** What the server said of pages with wrong checksums while it was backed up. */
   readonly checksumFailures: readonly string[];
 }
 
 const details = z.object({
   serverVersion: z.string(),
-  tablespaces: z.array(z.object({ oid: z.number(), path: z.string() })).default([]),
+  tablespaces: z.array(z.object({ oid: z.number(), path: z.string(), name: z.string().optional() })).default([]),
   checksumFailures: z.array(z.string()).default([]),
 });
 

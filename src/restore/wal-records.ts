@@ -140,7 +140,8 @@ function minLsn(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
 }
 
-function unreadable(stop: WalStop): HoldfastError {
+/** The error for stored WAL that does not go on as it must. */
+export function unreadable(stop: WalStop): HoldfastError {
   return new HoldfastError('RESTORE_WAL_UNREADABLE', `cannot read stored WAL at ${formatLsn(stop.lsn)}`, {
     detail: `Expected the next record there. ${stop.detail} All WAL before ${formatLsn(stop.validEndLsn)} is whole.`,
     hints: [`Restore to ${formatLsn(stop.validEndLsn)} or to an earlier position.`],

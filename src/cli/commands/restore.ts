@@ -8,7 +8,8 @@ export const restore: Command = {
   path: ['restore'],
   summary: 'Bring a cluster back to a moment, into a new directory.',
   details: [
-    'What will be done is shown first. Nothing outside the new directory is touched, and a directory that holds something else is refused.',
+    'What will be done is shown first. Nothing outside the new directory and those of its tablespaces is touched, and a directory that holds something else is refused.',
+    'With --delta it goes over a data directory of the same cluster instead, whose server is stopped, and fetches only what differs. What is not data, above all pg_wal, is moved aside in it, never deleted.',
     'Without --start the directory is made ready: the first start of PostgreSQL on it recovers to the target.',
   ],
   access: (input) => (input.isSet('dry-run') || input.isSet('read-only') ? 'read' : 'write'),
@@ -26,6 +27,20 @@ export const restore: Command = {
     },
     { flag: '--exclusive', help: 'Leave out what lies exactly at the target, such as the commit of a DROP TABLE.' },
     { flag: '--start', help: 'Start the server, without any network, wait for the end of its recovery and check it.' },
+    { flag: '--delta', help: 'Go over the data directory that is there, and fetch only what differs.' },
+    {
+      flag: '--clone-from <directory>',
+      help: 'Begin with clones of the files of another data directory of the cluster, on the same file system; its server may run.',
+    },
+    {
+      flag: '--tablespace <which=directory>',
+      help: 'Where a tablespace goes, by its OID, its name or its old path; may be given several times.',
+      repeatable: true,
+    },
+    {
+      flag: '--tablespaces-into <directory>',
+      help: 'Below which directory tablespaces go, each under its OID. (default: <into>.tablespaces)',
+    },
     { flag: '--dry-run', help: 'Only show what would be done.' },
     { flag: '--snapshot <id>', help: 'Begin with this snapshot. (default: the newest that serves)' },
     { flag: '--lineage <id>', help: 'Follow a lineage of WAL that was left; see holdfast wal status.' },
@@ -34,18 +49,35 @@ export const restore: Command = {
     { flag: '--read-only', help: 'Write nothing into the repository, not even that this restore was made.' },
   ],
   run: async (context, input) => {
-    const { describeProposal, formatRecoveryTarget, parseRecoveryTarget, prepareRestore, prepareStart, runRestore } =
-      await import('../../restore/index.ts');
+    const {
+      describeProposal,
+      formatRecoveryTarget,
+      parseRecoveryTarget,
+      parseTablespaceMapping,
+      prepareRestore,
+      prepareStart,
+      runRestore,
+    } = await import('../../restore/index.ts');
     const { formatLsn, formatTimestamp } = await import('../../postgres/index.ts');
     const words: Words = { formatLsn, formatTimestamp, formatTarget: formatRecoveryTarget, describe: describeProposal };
     const { name, nameOrigin } = context.plan.cluster;
     const [snapshot, lineage] = [input.optional('snapshot'), input.optional('lineage')];
+    const [cloneFrom, tablespacesInto] = [input.optional('clone-from'), input.optional('tablespaces-into')];
+    if (input.isSet('delta') && cloneFrom !== undefined) throw bothManners();
     const request = {
       repository: context.repository,
-      into: readDirectory(input.required('into')),
+      into: readDirectory(input.required('into'), 'into'),
       target: parseRecoveryTarget(input.optional('to') ?? 'latest'),
       exclusive: input.isSet('exclusive'),
+      delta: input.isSet('delta'),
+      tablespaces: {
+        mappings: input.all('tablespace').map(parseTablespaceMapping),
+        into: tablespacesInto === undefined ? undefined : readDirectory(tablespacesInto, 'tablespaces-into'),
+      },
       clock: context.clock,
+      progress: context.progress,
+      signal: context.signal,
+      ...(cloneFrom === undefined ? {} : { cloneFrom: readDirectory(cloneFrom, 'clone-from') }),
       ...(nameOrigin === null ? {} : { cluster: name }),
       ...(snapshot === undefined ? {} : { snapshot }),
       ...(lineage === undefined ? {} : { lineage }),
@@ -59,8 +91,6 @@ export const restore: Command = {
     const result = await runRestore({
       ...request,
       stateDirectory: context.plan.stateDirectory,
-      progress: context.progress,
-      signal: context.signal,
       workers: context.plan.backup.workers,
       onProposal: (proposal) => showProposal(context, proposal, words),
       ...(input.isSet('start') ? { start: startOptions(input) } : {}),
@@ -71,10 +101,17 @@ export const restore: Command = {
 };
 
 /** An empty text, as from a variable that is not set, would mean the working directory. */
-function readDirectory(into: string): string {
-  if (into !== '') return into;
-  throw new HoldfastError('USAGE_INVALID', 'invalid directory "" for --into: it is empty', {
-    hints: ['Name a directory that does not exist yet, or an empty one.'],
+function readDirectory(path: string, flag: string): string {
+  if (path !== '') return path;
+  throw new HoldfastError('USAGE_INVALID', `invalid directory "" for --${flag}: it is empty`, {
+    hints: flag === 'into' ? ['Name a directory that does not exist yet, or an empty one.'] : ['Name a directory.'],
+  });
+}
+
+function bothManners(): HoldfastError {
+  return new HoldfastError('USAGE_INVALID', 'cannot use --delta and --clone-from together', {
+    detail: 'A delta goes over what the directory holds; clones are for a new one.',
+    hints: ['Leave one of them out.'],
   });
 }
 
@@ -120,6 +157,7 @@ function proposalText(proposal: RestoreProposal, words: Words, paint: Paint): st
 
 function proposalDocument(proposal: RestoreProposal, words: Words): { readonly [key: string]: Json } {
   const { into, snapshot, target, wal, size, lost, estimateSeconds, passedOver, warnings } = proposal;
+  const { manner, cloneFrom, tablespaces, survey, reuse } = proposal;
   const lsn = words.formatLsn;
   return {
     into,
@@ -143,7 +181,21 @@ function proposalDocument(proposal: RestoreProposal, words: Words): { readonly [
       durableLsn: lsn(lost.durableEnd),
       lastCommit: commitDocument(lost.lastCommit, words),
     },
-    size: { dataBytes: size.dataBytes, neededBytes: size.neededBytes, freeBytes: size.freeBytes },
+    manner,
+    cloneFrom,
+    tablespaces: tablespaces.map(({ oid, name, from, path }) => ({ oid, name, from, path })),
+    walTablespaces: survey.tablespaces.map((space) => ({ oid: space.oid, path: space.path, lsn: lsn(space.lsn) })),
+    reuse: reuse === null ? null : { ...reuse },
+    size: {
+      dataBytes: size.dataBytes,
+      neededBytes: size.neededBytes,
+      freeBytes: size.freeBytes,
+      fileSystems: size.fileSystems.map(({ paths, neededBytes, freeBytes }) => ({
+        paths: [...paths],
+        neededBytes,
+        freeBytes,
+      })),
+    },
     estimateSeconds,
     warnings,
   };
@@ -154,7 +206,7 @@ function commitDocument(commit: CommitFacts | null, { formatLsn, formatTimestamp
 }
 
 function restoreDocument(result: RestoreResult, words: Words): { readonly [key: string]: Json } {
-  const { proposal, reached, lost, files, bytes, seconds, instance, checks, notes } = result;
+  const { proposal, reached, lost, files, bytes, reuse, seconds, instance, checks, notes } = result;
   return {
     proposal: proposalDocument(proposal, words),
     reached: reached === null ? null : { lsn: words.formatLsn(reached.lsn), newTimeline: reached.newTimeline },
@@ -166,6 +218,7 @@ function restoreDocument(result: RestoreResult, words: Words): { readonly [key: 
       bytes: Number(lost.bytes),
     },
     ...{ files, bytes, seconds },
+    reuse: reuse === null ? null : { ...reuse },
     instance:
       instance === null
         ? null
@@ -190,11 +243,12 @@ function restoreDocument(result: RestoreResult, words: Words): { readonly [key: 
 }
 
 function restoreText(result: RestoreResult, words: Words, paint: Paint): string[] {
-  const { proposal, reached, lost, bytes, seconds, instance, notes } = result;
+  const { proposal, reached, lost, bytes, reuse, seconds, instance, notes } = result;
   const { into, snapshot, target } = proposal;
   const facts: [string, string][] = [
     ['from', `snapshot ${shortId(snapshot.id)}, ${formatBytes(bytes)}`],
     ['took', `${formatDuration(seconds * 1000)} (${formatRate(bytes / Math.max(seconds, 0.001))})`],
+    ...(reuse === null ? [] : [['reused', describeReuse(reuse)] as [string, string]]),
     [reached === null ? 'will reach' : 'reached', describeReached(proposal, reached, words)],
     ['lost', describeLoss(lost, words)],
   ];
@@ -217,6 +271,17 @@ function restoreText(result: RestoreResult, words: Words, paint: Paint): string[
     ...checksText(result, paint),
     ...notes.map((note) => `${paint.warning('!')} ${note}`),
   ];
+}
+
+function describeReuse({
+  reusedBytes,
+  writtenBytes,
+  fetchedBytes,
+  removed,
+}: NonNullable<RestoreResult['reuse']>): string {
+  const fetched = fetchedBytes === null ? '' : `, for which ${formatBytes(fetchedBytes)} were fetched`;
+  const gone = removed === 0 ? '' : `; removed ${removed} that did not belong`;
+  return `${formatBytes(reusedBytes)}; wrote ${formatBytes(writtenBytes)}${fetched}${gone}`;
 }
 
 function describeReached(proposal: RestoreProposal, reached: RestoreResult['reached'], words: Words): string {

@@ -15,4 +15,5 @@ export {
   startInstance,
 } from './instance.ts';
 export { parseRecoveryLog, type RecoveryReport } from './recovery-log.ts';
+export { whyServerMayRun, whyTablespaceInUse } from './running-server.ts';
 export { putBackConfiguration } from './set-aside.ts';

@@ -20,3 +20,4 @@ export { ResourceManager, type WalRecord } from './record.ts';
 export { WalScanner, type WalScannerOptions, type WalStop, type WalStopReason } from './scanner.ts';
 export { parseTransactionEnd, type RelationFile, type TransactionEnd } from './transaction.ts';
 export { parseXlogEvent, type RequiredSettings, type XlogEvent } from './xlog-event.ts';
+export { isOfExtension, parseTablespaceCreation, type TablespaceCreation } from './tablespace-record.ts';

@@ -1,19 +1,28 @@
-import { chmodSync, chownSync, closeSync, constants, ftruncateSync, mkdirSync, openSync } from 'node:fs';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { Progress } from '../../lib/index.ts';
+import { type Progress, unreachable } from '../../lib/index.ts';
 import {
   type ChunkIndex,
   ExtractPipeline,
   type FetchChunk,
   type FileEntry,
+  type FileMap,
+  mapLength,
   type Repository,
   readFileMap,
   recordDamage,
 } from '../../repository/index.ts';
-import type { SnapshotFacts } from '../snapshot-facts.ts';
+import { ContentComparer } from '../content-comparer.ts';
+import type { RestoreProposal } from '../proposal.ts';
+import { MARKER_NAME } from '../restore-marker.ts';
+import { SPOOL_DIRECTORY } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
-import { readDataFiles, type TreeOutline } from './read-outline.ts';
+import { DirectorySweeper } from './directory-sweeper.ts';
+import { type EarlierContent, FilePlacer } from './place-file.ts';
+import { addDifferences, addWhole } from './plan-extents.ts';
+import { readDataEntries, type TreeOutline } from './read-outline.ts';
 
 /** Where `global/pg_control` waits until everything else is durable. Under this name no server finds it. */
 export const WAITING_CONTROL_FILE = 'global/pg_control.holdfast-restoring';
@@ -30,10 +39,29 @@ export interface ExtractedFiles {
   readonly files: readonly string[];
   readonly directories: readonly string[];
   readonly bytes: number;
+  readonly reuse: Reuse;
+}
+
+/** What of the files was there before, in bytes. */
+export interface Reuse {
+  /** Was there, was compared and stays. */
+  readonly reusedBytes: number;
+  /** Written by us. */
+  readonly writtenBytes: number;
+  /** Of packs, as they are stored: compressed, and each chunk once for each file. Null when nothing was compared. */
+  readonly fetchedBytes: number | null;
+  /** Of the files with which the restore began, those that share their blocks with another directory's, and those that were copied. */
+  readonly clonedBytes: number;
+  readonly copiedBytes: number;
+  /** Files and directories that do not belong to the backup. */
+  readonly removed: number;
 }
 
 /**
  * Writes all files of the snapshot, in parallel, from packs straight into their places. Nothing is synced yet.
+ *
+ * Where there are bytes already, in the directory itself or from a clone, they are compared first, and only what differs is fetched. A
+ * delta removes what does not belong, directory after directory.
  *
  * A pack in which a chunk failed authentication is recorded as damaged, also when another copy of the chunk was sound (rule A1).
  * Errors: CHUNK_DAMAGED, CHUNK_ABSENT, TREE_INVALID; those of the store; of the file system as they are.
@@ -42,94 +70,188 @@ export async function extractFiles(options: {
   repository: Repository;
   index: ChunkIndex;
   readChunk: FetchChunk;
-  snapshot: SnapshotFacts;
+  proposal: RestoreProposal;
   outline: TreeOutline;
   target: ClaimedTarget;
   progress: Progress;
   workers?: number;
   signal?: AbortSignal;
 }): Promise<ExtractedFiles> {
-  const { repository, index, readChunk, target, outline, progress } = options;
+  const { repository, index, readChunk, proposal, outline, progress } = options;
   progress.begin('restoring files', { unit: 'bytes', total: outline.bytes });
-  let bytes = 0;
   const pipeline = new ExtractPipeline({
     repository,
     index,
     workers: options.workers ?? availableParallelism(),
-    onBytes: (written) => {
-      bytes += written;
-      progress.advance(written);
-    },
+    onBytes: (written) => extraction.written(written),
   });
+  const extraction = new Extraction({ ...options, pipeline });
   const files: string[] = [];
   try {
     // The workers start meanwhile.
-    const directories = makeDirectories(target, outline);
-    for await (const entry of readDataFiles(options.snapshot, readChunk)) {
+    const directories = extraction.makeDirectories(outline);
+    for await (const entry of readDataEntries(proposal.snapshot, readChunk)) {
       options.signal?.throwIfAborted();
-      const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
-      makeFile(target, path, entry);
-      files.push(path);
-      await addExtents(pipeline, join(target.path, path), entry, readChunk);
+      if (entry.type === 'directory') await extraction.passDirectory(entry.path);
+      else files.push(await extraction.restore(entry));
     }
     await pipeline.finish();
-    return { files, directories, bytes };
+    await extraction.sweepRest();
+    return { files, directories, bytes: extraction.bytes, reuse: extraction.reuse() };
   } finally {
     await pipeline.abandon();
     await reportDamage(repository, pipeline.damagedPacks, progress);
   }
 }
 
-/** Parents come before what lies in them, as the tree is sorted by path. */
-function makeDirectories(target: ClaimedTarget, outline: TreeOutline): string[] {
-  const modes = new Map(outline.directories.map(({ path, mode }) => [path, mode & 0o777]));
-  for (const path of NEEDED_DIRECTORIES) if (!modes.has(path)) modes.set(path, 0o700);
-  for (const [path, mode] of modes) {
-    const absolute = join(target.path, path);
-    mkdirSync(absolute, { recursive: true });
-    // Not left to mkdir, which asks the umask.
-    chmodSync(absolute, mode);
-    if (target.owner !== undefined) chownSync(absolute, target.owner.uid, target.owner.gid);
-  }
-  // A server that lets its group read does so from the top.
-  if (((modes.get('global') ?? 0) & GROUP_READABLE) !== 0) chmodSync(target.path, 0o750);
-  return [...modes.keys()];
+interface ExtractionParts {
+  readonly repository: Repository;
+  readonly index: ChunkIndex;
+  readonly readChunk: FetchChunk;
+  readonly proposal: RestoreProposal;
+  readonly target: ClaimedTarget;
+  readonly progress: Progress;
+  readonly pipeline: ExtractPipeline;
 }
 
-/** Makes the file with its final size, so that runs of zeros need not be written. */
-function makeFile(target: ClaimedTarget, path: string, entry: FileEntry): void {
-  const descriptor = openSync(
-    join(target.path, path),
-    constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY,
-    0o600,
-  );
-  try {
-    ftruncateSync(descriptor, entry.size);
-  } finally {
-    closeSync(descriptor);
-  }
-  chmodSync(join(target.path, path), entry.mode & 0o777);
-  if (target.owner !== undefined) chownSync(join(target.path, path), target.owner.uid, target.owner.gid);
-}
+/** Brings the files of a snapshot into a directory, one after the other, and counts. */
+class Extraction {
+  readonly #parts: ExtractionParts;
+  readonly #placer: FilePlacer;
+  readonly #comparer: ContentComparer | null;
+  readonly #sweeper: DirectorySweeper | null;
+  #reused = 0;
+  #written = 0;
+  #fetched = 0;
+  #cloned = 0;
+  #copied = 0;
+  bytes = 0;
 
-async function addExtents(
-  pipeline: ExtractPipeline,
-  path: string,
-  entry: FileEntry,
-  readChunk: FetchChunk,
-): Promise<void> {
-  if (entry.size === 0) return;
-  const file = pipeline.addFile(path);
-  let fileOffset = 0;
-  for await (const map of readFileMap(entry, readChunk)) {
-    for (const extent of map.extents) {
-      if (extent.form === 'chunk') {
-        const { id, offset: chunkOffset, length } = extent;
-        await pipeline.addExtent(id, { file, fileOffset, chunkOffset, length });
-      }
-      fileOffset += extent.length;
+  constructor(parts: ExtractionParts) {
+    const { proposal, target, repository } = parts;
+    const delta = proposal.manner === 'delta';
+    this.#parts = parts;
+    this.#placer = new FilePlacer(target, { delta, cloneFrom: proposal.cloneFrom });
+    this.#comparer = proposal.manner === 'new' ? null : new ContentComparer(repository.keys);
+    this.#sweeper = delta ? new DirectorySweeper(target.path, sparedNames(target, proposal)) : null;
+  }
+
+  /** Parents come before what lies in them, as the tree is sorted by path. */
+  makeDirectories(outline: TreeOutline): string[] {
+    const modes = new Map(outline.directories.map(({ path, mode }) => [path, mode & 0o777]));
+    for (const path of NEEDED_DIRECTORIES) if (!modes.has(path)) modes.set(path, 0o700);
+    for (const [path, mode] of modes) this.#placer.placeDirectory(path, mode);
+    // A server that lets its group read does so from the top.
+    if (((modes.get('global') ?? 0) & GROUP_READABLE) !== 0) this.#placer.placeDirectory('.', 0o750);
+    return [...modes.keys()];
+  }
+
+  async passDirectory(path: string): Promise<void> {
+    await this.#sweeper?.keep(path, 'directory');
+  }
+
+  /** Gives the path at which the file lies now. */
+  async restore(entry: FileEntry): Promise<string> {
+    const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
+    await this.#sweeper?.keep(path, 'file');
+    const earlier = this.#placer.place(path, entry);
+    this.#count(earlier, entry);
+    this.bytes += entry.size;
+    if (entry.size === 0) return path;
+    if (earlier === 'none') await this.#fetchWhole(path, entry);
+    else await this.#fetchDifferences(path, entry);
+    return path;
+  }
+
+  async sweepRest(): Promise<void> {
+    await this.#sweeper?.finish();
+  }
+
+  written(bytes: number): void {
+    this.#written += bytes;
+    this.#parts.progress.advance(bytes);
+  }
+
+  reuse(): Reuse {
+    return {
+      reusedBytes: this.#reused,
+      writtenBytes: this.#written,
+      fetchedBytes: this.#comparer === null ? null : this.#fetched,
+      clonedBytes: this.#cloned,
+      copiedBytes: this.#copied,
+      removed: this.#sweeper?.removed ?? 0,
+    };
+  }
+
+  #count(earlier: EarlierContent, { size }: FileEntry): void {
+    switch (earlier) {
+      case 'none':
+      case 'in-place':
+        return;
+      case 'cloned':
+        this.#cloned += size;
+        return;
+      case 'copied':
+        this.#copied += size;
+        return;
+      default:
+        unreachable(earlier);
     }
   }
+
+  async #fetchWhole(path: string, entry: FileEntry): Promise<void> {
+    const { pipeline, target, readChunk } = this.#parts;
+    const file = pipeline.addFile(join(target.path, path));
+    let at = 0;
+    for await (const map of readFileMap(entry, readChunk)) {
+      if (this.#comparer !== null) this.#countFetched(map, [{ at: 0, length: mapLength(map) }]);
+      await addWhole(pipeline, file, at, map);
+      at += mapLength(map);
+    }
+  }
+
+  async #fetchDifferences(path: string, entry: FileEntry): Promise<void> {
+    const { pipeline, target, readChunk, progress } = this.#parts;
+    const absolute = join(target.path, path);
+    // Opened to be written, too: zeros are put down here, as no chunk brings them.
+    await using opened = await open(absolute, constants.O_RDWR | constants.O_NOFOLLOW);
+    let file: number | null = null;
+    let at = 0;
+    for await (const map of readFileMap(entry, readChunk)) {
+      const length = mapLength(map);
+      const differences = await this.#comparer!.compare(opened, at, length, map);
+      const equal = length - differences.reduce((sum, difference) => sum + difference.length, 0);
+      this.#reused += equal;
+      progress.advance(equal);
+      if (differences.length > 0) {
+        file ??= pipeline.addFile(absolute);
+        this.#countFetched(map, differences);
+        await addDifferences({ pipeline, file, start: at, map, differences, opened });
+      }
+      at += length;
+    }
+  }
+
+  #countFetched(map: FileMap, differences: readonly { at: number; length: number }[]): void {
+    let at = 0;
+    for (const extent of map.extents) {
+      const end = at + extent.length;
+      const isTouched = differences.some((difference) => difference.at < end && difference.at + difference.length > at);
+      if (extent.form === 'chunk' && isTouched) {
+        this.#fetched += this.#parts.index.lookup(extent.id)[0]?.frameLength ?? 0;
+      }
+      at = end;
+    }
+  }
+}
+
+/** What a sweep leaves alone: our own files, what lies aside, the WAL, and links of tablespaces, which were settled before. */
+function sparedNames(target: ClaimedTarget, proposal: RestoreProposal): string[] {
+  return [
+    ...[MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
+    ...(target.marker.aside === undefined ? [] : [target.marker.aside.name]),
+    ...proposal.tablespaces.map(({ oid }) => `pg_tblspc/${oid}`),
+  ];
 }
 
 async function reportDamage(repository: Repository, packs: readonly string[], progress: Progress): Promise<void> {

@@ -11,6 +11,8 @@ const repository = 'ab'.repeat(16);
 const unfinished: RestoreMarker = {
   version: 1,
   state: 'restoring',
+  manner: 'new',
+  tablespaces: [],
   repository,
   snapshot: 'cd'.repeat(32),
   startedAt: '2026-11-23T09:00:00.000Z',

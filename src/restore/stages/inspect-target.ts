@@ -1,19 +1,26 @@
 import { constants } from 'node:fs';
-import { access, readdir, readFile, stat, statfs } from 'node:fs/promises';
+import { access, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { whyServerMayRun } from '../../postgres/index.ts';
 import { MARKER_NAME, type RestoreMarker, readMarker } from '../restore-marker.ts';
 import { type Owner, SPOOL_DIRECTORY } from '../spool/index.ts';
+import { describeVolume } from './inspect-tablespaces.ts';
 
 /** A place where a restore may go. */
 export interface TargetPlace {
   /** Absolute. */
   readonly path: string;
-  /** `missing`: to be made. `empty`: there. `unfinished`: holds nothing but a restore of ours that was broken off. */
-  readonly state: 'missing' | 'empty' | 'unfinished';
+  /**
+   * `missing`: to be made. `empty`: there. `unfinished`: holds nothing but a restore of ours that was broken off. `used`: a data directory that
+   * a delta goes over.
+   */
+  readonly state: 'missing' | 'empty' | 'unfinished' | 'used';
   readonly marker: RestoreMarker | null;
   /** Who owns it, or the directory in which it will be made. */
   readonly owner: Owner;
+  /** Names its file system. */
+  readonly device: number;
   /** What an unprivileged process may still write on its file system. */
   readonly freeBytes: number;
 }
@@ -35,7 +42,8 @@ export async function inspectTarget(into: string, repository: string): Promise<T
   }
   await requireWritable(path, 'to restore into it');
   if (entries.length === 0) return { path, state: 'empty', marker: null, ...(await describePlace(path)) };
-  if (entries.includes('postmaster.pid')) throw await holdsServer(path);
+  await refuseRunning(path);
+  if (entries.includes('postmaster.pid')) throw notEmpty(path, ['postmaster.pid']);
   const marker = await readMarker(path);
   if (marker === null) throw notEmpty(path, entries);
   await requireUnfinished(path, entries, marker, repository);
@@ -43,7 +51,7 @@ export async function inspectTarget(into: string, repository: string): Promise<T
 }
 
 /** What a directory holds; null when it is not there. */
-async function listEntries(path: string): Promise<string[] | null> {
+export async function listEntries(path: string): Promise<string[] | null> {
   try {
     return await readdir(path);
   } catch (error) {
@@ -53,13 +61,13 @@ async function listEntries(path: string): Promise<string[] | null> {
   }
 }
 
-async function describePlace(path: string): Promise<{ owner: Owner; freeBytes: number }> {
+/** Whose a directory is, and its file system. */
+export async function describePlace(path: string): Promise<{ owner: Owner; device: number; freeBytes: number }> {
   const { uid, gid } = await stat(path);
-  const { bavail, bsize } = await statfs(path);
-  return { owner: { uid, gid }, freeBytes: bavail * bsize };
+  return { owner: { uid, gid }, ...(await describeVolume(path)) };
 }
 
-async function requireWritable(path: string, purpose: string): Promise<void> {
+export async function requireWritable(path: string, purpose: string): Promise<void> {
   try {
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -87,6 +95,12 @@ async function requireUnfinished(
       },
     );
   }
+  if (marker.manner === 'delta') {
+    throw new HoldfastError('RESTORE_TARGET_NOT_EMPTY', `cannot restore into "${path}": a delta was broken off there`, {
+      detail: `It was begun on ${marker.startedAt} over the data directory that was there before.`,
+      hints: ['Repeat it with --delta, or choose another directory.'],
+    });
+  }
   const known = new Set([...marker.topLevel, MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY]);
   const foreign = entries.filter((name) => !known.has(name));
   if (foreign.length > 0) throw notEmpty(path, foreign);
@@ -101,29 +115,17 @@ async function requireUnfinished(
   );
 }
 
-/** The lock file of a server; whether it runs decides what a person has to do. */
-async function holdsServer(path: string): Promise<HoldfastError> {
-  const pid = Number((await readFile(join(path, 'postmaster.pid'), 'utf8')).split('\n')[0]);
-  if (Number.isInteger(pid) && pid > 0 && isAlive(pid)) {
-    return new HoldfastError('RESTORE_TARGET_RUNNING', `refusing to restore into "${path}": a server runs there`, {
-      detail: `Its postmaster.pid names process ${pid}, which is alive.`,
-      hints: ['Choose another directory; switch over once what was restored has been checked.'],
-    });
-  }
-  return notEmpty(path, ['postmaster.pid']);
+/** Errors: RESTORE_TARGET_RUNNING. */
+export async function refuseRunning(path: string): Promise<void> {
+  const detail = await whyServerMayRun(path);
+  if (detail === null) return;
+  throw new HoldfastError('RESTORE_TARGET_RUNNING', `refusing to restore into "${path}": a server runs there`, {
+    detail,
+    hints: ['Choose another directory; switch over once what was restored has been checked.'],
+  });
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // A process of another user is alive although we may not signal it.
-    return codeOf(error) === 'EPERM';
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
+export async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;
@@ -150,6 +152,6 @@ const ELSEWHERE = 'Choose another directory.';
 const PARENT_FIRST = 'Check that its disk is mounted, or make it first.';
 const CHECK_PERMISSIONS = 'Check the owner and the mode of the directory, and that its disk is not mounted read-only.';
 
-function unusable(path: string, detail: string, hint = CHECK_PERMISSIONS): HoldfastError {
+export function unusable(path: string, detail: string, hint = CHECK_PERMISSIONS): HoldfastError {
   return new HoldfastError('RESTORE_TARGET_UNUSABLE', `cannot restore to "${path}"`, { detail, hints: [hint] });
 }

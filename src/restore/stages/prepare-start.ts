@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
+import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { HoldfastError } from '../../lib/index.ts';
+import { codeOf, HoldfastError } from '../../lib/index.ts';
 import { findServerBinaries } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
 import type { Owner } from '../spool/index.ts';
@@ -32,7 +33,8 @@ export async function prepareStart(options: {
   const { proposal, place, start } = options;
   const owner = await chooseOwner(options.owner, place.owner, start !== undefined);
   if (start === undefined) return { owner, binDirectory: null };
-  if (owner !== undefined) await requireEnterable(place, owner);
+  const places = [place.path, ...proposal.tablespaces.flatMap(({ path }) => (path === null ? [] : [path]))];
+  if (owner !== undefined) for (const path of places) await requireEnterable(path, owner);
   const hints = start.binDirectory === undefined ? {} : { directories: [start.binDirectory] };
   const { binDirectory } = await findServerBinaries(proposal.snapshot.serverMajor, hints);
   return { owner, binDirectory };
@@ -72,14 +74,26 @@ async function findUser(name: string): Promise<Owner | undefined> {
 }
 
 /** A server that we start has one user and one group, so that the mode of each directory on the way says whether it gets there. */
-async function requireEnterable(place: TargetPlace, owner: Owner): Promise<void> {
-  for (let path = dirname(place.path); path !== dirname(path); path = dirname(path)) {
-    const { uid, gid, mode } = await stat(path);
+async function requireEnterable(place: string, owner: Owner): Promise<void> {
+  for (let path = dirname(place); path !== dirname(path); path = dirname(path)) {
+    const found = await statOrNull(path);
+    // The common directory of tablespaces is made by the restore, so that everybody can walk through it.
+    if (found === null) continue;
+    const { uid, gid, mode } = found;
     const bit = uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001;
     if ((mode & bit) !== 0) continue;
-    throw new HoldfastError('RESTORE_TARGET_CLOSED', `cannot start a server in "${place.path}"`, {
+    throw new HoldfastError('RESTORE_TARGET_CLOSED', `cannot start a server in "${place}"`, {
       detail: `User ${owner.uid}, who is to run it, cannot enter "${path}".`,
       hints: ['Choose a directory that this user can reach, or open the way to it (chmod o+x).'],
     });
+  }
+}
+
+async function statOrNull(path: string): Promise<Stats | null> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
   }
 }

@@ -12,11 +12,16 @@ export interface TreeOutline {
   readonly directories: readonly { readonly path: string; readonly mode: number }[];
   readonly files: number;
   readonly bytes: number;
+  /** Bytes of files in each tablespace, by its OID; what lies elsewhere is left. */
+  readonly tablespaceBytes: ReadonlyMap<number, number>;
   /** Which files of a server's configuration lie in the data directory. */
   readonly configuration: ReadonlySet<string>;
 }
 
 const DATA_PREFIX = 'data/';
+/** Files of a tablespace stand under its OID. In the data directory they are reached through the link in this directory. */
+const SPACE_PREFIX = 'space/';
+const LINKS = 'pg_tblspc';
 
 /** Files without which the directory is no cluster, or one that would be replayed from the wrong place. */
 const REQUIRED_FILES = ['PG_VERSION', 'backup_label', 'global/pg_control'];
@@ -32,19 +37,26 @@ const LEFT_OUT = [
   'recovery.signal',
   'postmaster.pid',
   'postmaster.opts',
+  // Links are made instead: from this file PostgreSQL would make them again, to the old places.
+  'tablespace_map',
   MARKER_NAME,
   SPOOL_DIRECTORY,
 ];
 
 /**
- * Reads the tree once and checks that it is a cluster's.
+ * Reads the tree once and checks that it is a cluster's; `visit` sees each file.
  * Errors: RESTORE_SNAPSHOT_INCOMPLETE; CHUNK_DAMAGED, CHUNK_ABSENT and TREE_INVALID of the tree; those of the store.
  */
-export async function readOutline(snapshot: SnapshotFacts, readChunk: FetchChunk): Promise<TreeOutline> {
+export async function readOutline(
+  snapshot: SnapshotFacts,
+  readChunk: FetchChunk,
+  visit: (entry: FileEntry) => void | Promise<void> = () => {},
+): Promise<TreeOutline> {
   const topLevel = new Set<string>();
   const directories: { path: string; mode: number }[] = [];
   const configuration = new Set<string>();
   const missing = new Set(REQUIRED_FILES);
+  const tablespaceBytes = new Map(snapshot.tablespaces.map(({ oid }) => [oid, 0]));
   let files = 0;
   let bytes = 0;
   for await (const entry of readDataEntries(snapshot, readChunk)) {
@@ -55,22 +67,40 @@ export async function readOutline(snapshot: SnapshotFacts, readChunk: FetchChunk
     if (entry.type !== 'file') continue;
     files += 1;
     bytes += entry.size;
+    const oid = tablespaceOf(entry.path);
+    if (oid !== null) tablespaceBytes.set(oid, (tablespaceBytes.get(oid) ?? 0) + entry.size);
+    await visit(entry);
   }
   if (missing.size > 0) throw incomplete(snapshot, [...missing]);
-  return { topLevel: [...topLevel], directories, files, bytes, configuration };
+  // A file that lies nowhere is lost: the record must name every tablespace of which there are files.
+  const unnamed = [...tablespaceBytes.keys()].find((oid) => snapshot.tablespaces.every((known) => known.oid !== oid));
+  if (unnamed !== undefined) throw incomplete(snapshot, [`pg_tblspc/${unnamed}`]);
+  return { topLevel: [...topLevel], directories, files, bytes, tablespaceBytes, configuration };
 }
 
-/** The entries of the data directory that are restored, with paths relative to it. Symbolic links belong to tablespaces. */
+/** The tablespace in which a path lies, by its OID; null for one in the data directory itself. */
+function tablespaceOf(path: string): number | null {
+  const [top, oid] = path.split('/', 2);
+  return top === LINKS && oid !== undefined && /^[0-9]+$/.test(oid) ? Number(oid) : null;
+}
+
+/**
+ * The entries that are restored, with paths relative to the data directory; a file of a tablespace has the path through its link. In the order
+ * of the tree, so that all that lies in one directory comes together.
+ */
 export async function* readDataEntries(
   snapshot: SnapshotFacts,
   readChunk: FetchChunk,
 ): AsyncGenerator<Exclude<TreeEntry, { type: 'link' }>, void> {
-  for await (const entry of readTree(snapshot.treeRoot, readChunk, { prefix: DATA_PREFIX })) {
-    const path = entry.path.slice(DATA_PREFIX.length);
-    if (LEFT_OUT.includes(path.split('/')[0]!)) continue;
-    // Some clusters keep their WAL or their configuration elsewhere through a link, which would lead into the old place.
-    if (entry.type === 'link') throw linkRefused(snapshot, path, entry.target);
-    yield { ...entry, path };
+  for (const prefix of [DATA_PREFIX, SPACE_PREFIX]) {
+    for await (const entry of readTree(snapshot.treeRoot, readChunk, { prefix })) {
+      const rest = entry.path.slice(prefix.length);
+      const path = prefix === SPACE_PREFIX ? `${LINKS}/${rest}` : rest;
+      if (LEFT_OUT.includes(path.split('/')[0]!)) continue;
+      // Some clusters keep their WAL or their configuration elsewhere through a link, which would lead into the old place.
+      if (entry.type === 'link') throw linkRefused(snapshot, path, entry.target);
+      yield { ...entry, path };
+    }
   }
 }
 
