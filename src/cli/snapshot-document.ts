@@ -1,4 +1,5 @@
 import { formatLsn } from '../postgres/index.ts';
+import { checksumFailuresOf } from '../protect/backup/index.ts';
 import type { SnapshotDescription } from '../watch/index.ts';
 import type { Json } from './output/index.ts';
 
@@ -14,6 +15,7 @@ export function snapshotDocument({ record, level, reach }: SnapshotDescription):
     newBytes: stored.newBytes,
     storedBytes: stored.storedBytes,
     level,
+    checksumFailures: [...checksumFailuresOf(record)],
     wal,
     restorable:
       reach === null || !reach.isComplete

@@ -9,6 +9,7 @@ const newest: SnapshotFacts = {
   id: 'a'.repeat(64),
   completedAt: now - 3_600_000,
   level: 'verified',
+  checksumFailures: [],
   lineage: 'l1',
   timeline: 1,
   walStart: 0x1000n,
@@ -49,6 +50,11 @@ describe('a cluster', () => {
       'whose newest snapshot lacks WAL of its own is a problem',
       { newest: { ...newest, restorableTo: 0x1800n } },
       ['problem snapshot-without-wal'],
+    ],
+    [
+      'whose newest snapshot holds pages that the server found damaged is a problem',
+      { newest: { ...newest, checksumFailures: ['checksum verification failed in file "base/5/1"'] } },
+      ['problem damaged-pages'],
     ],
     [
       'whose WAL goes on in another lineage needs a new snapshot',

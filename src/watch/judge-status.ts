@@ -25,6 +25,13 @@ function judgeSnapshots({ cluster, newest, wal }: ClusterFacts): Finding[] {
     const sentence = `The newest snapshot needs WAL up to ${formatLsn(newest.walEnd)}, and what is stored ends at ${formatLsn(newest.restorableTo)}.`;
     findings.push(problem('snapshot-without-wal', sentence, 'Run holdfast backup.'));
   }
+  const [failure, ...further] = newest.checksumFailures;
+  if (failure !== undefined) {
+    const more = further.length === 0 ? '' : ` It said more of the kind (${further.length}).`;
+    const sentence = `The newest snapshot holds pages that are damaged on the server: ${failure}.${more}`;
+    const advice = 'Look for a failing disk; restore the relation from an older snapshot before you repair anything.';
+    findings.push(problem('damaged-pages', sentence, advice));
+  }
   if (wal !== null && wal.lineage !== newest.lineage) {
     const sentence =
       'The WAL that arrives now belongs to another lineage than the newest snapshot and cannot be replayed on it.';

@@ -6,6 +6,7 @@ import {
   parseLsn,
   timestampToMilliseconds,
 } from '../postgres/index.ts';
+import { checksumFailuresOf } from '../protect/backup/index.ts';
 import {
   contiguousEndIn,
   currentLineage,
@@ -142,6 +143,7 @@ async function readSnapshotFacts(
   return {
     id: record.id,
     completedAt: Date.parse(record.completedAt),
+    checksumFailures: checksumFailuresOf(record),
     level,
     lineage: record.wal.lineage,
     timeline: record.wal.timeline,

@@ -16,6 +16,8 @@ export interface Finding {
 export interface SnapshotFacts {
   readonly id: string;
   readonly completedAt: number;
+  /** What the server said of damaged pages while it was backed up; empty when it found none. */
+  readonly checksumFailures: readonly string[];
   /** The furthest that it was put to the test; `null` when nothing was attested. */
   readonly level: 'stored' | 'verified' | 'proven' | null;
   readonly lineage: string;

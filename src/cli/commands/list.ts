@@ -12,6 +12,7 @@ export const list: Command = {
   run: async ({ repository, plan }) => {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { listClusters, listDescribedSnapshots } = await import('../../watch/index.ts');
+    const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     // A cluster that nobody named is the default of whoever writes, not a wish to see less.
     const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
@@ -41,7 +42,7 @@ export const list: Command = {
                 formatBytes(record.tree.bytes),
                 formatCount(record.tree.files),
                 formatBytes(record.stored.storedBytes),
-                paintLevel(level, paint),
+                `${paintLevel(level, paint)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}`,
                 reach?.isComplete === true
                   ? `${record.wal.end} to ${formatLsn(reach.to)}`
                   : paint.bad('its WAL is not there'),

@@ -22,6 +22,7 @@ export const show: Command = {
     }
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readWalInventory } = await import('../../protect/wal/index.ts');
+    const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
     const { describeSnapshot } = await import('../../watch/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     const record = await repository.findSnapshot(input.required('snapshot'));
@@ -72,6 +73,7 @@ export const show: Command = {
           attestations.map(({ level, at }) => [formatMoment(Date.parse(at)), level] as const),
           paint,
         ),
+        ...checksumFailuresOf(record).map((failure) => paint.bad(`The server found damaged pages: ${failure}`)),
         ...refusedAttestations.map(({ name, reason }) => paint.bad(`Not believed: "${name}". ${reason}`)),
       ],
     };

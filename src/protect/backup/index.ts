@@ -4,6 +4,8 @@
  * Nouns. *Stage*: one step of the recipe in `run-backup.ts`, a file in `stages/`. *Assembler*: what cuts files into chunks and builds their
  * maps. It takes no decision about how long a snapshot stays, and reads nothing from the server's disk.
  */
+
+export { checksumFailuresOf } from './checksum-failures.ts';
 export {
   type CollectedConfiguration,
   type ConfigurationDifference,

@@ -16,6 +16,7 @@ import { checkManifest } from './stages/check-manifest.ts';
 import { checkServer } from './stages/check-server.ts';
 import { composeSnapshot } from './stages/compose-snapshot.ts';
 import { keepWal } from './stages/keep-wal.ts';
+import { nameDamage, withNames } from './stages/name-damage.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
 import { openStores } from './stages/open-stores.ts';
 import { proveStandbyWal } from './stages/prove-standby-wal.ts';
@@ -92,6 +93,8 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const received = await receiveFiles({ ...options, connection, server, stores });
   checkManifest(received);
   checkConsistency(received, server);
+  const damagedFiles = await nameDamage({ ...options, failures: received.checksumFailures });
+  const checksumFailures = withNames(received.checksumFailures, damagedFiles);
   const tree = await storeTree({ stores, entries: received.entries });
   const snapshot = composeSnapshot({
     ...options,
@@ -102,6 +105,8 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     lineage: wal.lineage,
     ledger,
     startedAt,
+    checksumFailures,
+    damagedFiles,
   });
   await writePending(repository, snapshot);
   await obeyTombstones({ repository, stores, snapshot });
@@ -130,6 +135,6 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     seconds: (clock.monotonic() - begun) / 1000,
     fromStandby: server.isStandby,
     configurationGaps: received.configuration.gaps,
-    checksumFailures: received.checksumFailures,
+    checksumFailures,
   };
 }

@@ -498,6 +498,7 @@ describe('the state of protection', () => {
   const newest = {
     ...{ id: 'a'.repeat(64), completedAt: now - 3_600_000, lineage: 'l', timeline: 1 },
     ...{ walStart: 1n, walEnd: 2n, restorableTo: 9n },
+    checksumFailures: [],
     level: 'verified' as const,
   };
   const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false };

@@ -4,6 +4,7 @@ import { formatLsn } from '../../../postgres/index.ts';
 import { newSnapshotId, type SnapshotRecord, type TreeSummary } from '../../../repository/index.ts';
 import { describeKept } from '../configuration/index.ts';
 import type { CheckedServer } from './check-server.ts';
+import type { DamagedFile } from './name-damage.ts';
 import type { BackupStores } from './open-stores.ts';
 import type { ReceivedFiles } from './receive-files.ts';
 
@@ -17,6 +18,9 @@ export function composeSnapshot(options: {
   cluster: string;
   ledger: Ledger;
   startedAt: number;
+  /** What the server said of pages with wrong checksums, with the names of the relations, and these files one by one. */
+  checksumFailures: readonly string[];
+  damagedFiles: readonly DamagedFile[];
   clock: Clock;
 }): SnapshotRecord {
   const { server, received, tree, stores } = options;
@@ -50,7 +54,8 @@ export function composeSnapshot(options: {
       settings: server.settings,
       configuration: describeKept(received.configuration),
       tablespaces: received.start.tablespaces.filter(({ oid }) => oid !== null).map(({ oid, path }) => ({ oid, path })),
-      checksumFailures: [...received.checksumFailures],
+      checksumFailures: [...options.checksumFailures],
+      damagedFiles: [...options.damagedFiles],
     },
   };
 }
