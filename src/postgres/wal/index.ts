@@ -16,8 +16,21 @@ export {
   type WalPageHeader,
   walMajorOf,
 } from './page-header.ts';
+export { type PreparedTransaction, parsePreparedTransaction } from './prepared-transaction.ts';
 export { ResourceManager, type WalRecord } from './record.ts';
-export { WalScanner, type WalScannerOptions, type WalStop, type WalStopReason } from './scanner.ts';
-export { parseTransactionEnd, type RelationFile, type TransactionEnd } from './transaction.ts';
-export { parseXlogEvent, type RequiredSettings, type XlogEvent } from './xlog-event.ts';
+export {
+  type UnfinishedRecord,
+  WalScanner,
+  type WalScannerOptions,
+  type WalStop,
+  type WalStopReason,
+} from './scanner.ts';
+export { parseStorageEvent, type StorageEvent } from './storage-event.ts';
 export { isOfExtension, parseTablespaceCreation, type TablespaceCreation } from './tablespace-record.ts';
+export {
+  type InvalidatedRelation,
+  parseTransactionEnd,
+  type RelationFile,
+  type TransactionEnd,
+} from './transaction.ts';
+export { parseXlogEvent, type RequiredSettings, type XlogEvent } from './xlog-event.ts';

@@ -45,6 +45,8 @@ export interface WalRecord {
   readonly endLsn: bigint;
   /** Where the record before begins, as this one says. */
   readonly previousLsn: bigint;
+  /** From its first byte to its last, the page headers between them included: what has to be stored for it to be read. */
+  readonly span: number;
   /** The timeline of the page on which the record begins; 0 when the scan began in the middle of that page. */
   readonly timeline: number;
   /** See `ResourceManager`. */

@@ -6,8 +6,10 @@ import { WalBuilder } from '../../../test/support/wal-builder.ts';
 import { HoldfastError } from '../../lib/index.ts';
 import { formatTimestamp } from '../timestamp.ts';
 import { crc32c } from './crc32c.ts';
+import { parsePreparedTransaction } from './prepared-transaction.ts';
 import { findMainData, type WalRecord } from './record.ts';
 import { WalScanner } from './scanner.ts';
+import { parseStorageEvent } from './storage-event.ts';
 import { parseTransactionEnd } from './transaction.ts';
 import { parseXlogEvent } from './xlog-event.ts';
 
@@ -52,8 +54,11 @@ describe('the end of a transaction', () => {
         wasPrepared: false,
         xid: 77,
         at: '2026-11-23T05:17:51.123456Z',
+        databaseOid: null,
         subtransactions: 0,
+        subtransactionXids: [],
         removedFiles: [],
+        invalidatedRelations: [],
       },
     );
     assert.equal(parseTransactionEnd(makeRecord(1, 0x20, TIME))?.outcome, 'abort');
@@ -74,15 +79,24 @@ describe('the end of a transaction', () => {
         uint32(2, 1663, 5, 16384, 1700, 5, 16390),
         uint32(1),
         Buffer.alloc(statistic, 1),
-        uint32(1),
+        uint32(4),
         Buffer.alloc(16, 2),
+        Buffer.from([0xfe, 0, 0, 0]),
+        uint32(5, 16384, 0),
+        Buffer.from([0xfe, 9, 9, 9]),
+        uint32(5, 16384, 9),
+        Buffer.from([0xfe, 0, 0, 0]),
+        uint32(5, 0, 0),
         uint32(4711),
         Buffer.from('gid\0'),
       ]);
       const end = parseTransactionEnd(makeRecord(1, 0x80 | 0x30, data, magic, 0));
       assert.equal(end?.wasPrepared, true);
       assert.equal(end?.xid, 4711, magic.toString(16));
+      assert.equal(end?.databaseOid, 5);
       assert.equal(end?.subtransactions, 2);
+      assert.deepEqual(end?.subtransactionXids, [78, 79]);
+      assert.deepEqual(end?.invalidatedRelations, [{ databaseOid: 5, relationOid: 16384 }]);
       assert.deepEqual(end?.removedFiles, [
         { tablespaceOid: 1663, databaseOid: 5, relationNumber: 16384 },
         { tablespaceOid: 1700, databaseOid: 5, relationNumber: 16390 },
@@ -121,12 +135,63 @@ describe('the end of a transaction', () => {
   });
 });
 
+describe('a prepared transaction', () => {
+  it('is told with its name, in the layout of each version', () => {
+    for (const [magic, headBytes, lengthAt] of [
+      [0xd10d, 64, 46],
+      [0xd110, 72, 54],
+      [0xd118, 72, 54],
+    ] as const) {
+      const head = Buffer.alloc(headBytes);
+      head.writeUInt32LE(4711, 8);
+      head.writeUInt32LE(5, 12);
+      TIME.copy(head, 16);
+      head.writeUInt16LE(7, lengthAt);
+      const data = Buffer.concat([head, Buffer.from('größ\0'), Buffer.alloc(20)]);
+      const prepared = parsePreparedTransaction(makeRecord(1, 0x10, data, magic));
+      assert.deepEqual(prepared, { xid: 4711, name: 'größ', databaseOid: 5, at: 1_795_411_071_123_456n });
+    }
+  });
+
+  it('is not seen in other records, and refused when it is short', () => {
+    assert.equal(parsePreparedTransaction(makeRecord(1, 0x00, TIME)), null);
+    assert.equal(parsePreparedTransaction(makeRecord(0, 0x10, Buffer.alloc(88))), null);
+    for (const bytes of [8, 71, 80]) {
+      const head = Buffer.alloc(bytes, 0xff);
+      assert.throws(() => parsePreparedTransaction(makeRecord(1, 0x10, head)), { code: 'PG_WAL_RECORD_INVALID' });
+    }
+  });
+});
+
+describe('databases and tablespaces', () => {
+  it('are told when they come and go, by the numbers of each version', () => {
+    const event = (manager: number, info: number, data: Buffer, magic?: number) =>
+      parseStorageEvent(makeRecord(manager, info, data, magic));
+    const created = { kind: 'database-created', databaseOid: 16400, tablespaceOid: 1663 };
+    const dropped = { kind: 'database-dropped', databaseOid: 16400 };
+    assert.deepEqual(event(4, 0x00, uint32(16400, 1663, 1, 1663), 0xd10d), created);
+    assert.deepEqual(event(4, 0x10, uint32(16400, 1, 1663), 0xd10d), dropped);
+    assert.deepEqual(event(4, 0x10, uint32(16400, 1663)), created);
+    assert.deepEqual(event(4, 0x20, uint32(16400, 1, 1663)), dropped);
+    assert.deepEqual(event(5, 0x00, Buffer.concat([uint32(16500), Buffer.from('/srv/ä\0')])), {
+      kind: 'tablespace-created',
+      tablespaceOid: 16500,
+      path: '/srv/ä',
+    });
+    assert.deepEqual(event(5, 0x10, uint32(16500)), { kind: 'tablespace-dropped', tablespaceOid: 16500 });
+    assert.equal(event(1, 0x00, TIME), null);
+    assert.throws(() => event(4, 0x00, uint32(1)), { code: 'PG_WAL_RECORD_INVALID' });
+  });
+});
+
 describe('records of the WAL itself', () => {
   it('tell checkpoints, restore points, ends of recovery and of backups, settings and switches', () => {
     const checkpoint = Buffer.concat([
       int64(0x174c9a0n),
       uint32(3, 2),
-      Buffer.alloc(48),
+      Buffer.alloc(8),
+      int64(0x2_0000_0309n),
+      Buffer.alloc(32),
       int64(1_795_411_071n),
       Buffer.alloc(16),
     ]);
@@ -135,6 +200,7 @@ describe('records of the WAL itself', () => {
       isShutdown: false,
       redoLsn: 0x174c9a0n,
       timeline: 3,
+      nextXid: 0x2_0000_0309n,
       at: 1_795_411_071_000_000n,
     });
     const point = Buffer.concat([TIME, Buffer.from('hällo\0'), Buffer.alloc(57)]);

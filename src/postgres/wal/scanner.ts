@@ -34,6 +34,15 @@ export interface WalScannerOptions {
   readonly timeline?: number;
   /** The cluster that is read, as a decimal number. Not checked when not given. */
   readonly systemId?: string;
+  /** What a scan up to `startLsn`, the beginning of a page, had of a record that goes on there: it is then read, not passed over. */
+  readonly carried?: UnfinishedRecord;
+}
+
+/** A record of which only the beginning was there. */
+export interface UnfinishedRecord {
+  readonly lsn: bigint;
+  /** Without page headers; eight bytes at least. */
+  readonly bytes: Buffer;
 }
 
 /**
@@ -108,6 +117,7 @@ export class WalScanner {
   #magic: number | undefined;
   #pageTimeline = 0;
   #isFirstPage: boolean;
+  #hasBegunInside = false;
   readonly #pageHeader = Buffer.alloc(WAL_PAGE_HEADER_LONG_BYTES);
   #pageHeaderHave = 0;
 
@@ -134,7 +144,8 @@ export class WalScanner {
     this.#segmentSize = options.segmentSize;
     this.#timeline = options.timeline;
     this.#systemId = options.systemId;
-    this.#base = (options.startLsn >> 32n) << 32n;
+    const { carried } = options;
+    this.#base = ((carried?.lsn ?? options.startLsn) >> 32n) << 32n;
     this.#at = Number(options.startLsn - this.#base);
     this.#validEnd = this.#at;
     const inPage = this.#at % WAL_PAGE_BYTES;
@@ -146,6 +157,7 @@ export class WalScanner {
     this.#isFirstPage = inPage === 0;
     this.#pageEnd = this.#isFirstPage ? this.#at : this.#at - inPage + WAL_PAGE_BYTES;
     this.#record = new ScannedRecord(this.#base);
+    if (carried !== undefined) this.#goOnWith(carried);
   }
 
   /** Null while the scan can go on. */
@@ -156,6 +168,22 @@ export class WalScanner {
   /** All WAL before this is whole; the next record begins here or, when a page ends here, behind the next page's header. */
   get validEndLsn(): bigint {
     return this.#lsn(this.#validEnd);
+  }
+
+  /** The record of which the input so far has only the beginning, good until more is pushed; null between two records. */
+  get unfinished(): UnfinishedRecord | null {
+    if (this.#have === 0) return null;
+    return { lsn: this.#lsn(this.#start), bytes: this.#scratch.subarray(0, this.#have) };
+  }
+
+  /** True when the scan began inside a record of which the beginning was not given, so that it is not among those told. */
+  get hasBegunInside(): boolean {
+    return this.#hasBegunInside;
+  }
+
+  /** True while what is read is the rest of a record that began before the start. */
+  get isInsideForeign(): boolean {
+    return this.#foreign > 0;
   }
 
   /** Gives more WAL, which goes on where the last piece ended. The piece must stay as it is until `next` gives null. */
@@ -217,6 +245,15 @@ export class WalScanner {
       return this.#stopAt('incomplete-record', this.#validEnd, 'The input ended inside a record that began before it.');
     }
     return this.#stopAt('input-ended', this.#validEnd, 'The input ended between two records.');
+  }
+
+  #goOnWith({ lsn, bytes }: UnfinishedRecord): void {
+    assert(this.#isFirstPage && bytes.length >= ALIGNMENT, 'a record goes on at the beginning of a page');
+    this.#growScratch(bytes.length);
+    bytes.copy(this.#scratch);
+    this.#start = Number(lsn - this.#base);
+    this.#have = bytes.length;
+    this.#total = bytes.readUInt32LE(0);
   }
 
   /** Passes over at most `bytes` of the input and tells how many there were. */
@@ -283,8 +320,10 @@ export class WalScanner {
     }
     const awaited = this.#have > 0 ? this.#total - this.#have : this.#foreign;
     const found = header.isContinuation ? header.remainingBytes : 0;
-    if (this.#isFirstPage) this.#foreign = found;
-    else if (found !== awaited) {
+    if (this.#isFirstPage && this.#have === 0) {
+      this.#foreign = found;
+      this.#hasBegunInside = found > 0;
+    } else if (found !== awaited) {
       const detail = `Expected ${awaited} more bytes of a record at the beginning of the page, found ${found}.`;
       this.#stopAt('missing-continuation', this.#have > 0 ? this.#start : this.#at, detail);
       return false;
@@ -369,6 +408,7 @@ export class WalScanner {
     }
     const record = this.#record;
     record.set(bytes, from, to, this.#start, this.#startTimeline);
+    record.span = this.#at - this.#start;
     if (!this.#checkOverwritten(record)) return null;
     this.#previous = this.#start;
     this.#have = 0;
@@ -423,6 +463,7 @@ class ScannedRecord implements WalRecord {
   #to = 0;
   #offset = 0;
   endOffset = 0;
+  span = 0;
   timeline = 0;
   major: number | undefined;
 

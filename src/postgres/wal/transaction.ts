@@ -9,6 +9,13 @@ export interface RelationFile {
   readonly relationNumber: number;
 }
 
+/** A relation by its OIDs, as a message of invalidation names it. */
+export interface InvalidatedRelation {
+  /** 0 for a relation that all databases share. */
+  readonly databaseOid: number;
+  readonly relationOid: number;
+}
+
 /** How a transaction ended, as its commit or abort record tells it. */
 export interface TransactionEnd {
   readonly outcome: 'commit' | 'abort';
@@ -17,10 +24,15 @@ export interface TransactionEnd {
   /** The transaction that ended; of a prepared one, the one that was prepared. */
   readonly xid: number;
   readonly at: Timestamp;
+  /** In which database; null when the record does not say: it does for what changed relations, and with `wal_level = logical`. */
+  readonly databaseOid: number | null;
   /** Subtransactions that ended with it. */
   readonly subtransactions: number;
+  readonly subtransactionXids: readonly number[];
   /** Relation files that are removed with the commit (or, created before, with the abort): dropped, truncated, rewritten. */
   readonly removedFiles: readonly RelationFile[];
+  /** Relations whose description changed, each once; in the order of the record. Only commits have them. */
+  readonly invalidatedRelations: readonly InvalidatedRelation[];
 }
 
 const OPERATION_MASK = 0x70;
@@ -40,6 +52,8 @@ const HAS_DROPPED_STATISTICS = 1 << 8;
 
 const RELATION_FILE_BYTES = 12;
 const INVALIDATION_BYTES = 16;
+/** The first byte of an invalidation, as a signed one, when it is about a relation's description. */
+const INVALIDATION_OF_RELATION = -2;
 
 /** An entry of the statistics that are dropped grew by four bytes with version 18. */
 const DROPPED_STATISTIC_BYTES = 12;
@@ -62,13 +76,13 @@ export function parseTransactionEnd(record: WalRecord): TransactionEnd | null {
   const fields = new Fields(record.mainData());
   const at = timestampFromServer(fields.int64());
   const flags = (record.info & HAS_INFO) === 0 ? 0 : fields.uint32();
-  if ((flags & HAS_DATABASE) !== 0) fields.skip(8);
-  const subtransactions = (flags & HAS_SUBTRANSACTIONS) === 0 ? 0 : fields.skipList(4);
+  const databaseOid = (flags & HAS_DATABASE) === 0 ? null : readDatabase(fields);
+  const subtransactionXids = (flags & HAS_SUBTRANSACTIONS) === 0 ? [] : fields.uint32List();
   const removedFiles = (flags & HAS_RELATION_FILES) === 0 ? [] : readRelationFiles(fields);
   if ((flags & HAS_DROPPED_STATISTICS) !== 0) {
     fields.skipList((record.major ?? 18) >= 18 ? DROPPED_STATISTIC_BYTES_18 : DROPPED_STATISTIC_BYTES);
   }
-  if (isCommit && (flags & HAS_INVALIDATIONS) !== 0) fields.skipList(INVALIDATION_BYTES);
+  const invalidatedRelations = isCommit && (flags & HAS_INVALIDATIONS) !== 0 ? readInvalidations(fields) : [];
   const preparedXid = (flags & HAS_TWO_PHASE) === 0 ? 0 : fields.uint32();
   const wasPrepared = operation === COMMIT_PREPARED || operation === ABORT_PREPARED;
   return {
@@ -76,9 +90,37 @@ export function parseTransactionEnd(record: WalRecord): TransactionEnd | null {
     wasPrepared,
     xid: wasPrepared ? preparedXid : record.xid,
     at,
-    subtransactions,
+    databaseOid,
+    subtransactions: subtransactionXids.length,
+    subtransactionXids,
     removedFiles,
+    invalidatedRelations,
   };
+}
+
+/** A database of OID 0 is none: a transaction of a process that is connected to none. */
+function readDatabase(fields: Fields): number | null {
+  const databaseOid = fields.uint32();
+  fields.skip(4);
+  return databaseOid === 0 ? null : databaseOid;
+}
+
+/**
+ * Shape:  int8 what it is about · 3 bytes padding · uint32 database · uint32 relation · 4 bytes, for those about a relation.
+ * Source: PostgreSQL, sinval.h, SharedInvalRelcacheMsg.
+ */
+function readInvalidations(fields: Fields): InvalidatedRelation[] {
+  const found = new Map<string, InvalidatedRelation>();
+  for (let left = fields.count(INVALIDATION_BYTES); left > 0; left--) {
+    const about = fields.int8();
+    fields.skip(3);
+    const [databaseOid, relationOid] = [fields.uint32(), fields.uint32()];
+    fields.skip(4);
+    // Relation 0 stands for all of them, which tells nothing of any.
+    if (about !== INVALIDATION_OF_RELATION || relationOid === 0) continue;
+    found.set(`${databaseOid}/${relationOid}`, { databaseOid, relationOid });
+  }
+  return [...found.values()];
 }
 
 function readRelationFiles(fields: Fields): RelationFile[] {
@@ -114,6 +156,10 @@ class Fields {
     return this.#data.readUInt32LE(this.skip(4));
   }
 
+  int8(): number {
+    return this.#data.readInt8(this.skip(1));
+  }
+
   int64(): bigint {
     return this.#data.readBigInt64LE(this.skip(8));
   }
@@ -124,6 +170,10 @@ class Fields {
     this.skip(count * entryBytes);
     this.#at -= count * entryBytes;
     return count;
+  }
+
+  uint32List(): number[] {
+    return Array.from({ length: this.count(4) }, () => this.uint32());
   }
 
   skipList(entryBytes: number): number {

@@ -19,6 +19,8 @@ export type XlogEvent =
       readonly isShutdown: boolean;
       readonly redoLsn: bigint;
       readonly timeline: number;
+      /** The next transaction's number with its epoch in the upper half, so that numbers of 32 bits can be told apart. */
+      readonly nextXid: bigint;
       readonly at: Timestamp;
     }
   | { readonly kind: 'restore-point'; readonly name: string; readonly at: Timestamp }
@@ -79,6 +81,7 @@ export function parseXlogEvent(record: WalRecord): XlogEvent | null {
         isShutdown: kind === CHECKPOINT_SHUTDOWN,
         redoLsn: data.readBigUInt64LE(0),
         timeline: data.readUInt32LE(8),
+        nextXid: data.readBigUInt64LE(24),
         at: timestampFromMilliseconds(Number(data.readBigInt64LE(64)) * 1000),
       };
     case BACKUP_END:

@@ -16,7 +16,7 @@ export {
 } from './continuity.ts';
 export type { WalAlarm, WalEvent, WalProgress } from './events.ts';
 export { fetchWalFile, WAL_FETCH_EXIT, type WalFetchOptions, type WalFetchResult } from './fetch.ts';
-export { findCommit } from './find-commit.ts';
+export { findCommit, findTransaction, type HistoryRange, type TransactionMention } from './find-commit.ts';
 export {
   findLineage,
   type LineageInventory,
@@ -27,6 +27,16 @@ export {
   type TimelineInventory,
   type WalInventory,
 } from './inventory.ts';
+export type { TransactionLandmark, WalLandmark } from './landmark.ts';
+export {
+  fullXidNear,
+  type LandmarkQuestion,
+  type LandmarkRange,
+  LandmarkReader,
+  type LandmarkSummary,
+  type SummaryDecision,
+} from './landmarks/index.ts';
+export { findLastCommit } from './last-commit.ts';
 export { type LastRecord, lastRecord } from './last-record.ts';
 export type { ForkReason, LineageHeader, LineageParent } from './lineage.ts';
 export type { LsnRange } from './lsn-ranges.ts';
@@ -40,6 +50,7 @@ export {
 } from './read-segment.ts';
 export {
   FLUSH_INTERVAL_MS_DEFAULT,
+  findInSynchronousNames,
   type ReceiverState,
   receiveWal,
   serverSideName,
@@ -59,8 +70,6 @@ export {
   isEndOfInput,
   scanRecords,
   scanWal,
-  type TransactionLandmark,
-  type WalLandmark,
   type WalRange,
 } from './scan.ts';
 export { fragmentObject, isWalDamage, readWalObject, StoredWal, type WalObject } from './stored-wal.ts';

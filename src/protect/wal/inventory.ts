@@ -1,12 +1,13 @@
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { parseSegmentName, parseTimelineHistory, type TimelineSwitch } from '../../postgres/index.ts';
-import type { Repository } from '../../repository/index.ts';
+import type { ObjectEntry, Repository } from '../../repository/index.ts';
 import { decodeLineageHeader, type LineageHeader } from './lineage.ts';
 import { compareLsn, type LsnRange, mergeRanges } from './lsn-ranges.ts';
 import {
   type FragmentName,
   historyObjectName,
   type LineagePlace,
+  landmarksPrefix,
   lineageObjectName,
   parseWalObjectName,
   segmentObjectName,
@@ -64,7 +65,10 @@ export interface WalInventory {
 export async function readWalInventory(repository: Repository, system?: string): Promise<WalInventory> {
   const listings = new Map<string, LineageListing>();
   const damaged: { objectName: string; error: HoldfastError }[] = [];
-  for await (const entry of repository.store.list(system === undefined ? WAL_PREFIX : systemPrefix(system))) {
+  for await (const entry of listWithoutLandmarks(
+    repository,
+    system === undefined ? WAL_PREFIX : systemPrefix(system),
+  )) {
     const name = parseWalObjectName(entry.name);
     if (name === null) {
       damaged.push({ objectName: entry.name, error: foreignObject(entry.name) });
@@ -84,6 +88,22 @@ export async function readWalInventory(repository: Repository, system?: string):
     if (lineage !== null) lineages.push(lineage);
   }
   return { lineages, damaged };
+}
+
+/** The commit index has as many objects as there are segments, and says nothing of what WAL is stored: the listing goes on behind it. */
+async function* listWithoutLandmarks(repository: Repository, prefix: string): AsyncGenerator<ObjectEntry, void> {
+  for (let startAfter: string | null = ''; startAfter !== null; ) {
+    const from: string = startAfter;
+    startAfter = null;
+    for await (const entry of repository.store.list(prefix, from === '' ? {} : { startAfter: from })) {
+      const name = parseWalObjectName(entry.name);
+      if (name?.kind === 'landmarks') {
+        startAfter = `${landmarksPrefix(name)}~`;
+        break;
+      }
+      yield entry;
+    }
+  }
 }
 
 /** The lineage with this id. Errors: WAL_LINEAGE_ABSENT. */

@@ -27,7 +27,14 @@ export type WalObjectName = LineagePlace &
     | { readonly kind: 'segment'; readonly segmentName: string }
     | { readonly kind: 'fragment'; readonly fragment: FragmentName }
     | { readonly kind: 'history'; readonly timeline: number }
+    | { readonly kind: 'landmarks'; readonly segmentName: string; readonly part: LandmarksPart }
   );
+
+/**
+ * What an object of the commit index holds: the landmarks of one segment, those of sixteen, or summaries of sixteen groups of
+ * 16^(level - 1) segments.
+ */
+export type LandmarksPart = 'one' | 'sixteen' | { readonly level: number };
 
 export function systemPrefix(system: string): string {
   return `${WAL_PREFIX}${system}/`;
@@ -49,16 +56,28 @@ export function historyObjectName(place: LineagePlace, timeline: number): string
   return `${lineagePrefix(place)}history/${formatHistoryName(timeline)}`;
 }
 
+/** Where the commit index of a lineage lies. */
+export function landmarksPrefix(place: LineagePlace): string {
+  return `${lineagePrefix(place)}landmarks/`;
+}
+
+/** Shape: `<24 hex>` · `<24 hex>.blocks` · `<24 hex>.level<1-9>`, with the name of the first segment that the object is about. */
+export function landmarksObjectName(place: LineagePlace, segmentName: string, part: LandmarksPart): string {
+  const end = part === 'one' ? '' : part === 'sixteen' ? '.blocks' : `.level${part.level}`;
+  return `${landmarksPrefix(place)}${segmentName}${end}`;
+}
+
 /** Shape: `<timeline 8>.<start 16>.<end 16>.<receiver 16>`, lower-case hexadecimal, so that a listing is in the order of the WAL. */
 export function fragmentObjectName(place: LineagePlace, fragment: FragmentName): string {
   const timeline = fragment.timeline.toString(16).padStart(8, '0');
   return `${lineagePrefix(place)}fragments/${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
 }
 
-const NAME_SHAPE = /^wal\/([0-9]{1,20})\/([0-9a-f]{64})\/(lineage|segments|fragments|history)(?:\/([^/]+))?$/;
+const NAME_SHAPE = /^wal\/([0-9]{1,20})\/([0-9a-f]{64})\/(lineage|segments|fragments|history|landmarks)(?:\/([^/]+))?$/;
 const FRAGMENT_SHAPE = /^([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})$/;
 const HISTORY_SHAPE = /^([0-9A-F]{8})\.history$/;
 const SEGMENT_SHAPE = /^[0-9A-F]{24}$/;
+const LANDMARKS_SHAPE = /^([0-9A-F]{24})(?:\.(blocks|level([1-9])))?$/;
 
 /** Reads what the functions above write; `null` for any other name, of which nothing can be said. */
 export function parseWalObjectName(name: string): WalObjectName | null {
@@ -73,8 +92,17 @@ export function parseWalObjectName(name: string): WalObjectName | null {
     const timeline = Number.parseInt(HISTORY_SHAPE.exec(rest)?.[1] ?? '0', 16);
     return timeline === 0 ? null : { ...place, kind: 'history', timeline };
   }
+  if (part === 'landmarks') return parseLandmarks(place, rest);
   const fragment = parseFragment(rest);
   return fragment === null ? null : { ...place, kind: 'fragment', fragment };
+}
+
+function parseLandmarks(place: LineagePlace, text: string): WalObjectName | null {
+  const match = LANDMARKS_SHAPE.exec(text);
+  if (match === null) return null;
+  const [, segmentName, end, level] = match;
+  const part = end === undefined ? 'one' : level === undefined ? 'sixteen' : { level: Number(level) };
+  return { ...place, kind: 'landmarks', segmentName: segmentName!, part };
 }
 
 function parseFragment(text: string): FragmentName | null {

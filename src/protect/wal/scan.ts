@@ -1,17 +1,8 @@
 import { HoldfastError } from '../../lib/index.ts';
-import {
-  formatLsn,
-  parseTransactionEnd,
-  parseXlogEvent,
-  type TransactionEnd,
-  WAL_PAGE_BYTES,
-  type WalRecord,
-  WalScanner,
-  type WalStop,
-  type XlogEvent,
-} from '../../postgres/index.ts';
+import { formatLsn, WAL_PAGE_BYTES, type WalRecord, WalScanner, type WalStop } from '../../postgres/index.ts';
 import type { Repository } from '../../repository/index.ts';
 import { findLineage, type WalInventory } from './inventory.ts';
+import { landmarkOf, type WalLandmark } from './landmark.ts';
 import { StoredWal } from './stored-wal.ts';
 import { pathInLineage } from './timeline-path.ts';
 
@@ -26,17 +17,9 @@ export interface WalRange {
   readonly to: bigint;
 }
 
-/** A record that a restore can aim at. `lsn` is where it begins, `endLsn` where the next one may. */
-export type WalLandmark = { readonly lsn: bigint; readonly endLsn: bigint } & (
-  | { readonly kind: 'transaction'; readonly transaction: TransactionEnd }
-  | { readonly kind: 'event'; readonly event: XlogEvent }
-);
-
-/** A commit or abort with its place. */
-export type TransactionLandmark = Extract<WalLandmark, { kind: 'transaction' }>;
-
 /**
- * The landmarks of a range, in the order of the WAL, across timelines: ends of transactions, checkpoints, restore points, ends of recovery.
+ * The landmarks of a range, in the order of the WAL, across timelines, read from the WAL itself. Whoever need not hear of damage reads them
+ * faster by `LandmarkReader`.
  *
  * Errors: WAL_RECORD_UNREADABLE when stored WAL does not go on as it must, which is damage and not the end; OBJECT_DAMAGED;
  * WAL_LINEAGE_ABSENT, WAL_HISTORY_ABSENT; those of the store.
@@ -91,13 +74,6 @@ export async function* scanRecords(
 /** True when the scan stopped because there was no more WAL, not because of what stood there. */
 export function isEndOfInput(stop: WalStop): boolean {
   return stop.reason === 'input-ended' || stop.reason === 'incomplete-record';
-}
-
-function landmarkOf(record: WalRecord): WalLandmark | null {
-  const transaction = parseTransactionEnd(record);
-  if (transaction !== null) return { kind: 'transaction', lsn: record.lsn, endLsn: record.endLsn, transaction };
-  const event = parseXlogEvent(record);
-  return event === null ? null : { kind: 'event', lsn: record.lsn, endLsn: record.endLsn, event };
 }
 
 function unreadable(stop: WalStop): HoldfastError {

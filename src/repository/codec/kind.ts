@@ -20,6 +20,8 @@ const kinds = {
   erasure: { byte: 16, prefix: 'erasure/' },
   lease: { byte: 17, prefix: 'volatile/leases/' },
   status: { byte: 18, prefix: 'volatile/status/' },
+  'wal-landmarks': { byte: 19, prefix: 'wal/' },
+  'wal-landmark-summary': { byte: 20, prefix: 'wal/' },
 } as const;
 
 /** Every kind that has an envelope. */

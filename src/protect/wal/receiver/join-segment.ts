@@ -1,7 +1,8 @@
 import { codeOf, HoldfastError } from '../../../lib/index.ts';
-import { formatLsn, formatSegmentName } from '../../../postgres/index.ts';
+import { formatLsn, formatSegmentName, type WalStop } from '../../../postgres/index.ts';
 import { getBodyStream, putBodyStream, type Repository } from '../../../repository/index.ts';
 import type { StoredFragment } from '../inventory.ts';
+import { readBlockBefore } from '../landmarks/index.ts';
 import { type LineagePlace, segmentObjectName } from '../object-names.ts';
 import type { SegmentChecker } from './segment-checker.ts';
 
@@ -16,7 +17,8 @@ export interface WholeSegment {
 }
 
 /**
- * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go.
+ * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go. Its part of the
+ * commit index, gathered by the check, is stored last: it is made from the segment and may be missing.
  *
  * Safe to repeat, also by another receiver: a segment that is there already is compared like one's own.
  * Errors: WAL_SEGMENT_UNSOUND when it does not pass the check, and nothing was stored; WAL_SEGMENT_DIFFERS when what stands under its name is
@@ -28,7 +30,7 @@ export async function joinSegment(
   segment: WholeSegment,
 ): Promise<string> {
   const name = formatSegmentName(segment.timeline, segment.number, segment.segmentBytes);
-  const unsound = await checker.check(segment.number, segment.read());
+  const unsound = await checkSegment(repository, checker, segment);
   if (unsound !== null) {
     throw new HoldfastError('WAL_SEGMENT_UNSOUND', `cannot join WAL segment "${name}": it is not sound WAL`, {
       detail: `At ${formatLsn(unsound.lsn)}: ${unsound.detail}`,
@@ -40,7 +42,27 @@ export async function joinSegment(
   const object = { kind: 'wal-segment' as const, name: segmentObjectName(segment.place, name) };
   await putBodyStream(repository, object, segment.read());
   await compareBack(name, getBodyStream(repository, object), segment.read());
+  const { place, timeline, segmentBytes } = segment;
+  if (checker.block !== null) {
+    await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, { ...checker.block, timeline });
+  }
   return name;
+}
+
+/**
+ * Where no scan of the segment before can be gone on with, the index tells of the record that began there. Should that not be this WAL's, the
+ * segment is judged by itself: an index is no witness against WAL.
+ */
+async function checkSegment(
+  repository: Repository,
+  checker: SegmentChecker,
+  segment: WholeSegment,
+): Promise<WalStop | null> {
+  const { place, timeline, segmentBytes, number } = segment;
+  if (checker.goesOnWith(number)) return checker.check(number, segment.read());
+  const before = await readBlockBefore(repository, { ...place, timeline, segmentBytes }, number);
+  const unsound = await checker.check(number, segment.read(), before);
+  return unsound === null || before === null ? unsound : checker.check(number, segment.read());
 }
 
 /**

@@ -1,0 +1,123 @@
+import { codeOf } from '../../../lib/index.ts';
+import { formatSegmentName } from '../../../postgres/index.ts';
+import type { Repository } from '../../../repository/index.ts';
+import { segmentObjectName } from '../object-names.ts';
+import { encodeBlock, encodeBlocks, type SegmentBlock } from './block.ts';
+import {
+  FAN_OUT,
+  findBlock,
+  type IndexPlace,
+  indexObjectName,
+  LEVEL_MAX,
+  readBlocks,
+  readSummaries,
+} from './index-objects.ts';
+import { encodeSummaries, type LandmarkSummary, mergeSummaries, summarizeBlock } from './summary.ts';
+
+/** What could not be stored is tried again with the next segment; more than so many are left to whoever makes the index anew. */
+const WAITING_MAX = 64;
+
+/**
+ * Stores the index of segments as they become whole, and rolls it up: sixteen segments into one object with the same landmarks, and into one
+ * with their summaries; sixteen of those into one of the next level, and so on.
+ *
+ * It never fails for what the index is to blame for: WAL that is stored is stored, and what is missing of its index is made later. Only a store
+ * that did not make durable what it took must be heard of (rule C1).
+ */
+export class LandmarkKeeper {
+  /** Blocks of the group that is being filled, so that they need not be read again. */
+  #recent = new Map<string, Buffer>();
+  #waiting: { readonly place: IndexPlace; readonly block: SegmentBlock }[] = [];
+
+  /** Stores the index of one segment, whose WAL is durable. Errors: STORE_SYNC_FAILED. */
+  async keep(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<void> {
+    this.#waiting = [...this.#waiting, { place, block }].slice(-WAITING_MAX);
+    try {
+      for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+        await this.#store(repository, next.place, next.block);
+        this.#waiting.shift();
+      }
+    } catch (error) {
+      // Any other trouble of the store shows when the next WAL is stored, and costs no more than reading some WAL.
+      if (codeOf(error) === 'STORE_SYNC_FAILED') throw error;
+    }
+  }
+
+  async #store(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<void> {
+    const { number } = block;
+    const encoded = encodeBlock(block, place.segmentBytes);
+    await repository.putBody('wal-landmarks', indexObjectName(place, number, 'one'), encodeBlocks([encoded]));
+    const name = (of: bigint) => indexObjectName(place, of, 'one');
+    if (number % FAN_OUT === 0n) this.#recent = new Map();
+    this.#recent.set(name(number), encoded);
+    if ((number + 1n) % FAN_OUT !== 0n) return;
+    await rollUp(repository, place, number + 1n - FAN_OUT, (of) => this.#recent.get(name(of)) ?? null);
+    this.#recent = new Map();
+  }
+}
+
+/**
+ * Rolls up the sixteen segments from `first` on, and every level above that is thereby filled. A group of which the index of a stored segment is
+ * missing is left for later. Safe to repeat.
+ *
+ * Errors: those of the store.
+ */
+export async function rollUp(
+  repository: Repository,
+  place: IndexPlace,
+  first: bigint,
+  atHand: (number: bigint) => Buffer | null = () => null,
+): Promise<void> {
+  const encoded: Buffer[] = [];
+  const summaries: LandmarkSummary[] = [];
+  for (let number = first; number < first + FAN_OUT; number++) {
+    const bytes = atHand(number) ?? (await readBlocks(repository, place, number, 'one'))?.[0] ?? null;
+    const block = bytes === null ? null : await findBlock([bytes], place, number);
+    if (bytes !== null && block !== null) {
+      encoded.push(bytes);
+      summaries.push(summarizeBlock(block));
+    } else if (await isStored(repository, place, number)) return;
+  }
+  if (encoded.length === 0) return;
+  await repository.putBody('wal-landmarks', indexObjectName(place, first, 'sixteen'), encodeBlocks(encoded));
+  await putSummaries(repository, place, { first, level: 1, summaries });
+  await rollUpLevels(repository, place, first);
+}
+
+/** Fills the levels above the first, as far as the group that begins with `first` is the last of its parent's. */
+export async function rollUpLevels(repository: Repository, place: IndexPlace, first: bigint): Promise<void> {
+  for (let level = 2; level <= LEVEL_MAX; level++) {
+    const childSegments = FAN_OUT ** BigInt(level - 1);
+    const end = first + FAN_OUT;
+    if (end % (childSegments * FAN_OUT) !== 0n) return;
+    const start = end - childSegments * FAN_OUT;
+    const summaries: LandmarkSummary[] = [];
+    for (let child = start; child < end; child += childSegments) {
+      const parts = await readSummaries(repository, place, child, level - 1);
+      const merged = parts === null ? null : mergeAll(parts);
+      // One that leaves out some of its segments says nothing that one could pass over them by.
+      if (merged !== null && BigInt(merged.segments) === childSegments) summaries.push(merged);
+    }
+    if (summaries.length === 0) return;
+    await putSummaries(repository, place, { first: start, level, summaries });
+  }
+}
+
+function mergeAll(parts: readonly LandmarkSummary[]): LandmarkSummary | null {
+  const [first, ...others] = parts;
+  return first === undefined ? null : mergeSummaries([first, ...others]);
+}
+
+async function putSummaries(
+  repository: Repository,
+  place: IndexPlace,
+  group: { first: bigint; level: number; summaries: readonly LandmarkSummary[] },
+): Promise<void> {
+  const name = indexObjectName(place, group.first, { level: group.level });
+  await repository.putBody('wal-landmark-summary', name, encodeSummaries(group.level, group.summaries));
+}
+
+async function isStored(repository: Repository, place: IndexPlace, number: bigint): Promise<boolean> {
+  const name = segmentObjectName(place, formatSegmentName(place.timeline, number, place.segmentBytes));
+  return (await repository.store.stat(name)) !== null;
+}
