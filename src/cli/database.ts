@@ -15,7 +15,10 @@ export async function readDatabaseIfGiven(context: CommandContext): Promise<Conn
   if (connection === null) return null;
   const { parseConnectionString } = await import('../postgres/index.ts');
   const target = parseConnectionString(connection.reveal(), { variables: context.environment });
-  // The password may have come from PGPASSWORD or a password file instead of the connection string.
-  context.redaction.add(target.revealPassword() ?? '');
+  // Secrets may have come from the environment, a service file or a password file instead of the connection string.
+  for (const secret of target.revealSecrets()) context.redaction.add(secret);
+  for (const note of target.parts.withoutEffect ?? []) {
+    context.say((paint) => [paint.faint(`without effect in the connection string: ${note}`)]);
+  }
   return target;
 }

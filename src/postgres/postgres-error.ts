@@ -32,6 +32,18 @@ export class PostgresError extends HoldfastError {
     this.severity = report.severity;
     this.report = report;
   }
+
+  /** The same error with another sentence behind its detail. */
+  withDetail(sentence: string): PostgresError {
+    // What the report had to add stands in the parts already.
+    const report = { ...this.report, detail: undefined, hint: undefined };
+    return new PostgresError(report, this.code, this.message, {
+      detail: [this.detail ?? '', sentence].join(' ').trim(),
+      hints: this.hints,
+      retryable: this.retryable,
+      cause: this.cause,
+    });
+  }
 }
 
 /**
@@ -66,6 +78,7 @@ export function connectError(report: ServerReport, place: string): PostgresError
           hints: [
             'Check that the role exists, may log in and, for backups, has REPLICATION.',
             'Check that pg_hba.conf has a line for this user and host; connections for replication need "replication" as database.',
+            'Where the line asks for a client certificate, give sslcert and sslkey.',
           ],
         },
       );
@@ -100,13 +113,28 @@ export function connectError(report: ServerReport, place: string): PostgresError
           },
         );
       }
+      if (report.message.includes('max_wal_senders')) {
+        return new PostgresError(
+          report,
+          'PG_TOO_MANY_CONNECTIONS',
+          `could not stream from ${place}: all its WAL senders are in use`,
+          {
+            detail: said,
+            hints: [
+              'SELECT pid, application_name, client_addr FROM pg_stat_replication tells who uses them.',
+              'Raise max_wal_senders, which needs a restart; standbys must have at least as many.',
+            ],
+            retryable: true,
+          },
+        );
+      }
       return new PostgresError(
         report,
         'PG_TOO_MANY_CONNECTIONS',
         `could not connect to ${place}: too many connections`,
         {
           detail: said,
-          hints: ['Close connections, or raise max_connections or max_wal_senders.'],
+          hints: ['Close connections, or raise max_connections or the limit of the role or the database.'],
           retryable: true,
         },
       );
@@ -115,9 +143,26 @@ export function connectError(report: ServerReport, place: string): PostgresError
         detail: said,
         retryable: true,
       });
+    case '08P01':
+      if (/unsupported startup parameter/.test(report.message)) {
+        return new PostgresError(
+          report,
+          'PG_POOLER_IN_BETWEEN',
+          `cannot stream from ${place}: a pooler answers there`,
+          {
+            detail: `${said} Poolers such as PgBouncer pass on neither replication nor all settings of a session.`,
+            hints: ['Give the direct address and port of the server (often 5432), not those of the pooler.'],
+          },
+        );
+      }
+      return connectReported(report, place, said);
     default:
-      return new PostgresError(report, 'PG_CONNECT_REPORTED', `could not connect to ${place}`, { detail: said });
+      return connectReported(report, place, said);
   }
+}
+
+function connectReported(report: ServerReport, place: string, said: string): PostgresError {
+  return new PostgresError(report, 'PG_CONNECT_REPORTED', `could not connect to ${place}`, { detail: said });
 }
 
 function oneLine(text: string): string {

@@ -127,8 +127,7 @@ export async function startScriptedServer(script: (client: ScriptedClient) => Pr
   await new Promise<void>((done) => tcp.listen(0, '127.0.0.1', done));
   await new Promise<void>((done) => unix.listen(join(directory, '.s.PGSQL.5432'), done));
   const parts: TargetParts = {
-    host: '127.0.0.1',
-    port: (tcp.address() as AddressInfo).port,
+    servers: [{ host: '127.0.0.1', port: (tcp.address() as AddressInfo).port }],
     user: 'anna',
     password: 'geheim',
     database: 'shop',
@@ -138,7 +137,7 @@ export async function startScriptedServer(script: (client: ScriptedClient) => Pr
   };
   return {
     target: new ConnectionTarget(parts),
-    socketTarget: new ConnectionTarget({ ...parts, host: directory, port: 5432 }),
+    socketTarget: new ConnectionTarget({ ...parts, servers: [{ host: directory, port: 5432 }] }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await Promise.all([tcp, unix].map((server) => new Promise((done) => server.close(done))));

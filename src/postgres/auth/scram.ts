@@ -10,10 +10,16 @@ const ITERATIONS_MAX = 2_000_000;
 /** Bytes of randomness in the client's nonce, as libpq has it. */
 const NONCE_BYTES = 18;
 
-/** How the TLS link below is bound into the proof: not at all, or by the hash of the server's certificate. */
+/**
+ * How the TLS link below is bound into the proof: not at all, not because the server did not offer it, or by the hash of the
+ * server's certificate.
+ */
 export type ChannelBinding =
-  | { readonly kind: 'none' }
+  | { readonly kind: 'none' | 'not-offered' }
   | { readonly kind: 'tls-server-end-point'; readonly certificateHash: Uint8Array };
+
+/** What is said of channel binding at the beginning (RFC 5802, section 6), and proved at the end. */
+const HEADERS = { none: 'n,,', 'not-offered': 'y,,', 'tls-server-end-point': 'p=tls-server-end-point,,' } as const;
 
 /**
  * The client's half of one SCRAM-SHA-256 conversation: `first`, then `respond`, then `finish`, once each.
@@ -36,8 +42,8 @@ export class ScramExchange {
   constructor(password: string, binding: ChannelBinding = { kind: 'none' }, nonce?: string) {
     this.#password = password.normalize('NFKC');
     this.#binding = binding;
-    this.#header = binding.kind === 'none' ? 'n,,' : 'p=tls-server-end-point,,';
-    this.mechanism = binding.kind === 'none' ? 'SCRAM-SHA-256' : 'SCRAM-SHA-256-PLUS';
+    this.#header = HEADERS[binding.kind];
+    this.mechanism = binding.kind === 'tls-server-end-point' ? 'SCRAM-SHA-256-PLUS' : 'SCRAM-SHA-256';
     this.#nonce = nonce ?? randomBytes(NONCE_BYTES).toString('base64');
   }
 
@@ -77,7 +83,7 @@ export class ScramExchange {
 
   #channelBindingData(): string {
     const header = Buffer.from(this.#header, 'latin1');
-    if (this.#binding.kind === 'none') return header.toString('base64');
+    if (this.#binding.kind !== 'tls-server-end-point') return header.toString('base64');
     return Buffer.concat([header, this.#binding.certificateHash]).toString('base64');
   }
 }

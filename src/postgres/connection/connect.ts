@@ -1,9 +1,14 @@
+import { randomInt } from 'node:crypto';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
+import { PostgresError } from '../postgres-error.ts';
 import { PostgresConnection } from './connection.ts';
+import { addDetail, allFailed, tell } from './failed-attempts.ts';
 import { logIn } from './log-in.ts';
 import { MessageChannel } from './message-channel.ts';
-import type { ConnectionTarget } from './target.ts';
-import { openTransport } from './transport.ts';
+import { type ResolveHost, resolveServer, systemResolver } from './resolve-host.ts';
+import { checkSessionRole } from './session-role.ts';
+import type { ConnectionTarget, SessionAttributes } from './target.ts';
+import { type Encryption, openTransport } from './transport.ts';
 
 export interface ConnectOptions {
   /** 'physical' speaks of the whole cluster, 'logical' of one database, 'off' (the default) is for ordinary SQL. */
@@ -17,6 +22,8 @@ export interface ConnectOptions {
   /** Gives up the attempt and, later, ends the connection. */
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
+  /** How names are looked up; the system does it unless told otherwise. */
+  readonly resolveHost?: ResolveHost;
 }
 
 /** A server that is not yet known may send messages of at most this size; libpq stops at 30,000 bytes. */
@@ -25,25 +32,117 @@ const LOGIN_MESSAGE_BYTES_MAX = 64 * 1024;
 /** The largest message believed afterwards. PostgreSQL's own limit is 1 GiB; nothing that we ask for comes near this. */
 const MESSAGE_BYTES_MAX = 256 * 1024 * 1024;
 
+/** Failures after which another address of the same server may answer. */
+const NEXT_ADDRESS_CODES = new Set(['PG_CONNECTION_REFUSED', 'PG_CONNECT_TIMEOUT', 'PG_CONNECTION_CLOSED']);
+
+/** Failures that hold for all addresses of a server, and after which another server may do. */
+const NEXT_SERVER_CODES = new Set([
+  'PG_HOST_NOT_FOUND',
+  'PG_SERVER_ROLE_WRONG',
+  'PG_SERVER_STARTING',
+  'PG_SOCKET_PATH_TOO_LONG',
+]);
+
 /**
- * Connects to the target and logs in.
+ * Connects to the first server of the target that answers and is of the wanted kind, and logs in. Names are looked up anew each time.
  *
- * Errors: those of `openTransport` and `logIn`; PG_CONNECT_TIMEOUT, PG_CANCELLED. None of them holds the password.
+ * A server that refuses the login ends the search, as with libpq: the next one would hardly know us better. Goes beyond libpq where a
+ * server hangs up before the login is done: the next one is tried.
+ *
+ * Errors: those of `openTransport`, `logIn` and `checkSessionRole`; PG_CONNECT_TIMEOUT, PG_HOST_NOT_FOUND, PG_CANCELLED;
+ *         PG_NO_SERVER_FOUND when several were tried and failed in different ways. None of them holds the password.
  */
 export async function connect(target: ConnectionTarget, options: ConnectOptions = {}): Promise<PostgresConnection> {
-  const clock = options.clock ?? systemClock;
-  const giveUp = new AbortController();
-  const stopWatching = watch(target, clock, options.signal, giveUp);
+  const { sessionAttributes = 'any' } = target.parts;
+  const passes: SessionAttributes[] =
+    sessionAttributes === 'prefer-standby' ? ['prefer-standby', 'any'] : [sessionAttributes];
+  let failures: HoldfastError[] = [];
+  for (const wanted of passes) {
+    failures = [];
+    for (const server of inOrder(target, target.servers)) {
+      const connection = await tryServer(target.at(server), wanted, options, failures);
+      if (connection !== null) return connection;
+    }
+  }
+  throw allFailed(target, failures);
+}
+
+/** Tries the addresses of one server; adds to `failures` what was in vain. */
+async function tryServer(
+  target: ConnectionTarget,
+  wanted: SessionAttributes,
+  options: ConnectOptions,
+  failures: HoldfastError[],
+): Promise<PostgresConnection | null> {
+  const fail = (error: unknown, codes: ReadonlySet<string>) => {
+    if (!(error instanceof HoldfastError)) throw error;
+    if (!codes.has(error.code) && !NEXT_SERVER_CODES.has(error.code)) {
+      throw failures.reduce((whole, earlier) => addDetail(whole, `Before: ${tell(earlier)}`), error);
+    }
+    failures.push(error);
+    return NEXT_SERVER_CODES.has(error.code);
+  };
+  let addresses: ConnectionTarget[];
   try {
-    const channel = new MessageChannel(await openTransport(target, giveUp.signal), LOGIN_MESSAGE_BYTES_MAX);
-    giveUp.signal.addEventListener('abort', () => channel.destroy(giveUp.signal.reason), { once: true });
-    const session = await logIn(channel, target, startupParameters(target, options)).catch((error: unknown) => {
-      channel.destroy(error);
-      throw error;
+    addresses = await findAddresses(target, options);
+  } catch (error) {
+    fail(error, NEXT_ADDRESS_CODES);
+    return null;
+  }
+  for (const address of inOrder(target, addresses)) {
+    try {
+      return await connectTo(address, wanted, options);
+    } catch (error) {
+      if (fail(error, NEXT_ADDRESS_CODES)) return null;
+    }
+  }
+  return null;
+}
+
+/** In the given order, or in another one each time when the load is to be spread. */
+function inOrder<Item>(target: ConnectionTarget, items: readonly Item[]): Item[] {
+  const ordered = [...items];
+  if (target.parts.balancesLoad !== true) return ordered;
+  for (let end = ordered.length - 1; end > 0; end--) {
+    const at = randomInt(end + 1);
+    [ordered[end], ordered[at]] = [ordered[at] as Item, ordered[end] as Item];
+  }
+  return ordered;
+}
+
+/** A resolver that hangs is given as long as a server that does. */
+async function findAddresses(target: ConnectionTarget, options: ConnectOptions): Promise<ConnectionTarget[]> {
+  const giveUp = new AbortController();
+  const stopWatching = watch(target, options, giveUp);
+  try {
+    giveUp.signal.throwIfAborted();
+    const aborted = new Promise<never>((_, reject) => {
+      giveUp.signal.addEventListener('abort', () => reject(giveUp.signal.reason), { once: true });
     });
-    channel.messageBytesMax = MESSAGE_BYTES_MAX;
+    return await Promise.race([resolveServer(target, options.resolveHost ?? systemResolver), aborted]);
+  } finally {
     stopWatching.timer();
-    const connection = new PostgresConnection(target, session, clock);
+    stopWatching.signal();
+  }
+}
+
+/** Connects to one address, within the time for one, in the ways that sslmode allows. */
+async function connectTo(
+  target: ConnectionTarget,
+  wanted: SessionAttributes,
+  options: ConnectOptions,
+): Promise<PostgresConnection> {
+  const giveUp = new AbortController();
+  const stopWatching = watch(target, options, giveUp);
+  try {
+    const connection = await openInEitherWay(target, options, giveUp.signal);
+    try {
+      await checkSessionRole(connection, wanted);
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+    stopWatching.timer();
     void connection.closed.then(stopWatching.signal);
     return connection;
   } catch (error) {
@@ -53,8 +152,76 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
   }
 }
 
+/** With sslmode=prefer a connection that fails under TLS is tried in the clear, with allow the other way round. */
+async function openInEitherWay(
+  target: ConnectionTarget,
+  options: ConnectOptions,
+  signal: AbortSignal,
+): Promise<PostgresConnection> {
+  const [first, second] = waysOf(target);
+  const attempt: Attempt = { isEncrypted: false };
+  try {
+    return await openConnection(target, first, options, signal, attempt);
+  } catch (error) {
+    if (second === undefined || !(error instanceof HoldfastError) || !allowsOtherWay(error, first, attempt))
+      throw error;
+    try {
+      return await openConnection(target, second, options, signal, attempt);
+    } catch (otherError) {
+      if (!(otherError instanceof HoldfastError)) throw otherError;
+      throw ofBothWays(first === 'none', error, otherError);
+    }
+  }
+}
+
+function waysOf(target: ConnectionTarget): readonly [Encryption, Encryption?] {
+  const { sslMode } = target.parts;
+  if (target.isLocal || sslMode === 'disable') return ['none'];
+  if (sslMode === 'allow') return ['none', 'required'];
+  return sslMode === 'prefer' ? ['offered', 'none'] : ['required'];
+}
+
+/** How far an attempt has come. */
+interface Attempt {
+  isEncrypted: boolean;
+}
+
+/** What TLS or its absence may have been the reason for: lines of pg_hba.conf tell the two apart. */
+function allowsOtherWay(error: HoldfastError, tried: Encryption, attempt: Attempt): boolean {
+  if (error.code === 'PG_TLS_FAILED' || error.code === 'PG_CERTIFICATE_REFUSED') return true;
+  const isOther = tried === 'none' || attempt.isEncrypted;
+  return isOther && error instanceof PostgresError && error.code !== 'PG_SERVER_STARTING';
+}
+
+/** The error that tells more, with the other one behind it: that no line fits one of the two ways is rarely the point. */
+function ofBothWays(wasPlainFirst: boolean, first: HoldfastError, second: HoldfastError): HoldfastError {
+  const isSecondBetter = first.code === 'PG_ACCESS_DENIED' && second.code !== 'PG_ACCESS_DENIED';
+  const [main, other] = isSecondBetter ? [second, first] : [first, second];
+  const way = wasPlainFirst === isSecondBetter ? 'Without TLS' : 'With TLS';
+  return main.detail === other.detail ? main : addDetail(main, `${way}: ${tell(other)}`);
+}
+
+async function openConnection(
+  target: ConnectionTarget,
+  encryption: Encryption,
+  options: ConnectOptions,
+  signal: AbortSignal,
+  attempt: Attempt,
+): Promise<PostgresConnection> {
+  const transport = await openTransport(target, encryption, signal);
+  attempt.isEncrypted = transport.isEncrypted;
+  const channel = new MessageChannel(transport, LOGIN_MESSAGE_BYTES_MAX);
+  signal.addEventListener('abort', () => channel.destroy(signal.reason), { once: true });
+  const session = await logIn(channel, target, startupParameters(target, options)).catch((error: unknown) => {
+    channel.destroy(error);
+    throw error;
+  });
+  channel.messageBytesMax = MESSAGE_BYTES_MAX;
+  return new PostgresConnection(target, session, options.clock ?? systemClock);
+}
+
 /** Aborts `giveUp` when the time for connecting is over or the caller's signal is aborted, until told to stop watching each. */
-function watch(target: ConnectionTarget, clock: Clock, signal: AbortSignal | undefined, giveUp: AbortController) {
+function watch(target: ConnectionTarget, { clock = systemClock, signal }: ConnectOptions, giveUp: AbortController) {
   const timer = new AbortController();
   const timeoutMs = target.parts.connectTimeoutMs;
   void clock.sleep(timeoutMs, timer.signal).then(() => {

@@ -14,6 +14,7 @@ before(async () => {
 });
 after(() => rm(home, { recursive: true }));
 
+/** Never with what this machine happens to have. */
 const parse = (text: string, variables: Record<string, string> = {}) =>
   parseConnectionString(text, { variables, homeDirectory: home, userName: 'anna' });
 
@@ -98,17 +99,163 @@ describe('connection string', () => {
     );
   });
 
-  it('accepts parameters that mean nothing here, and refuses those that nobody knows', () => {
+  it('accepts what is meant for the application, and refuses what nobody knows', () => {
     assert.equal(parse('postgresql://h/d?schema=public&connection_limit=5&keepalives=1').host, 'h');
     assert.throws(() => parse('postgresql://h/d?sslmod=require'), {
       detail: 'The parameter "sslmod" is not recognized.',
     });
   });
 
-  it('refuses several hosts by name', () => {
-    assert.throws(() => parse('postgresql://a:1,b:2/d'), { code: 'PG_CONNECTION_STRING_UNSUPPORTED' });
-    assert.throws(() => parse('host=a,b'), { code: 'PG_CONNECTION_STRING_UNSUPPORTED' });
+  it('takes lists of hosts, addresses and ports entry by entry', () => {
+    assert.deepEqual(parse('postgresql://a:1,b,[::1]:3/d').servers, [
+      { host: 'a', port: 1 },
+      { host: 'b', port: 5432 },
+      { host: '::1', port: 3 },
+    ]);
+    assert.deepEqual(parse('host=a,b port=7').servers, [
+      { host: 'a', port: 7 },
+      { host: 'b', port: 7 },
+    ]);
+    assert.deepEqual(parse('host=a,/run/pg hostaddr=192.0.2.1, port=1,2').servers, [
+      { host: 'a', hostAddress: '192.0.2.1', port: 1 },
+      { host: '/run/pg', port: 2 },
+    ]);
+    assert.deepEqual(parse('hostaddr=192.0.2.1').servers, [{ host: '', hostAddress: '192.0.2.1', port: 5432 }]);
+    assert.deepEqual(
+      parse('', { PGHOST: 'a,b', PGPORT: '1,2' }).servers.map(({ port }) => port),
+      [1, 2],
+    );
+    assert.deepEqual(
+      parse('postgresql://db?host=a,b&port=1,2').servers.map(({ host }) => host),
+      ['a', 'b'],
+    );
+    for (const text of ['host=a,b port=1,2,3', 'host=a hostaddr=192.0.2.1,192.0.2.2', 'hostaddr=name']) {
+      assert.throws(() => parse(text), { code: 'PG_CONNECTION_STRING_INVALID' }, text);
+    }
     assert.throws(() => parse('mysql://u:secret@h/d'), { detail: /"postgresql:\/\/", found "mysql:\/\/"/ });
+  });
+
+  it('names a socket in the abstract namespace by a leading @', () => {
+    const target = parse('host=@holdfast port=6');
+    assert.ok(target.isLocal);
+    assert.equal(target.socketPath, '@holdfast/.s.PGSQL.6');
+    assert.equal(target.place, 'server at "@holdfast/.s.PGSQL.6"');
+  });
+
+  it('reads what stands in dbname when that is a connection string itself', () => {
+    const target = parse("user=a host=x dbname='postgresql://b@h:7/d?sslmode=require' port=8");
+    assert.deepEqual([target.user, target.host, target.port, target.database], ['b', 'h', 8, 'd']);
+    assert.equal(target.parts.sslMode, 'require');
+    assert.equal(parse("dbname='host=h dbname=inner'").database, 'inner');
+  });
+
+  it('takes an empty value for the default, and does not look further for it', () => {
+    const variables = { PGHOST: 'env', PGDATABASE: 'env', PGUSER: 'env', PGPASSWORD: 'env', PGSSLMODE: '' };
+    const target = parse("host='' dbname='' password='' user=''", variables);
+    assert.notEqual(target.host, 'env');
+    assert.deepEqual([target.database, target.user, target.revealPassword()], ['anna', 'anna', undefined]);
+    assert.equal(target.parts.sslMode, 'prefer');
+    assert.throws(() => parse("sslmode=''"), { code: 'PG_CONNECTION_STRING_INVALID' });
+  });
+
+  it('reads the old name and the Java name of sslmode', () => {
+    assert.equal(parse('requiressl=1').parts.sslMode, 'require');
+    assert.equal(parse('', { PGREQUIRESSL: '1' }).parts.sslMode, 'require');
+    assert.equal(parse('', { PGREQUIRESSL: '1', PGSSLMODE: 'disable' }).parts.sslMode, 'disable');
+    assert.equal(parse('postgresql://h?ssl=true').parts.sslMode, 'require');
+  });
+
+  it('takes the roots of the system only for a full check', () => {
+    assert.equal(parse('sslrootcert=system').parts.sslMode, 'verify-full');
+    assert.throws(() => parse('sslrootcert=system sslmode=verify-ca'), { code: 'PG_CONNECTION_STRING_INVALID' });
+  });
+
+  it('begins with TLS at once only where there is no way back', () => {
+    assert.equal(parse('sslnegotiation=direct sslmode=require').parts.tls?.negotiation, 'direct');
+    assert.throws(() => parse('sslnegotiation=direct'), { code: 'PG_CONNECTION_STRING_INVALID' });
+    assert.throws(() => parse('', { PGSSLNEGOTIATION: 'direct', PGSSLMODE: 'allow' }));
+  });
+
+  it('takes every setting of a link', () => {
+    const { parts } = parse(
+      'keepalives=1 keepalives_idle=5 keepalives_interval=6 keepalives_count=7 target_session_attrs=primary ' +
+        'load_balance_hosts=random ssl_min_protocol_version=TLSv1.3 sslsni=0 require_auth=!password,!md5 ' +
+        'fallback_application_name=fall',
+      { PGSSLMAXPROTOCOLVERSION: 'TLSv1.3' },
+    );
+    assert.deepEqual(parts.keepalive, { isOn: true, idleMs: 5000, intervalMs: 6000, count: 7 });
+    assert.deepEqual([parts.sessionAttributes, parts.balancesLoad], ['primary', true]);
+    assert.deepEqual(
+      [parts.tls?.versionMin, parts.tls?.versionMax, parts.tls?.sendsName],
+      ['TLSv1.3', 'TLSv1.3', false],
+    );
+    assert.equal(parts.requireAuthentication?.allows('md5'), false);
+    assert.equal(parts.applicationName, 'fall');
+    assert.equal(parse('fallback_application_name=fall', { PGAPPNAME: 'own' }).parts.applicationName, 'own');
+    assert.throws(() => parse('ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2'));
+    assert.throws(() => parse('ssl_max_protocol_version=TLSv1.1'));
+  });
+
+  it('refuses by name what would be a promise that nobody keeps', () => {
+    const wrong = [
+      ...['gssencmode=require', 'gssdelegation=1', 'requirepeer=postgres host=/tmp', 'sslcertmode=require'],
+      ...['oauth_issuer=https://x.example', 'scram_client_key=AAAA', 'sslkeylogfile=/tmp/keys'],
+      ...['min_protocol_version=3.2'],
+    ];
+    for (const text of wrong) {
+      const name = text.split('=')[0]!.replace('min_protocol_version', 'version 3\\.0');
+      assert.throws(() => parse(text), { code: 'PG_CONNECTION_STRING_UNSUPPORTED', detail: new RegExp(name) }, text);
+    }
+    for (const text of [
+      'gssencmode=prefer',
+      'gssencmode=disable',
+      'requirepeer=postgres host=h',
+      'max_protocol_version=latest',
+    ]) {
+      assert.deepEqual(parse(text).parts.withoutEffect, [], text);
+    }
+  });
+
+  it('names what has no effect', () => {
+    const names = (text: string) => parse(text).parts.withoutEffect?.map((note) => note.split(':')[0]);
+    assert.deepEqual(names('tcp_user_timeout=5000 client_encoding=LATIN1 krbsrvname=POSTGRES sslcompression=1'), [
+      'tcp_user_timeout',
+      'client_encoding',
+      'krbsrvname',
+      'sslcompression',
+    ]);
+    assert.deepEqual(names('tcp_user_timeout=0 client_encoding=utf8 sslcompression=0 replication=false'), []);
+  });
+
+  it('reads words and URIs that were written from the same values alike', () => {
+    const value = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }).filter((text) => !text.includes('\0'));
+    const name = fc.stringMatching(/^[a-z][a-z0-9.-]{0,20}$/);
+    const place = fc.record(
+      { host: fc.oneof(name, fc.ipV6(), fc.ipV4()), port: fc.integer({ min: 1, max: 65535 }) },
+      { noNullPrototype: true },
+    );
+    const login = fc.record({ user: value, password: value, dbname: value, options: value }, { noNullPrototype: true });
+    fc.assert(
+      fc.property(login, fc.array(place, { minLength: 1, maxLength: 4 }), (given, places) => {
+        const quoted = Object.entries(given).map(([key, text]) => `${key}='${text.replaceAll(/['\\]/g, '\\$&')}'`);
+        const lists = `host=${places.map(({ host }) => host).join(',')} port=${places.map(({ port }) => port).join(',')}`;
+        // A name of a database that looks like a connection string is one.
+        fc.pre(!given.dbname.includes('='));
+        const words = parse(`${quoted.join('\t')} ${lists}`);
+        const [user, password, database, settings] = [given.user, given.password, given.dbname, given.options].map(
+          encodeURIComponent,
+        );
+        const hosts = places.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
+        const uri = parse(`postgres://${user}:${password}@${hosts}/${database}?options=${settings}`);
+        for (const target of [words, uri]) {
+          assert.deepEqual(target.servers, places);
+          assert.deepEqual([target.user, target.revealPassword()], [given.user, given.password]);
+          assert.deepEqual([target.database, target.parts.options], [given.dbname, given.options]);
+          const again = parse(String(target));
+          assert.deepEqual([again.servers, again.user, again.database], [places, given.user, given.dbname]);
+        }
+      }),
+    );
   });
 
   it('refuses what it cannot read', () => {
@@ -123,6 +270,18 @@ describe('connection string', () => {
       "host='h",
       'host=h sslmode=maybe',
       'connect_timeout=soon',
+      'connect_timeout=',
+      'keepalives_idle=x',
+      'target_session_attrs=main',
+      'load_balance_hosts=yes',
+      'require_auth=scram',
+      'require_auth=md5,md5',
+      'require_auth=!md5,password',
+      'sslsni=2',
+      'postgresql://u@h/d?a b=c',
+      'postgresql://u@h/d?options=a b',
+      'postgresql://[::1/d',
+      'postgresql://h/d?x=y=z',
     ];
     for (const text of wrong) assert.throws(() => parse(text), { code: 'PG_CONNECTION_STRING_INVALID' }, text);
   });
@@ -168,7 +327,7 @@ describe('the password', () => {
       target.place,
     ];
     for (const text of [...texts, JSON.stringify(target.parts)]) assert.ok(!text.includes('geheim'), text);
-    assert.equal(target.with({ port: 1 }).revealPassword(), 'geheim');
+    assert.equal(target.at({ host: 'other', port: 1 }).revealPassword(), 'geheim');
   });
 
   it('appears in no error, wherever a raw character cuts it', () => {
@@ -205,9 +364,42 @@ describe('the password', () => {
     assert.equal(parse('host=localhost user=u port=5433').revealPassword(), undefined);
   });
 
-  it('is not taken from a password file that others may read', async () => {
+  it('is not taken from a password file that others may read, which is said', async () => {
     const path = join(home, 'open');
     await writeFile(path, 'h:*:*:u:from-file\n', { mode: 0o644 });
-    assert.equal(parse(`host=h user=u passfile=${path}`).revealPassword(), undefined);
+    const found = parse(`host=h user=u passfile=${path}`).findPassword();
+    assert.equal(found.password, undefined);
+    assert.match(found.whyFileUnused ?? '', /others may read it \(chmod 0600/);
+    assert.match(parse(`host=h passfile=${home}`).findPassword().whyFileUnused ?? '', /not a plain file/);
+    assert.equal(parse(`host=h passfile=${home}/none`).findPassword().whyFileUnused, undefined);
+  });
+
+  it('is looked up for each server of a list, and anew each time', async () => {
+    const path = join(home, 'several');
+    await writeFile(path, 'a:1:*:u:first\nb:2:*:u:second\n192.0.2.1:*:*:u:third\n', { mode: 0o600 });
+    const target = parse(`host=a,b,c port=1,2,3 user=u passfile=${path}`);
+    assert.deepEqual(
+      target.servers.map((server) => target.at(server).revealPassword()),
+      ['first', 'second', undefined],
+    );
+    assert.deepEqual(target.revealSecrets(), ['first', 'second']);
+    // The name counts, not the address behind it; without a name the address does.
+    assert.equal(parse(`hostaddr=192.0.2.1 user=u passfile=${path}`).revealPassword(), 'third');
+    assert.equal(parse(`host=a port=1 hostaddr=192.0.2.1 user=u passfile=${path}`).revealPassword(), 'first');
+    await writeFile(path, 'a:1:*:u:changed\n', { mode: 0o600 });
+    assert.equal(target.revealPassword(), 'changed');
+  });
+
+  it('of a key is as secret as the other', () => {
+    const target = parse('host=h sslpassword=geheim sslkey=/k');
+    assert.equal(target.revealKeyPassword(), 'geheim');
+    assert.deepEqual(target.revealSecrets(), ['geheim']);
+    for (const text of [
+      String(target),
+      JSON.stringify(target.parts),
+      inspect(target, { depth: 9, showHidden: true }),
+    ]) {
+      assert.ok(!text.includes('geheim'), text);
+    }
   });
 });

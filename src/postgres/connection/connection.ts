@@ -75,6 +75,7 @@ interface Exchange {
  * (a handler threw, the link broke, a message was invalid), the connection is closed.
  */
 export class PostgresConnection {
+  /** The one server that answered, at the address where it did: further connections made with it meet the same one. */
   readonly target: ConnectionTarget;
   readonly processId: number;
   readonly replication: 'off' | 'physical' | 'logical';
@@ -159,7 +160,8 @@ export class PostgresConnection {
 
   /** Asks the server, over a connection of its own, to stop what it does for this one. It may be too late for that. */
   cancel(): Promise<void> {
-    return sendCancelRequest(this.target, this.processId, this.#secretKey, this.#clock);
+    const key = { processId: this.processId, secretKey: this.#secretKey };
+    return sendCancelRequest(this.target, this.isEncrypted ? 'required' : 'none', key, this.#clock);
   }
 
   /** Ends the connection in good order; safe to call again. */

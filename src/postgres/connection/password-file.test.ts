@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { findPassword } from './password-file.ts';
 
-const question = { host: 'h', port: 5432, database: 'd', user: 'u' };
+const question = { host: 'h', port: 5432, databases: ['d'], user: 'u' };
 
 describe('password file', () => {
   it('gives the password of the first line that fits', () => {
@@ -13,6 +13,17 @@ describe('password file', () => {
     assert.equal(findPassword('h:5432:d:other:x', question), undefined);
     assert.equal(findPassword('h:5432:d:u', question), undefined);
     assert.equal(findPassword('', question), undefined);
+  });
+
+  it('gives what is meant for replication to whoever streams', () => {
+    const text = 'h:5432:replication:u:streaming\n';
+    assert.equal(findPassword(text, question), undefined);
+    assert.equal(findPassword(text, { ...question, databases: ['d', 'replication'] }), 'streaming');
+  });
+
+  it('calls a socket in the default directory localhost', () => {
+    assert.equal(findPassword('localhost:*:*:*:x', { ...question, host: '/tmp' }), 'x');
+    assert.equal(findPassword('localhost:*:*:*:x', { ...question, host: '/run/other' }), undefined);
   });
 
   it('keeps colons of the password and undoes escapes', () => {

@@ -1,45 +1,60 @@
 import { readFileSync, statSync } from 'node:fs';
+import { codeOf } from '../../lib/index.ts';
 
-/** What a line of a password file is compared with. `host` is 'localhost' for a Unix socket in the default place. */
+/** What a line of a password file is compared with; any of the databases will do. */
 export interface PasswordQuestion {
   readonly host: string;
   readonly port: number;
-  readonly database: string;
+  readonly databases: readonly string[];
   readonly user: string;
 }
+
+/** What a file had to say; one that exists and was not used comes with the reason. */
+export interface PasswordAnswer {
+  readonly password: string | undefined;
+  readonly whyFileUnused: string | undefined;
+}
+
+/** Where servers put their Unix socket: Debian's and Red Hat's place, then PostgreSQL's own default. */
+export const SOCKET_DIRECTORIES = ['/var/run/postgresql', '/tmp'];
 
 /**
  * Finds the password for a connection in the text of a password file: the first line that fits counts.
  *
  * Shape:  lines of host:port:database:user:password; '*' fits anything; '\:' and '\\' stand for ':' and '\'; '#' begins a comment.
+ *         A Unix socket in the default directory is called localhost there.
  * Source: PostgreSQL manual, "The Password File".
  */
 export function findPassword(text: string, question: PasswordQuestion): string | undefined {
-  const wanted = [question.host, String(question.port), question.database, question.user];
+  const host = SOCKET_DIRECTORIES.includes(question.host) ? 'localhost' : question.host;
+  const wanted = [[host], [String(question.port)], question.databases, [question.user]];
   for (const line of text.split(/\r?\n/)) {
     if (line === '' || line.startsWith('#')) continue;
     const fields = splitLine(line);
-    const fits = wanted.every((value, index) => fields[index] === '*' || undoEscapes(fields[index]) === value);
+    const fits = wanted.every((values, index) => fields[index] === '*' || values.includes(undoEscapes(fields[index])));
     if (fields.length === 5 && fits) return undoEscapes(fields[4]);
   }
   return undefined;
 }
 
 /**
- * Reads the password file at `path`. A file that others may read is passed over, as libpq does, and so is one that does not
- * exist: the server will say whether a password was needed at all.
+ * Reads the password file at `path`. A file that others may read is passed over, as libpq does; one that does not exist is no
+ * trouble: the server will say whether a password was needed at all.
  */
-export function readPasswordFile(path: string, question: PasswordQuestion): string | undefined {
-  let text: string;
+export function readPasswordFile(path: string, question: PasswordQuestion): PasswordAnswer {
+  const unused = (whyFileUnused: string): PasswordAnswer => ({ password: undefined, whyFileUnused });
   try {
     const status = statSync(path);
-    if (!status.isFile() || (status.mode & 0o077) !== 0) return undefined;
-    text = readFileSync(path, 'utf8');
-  } catch {
-    // Safe: without a password file there is no password from it, and the server refuses us if one was needed.
-    return undefined;
+    if (!status.isFile()) return unused(`The password file "${path}" was not used: it is not a plain file.`);
+    if ((status.mode & 0o077) !== 0) {
+      return unused(`The password file "${path}" was not used: others may read it (chmod 0600 mends that).`);
+    }
+    return { password: findPassword(readFileSync(path, 'utf8'), question), whyFileUnused: undefined };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { password: undefined, whyFileUnused: undefined };
+    return unused(`The password file "${path}" could not be read (${code ?? 'no reason was given'}).`);
   }
-  return findPassword(text, question);
 }
 
 /** The five fields, still with their escapes; what follows the fourth colon belongs to the password. */
@@ -58,6 +73,6 @@ function splitLine(line: string): string[] {
   return fields;
 }
 
-function undoEscapes(field: string | undefined): string | undefined {
-  return field?.replaceAll(/\\(.)/g, '$1');
+function undoEscapes(field: string | undefined): string {
+  return (field ?? '').replaceAll(/\\(.)/g, '$1');
 }

@@ -2,6 +2,7 @@ import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { connectError } from '../postgres-error.ts';
 import { parseServerReport, sslRequest } from '../protocol/index.ts';
+import { applyKeepalive } from './keepalive.ts';
 import type { ConnectionTarget } from './target.ts';
 import { startTls } from './tls.ts';
 
@@ -31,25 +32,35 @@ export interface TransportReceiver {
 /** All received bytes land here; large enough that one read takes all that a kernel buffer holds. */
 const RECEIVE_BUFFER_BYTES = 512 * 1024;
 
-/** Idle time after which the kernel asks whether the other machine is still there. */
-const KEEPALIVE_DELAY_MS = 30_000;
+/** What a path of a Unix socket may have at most, with the zero byte behind it. */
+const SOCKET_PATH_BYTES_MAX = 107;
 
 /**
- * Opens a socket to the target and puts TLS on it where the target and the server want it. Gives up with the reason of
- * `signal` when that is aborted.
- *
- * Errors: PG_CONNECTION_REFUSED, PG_HOST_NOT_FOUND, PG_CONNECTION_CLOSED, PG_TLS_REFUSED, PG_TLS_FAILED; what the server
- *         reports instead of an answer about TLS.
+ * How one attempt begins: in the clear, with TLS, or with TLS if the server offers it.
  */
-export async function openTransport(target: ConnectionTarget, signal: AbortSignal): Promise<Transport> {
+export type Encryption = 'none' | 'required' | 'offered';
+
+/**
+ * Opens a socket to the only server of the target and puts TLS on it as asked. Gives up with the reason of `signal` when that is
+ * aborted.
+ *
+ * Errors: PG_CONNECTION_REFUSED, PG_CONNECTION_CLOSED, PG_SOCKET_PATH_TOO_LONG, PG_TLS_REFUSED; those of
+ *         `startTls`; what the server reports instead of an answer about TLS.
+ */
+export async function openTransport(
+  target: ConnectionTarget,
+  encryption: Encryption,
+  signal: AbortSignal,
+): Promise<Transport> {
   signal.throwIfAborted();
+  if (target.isLocal) checkSocketPath(target.socketPath);
   const plain = new SocketTransport(target);
   const settled = new AbortController();
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: settled.signal });
   });
   try {
-    return await Promise.race([negotiate(target, plain), aborted]);
+    return await Promise.race([negotiate(target, encryption, plain), aborted]);
   } catch (error) {
     plain.destroy();
     throw error;
@@ -58,19 +69,19 @@ export async function openTransport(target: ConnectionTarget, signal: AbortSigna
   }
 }
 
-async function negotiate(target: ConnectionTarget, plain: SocketTransport): Promise<Transport> {
+async function negotiate(target: ConnectionTarget, encryption: Encryption, plain: SocketTransport): Promise<Transport> {
   await plain.connected();
-  const { sslMode } = target.parts;
-  if (target.isLocal || sslMode === 'disable' || sslMode === 'allow') return plain;
+  if (encryption === 'none') return plain;
+  if (target.parts.tls?.negotiation === 'direct') return startTls(target, plain.socket);
   const answer = await plain.ask(sslRequest());
   const text = answer.toString('latin1', 0, 1);
   if (text === 'E') throw connectError(parseServerReport(answer.subarray(5)), target.place);
   // More than the one byte before TLS could be bytes that someone on the way slipped in.
-  if (answer.length === 1 && text === 'S') return await startTls(target, plain.socket, KEEPALIVE_DELAY_MS);
+  if (answer.length === 1 && text === 'S') return await startTls(target, plain.socket);
   if (answer.length === 1 && text === 'N') {
-    if (sslMode === 'prefer') return plain;
+    if (encryption === 'offered') return plain;
     throw new HoldfastError('PG_TLS_REFUSED', `cannot encrypt the connection to ${target.place}`, {
-      detail: `The server does not offer TLS, and sslmode is ${sslMode}.`,
+      detail: `The server does not offer TLS, and sslmode is ${target.parts.sslMode}.`,
       hints: [
         'Set ssl = on on the server.',
         'Use sslmode=prefer or sslmode=disable where the network itself is trusted.',
@@ -81,6 +92,21 @@ async function negotiate(target: ConnectionTarget, plain: SocketTransport): Prom
     detail: `Expected the one byte S or N, found ${answer.length} bytes.`,
     hints: ['Check that a PostgreSQL server, and nothing else, listens there.'],
   });
+}
+
+function checkSocketPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return;
+  throw new HoldfastError('PG_SOCKET_PATH_TOO_LONG', `cannot connect to a Unix socket at "${path}"`, {
+    detail: `Expected a path of at most ${SOCKET_PATH_BYTES_MAX} bytes, found ${bytes}.`,
+  });
+}
+
+/** Node.js and the system begin the abstract namespace with a zero byte, PostgreSQL writes '@'. */
+function addressOf(target: ConnectionTarget): { path: string } | { host: string; port: number } {
+  if (target.isLocal) return { path: target.socketPath.replace(/^@/, '\0') };
+  const [{ host, hostAddress, port }] = target.servers;
+  return { host: hostAddress ?? host, port };
 }
 
 /** A socket in the clear, read through one buffer that is used again for every read. */
@@ -94,12 +120,9 @@ class SocketTransport implements Transport {
 
   constructor(target: ConnectionTarget) {
     this.#target = target;
-    const address = target.isLocal ? { path: target.socketPath } : { host: target.host, port: target.port };
     this.socket = connectSocket({
-      ...address,
+      ...addressOf(target),
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
       onread: {
         buffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
         callback: (length: number, buffer: Uint8Array): boolean => {
@@ -108,6 +131,7 @@ class SocketTransport implements Transport {
         },
       },
     } as NetConnectOpts);
+    applyKeepalive(this.socket, target);
     this.socket.on('error', (error) => {
       this.#error = error;
     });
@@ -164,18 +188,11 @@ class SocketTransport implements Transport {
   }
 }
 
+/** Why a server could not be reached. */
 function unreachableServer(target: ConnectionTarget, cause: Error | undefined): HoldfastError {
   const code = codeOf(cause);
   const why =
     cause === undefined ? 'The server closed the connection at once.' : `The system said: ${messageOf(cause)}.`;
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return new HoldfastError('PG_HOST_NOT_FOUND', `could not find the host of ${target.place}`, {
-      detail: why,
-      hints: ['Check the host name.'],
-      retryable: code === 'EAI_AGAIN',
-      cause,
-    });
-  }
   if (cause === undefined || code === 'ECONNRESET' || code === 'EPIPE') {
     return new HoldfastError(
       'PG_CONNECTION_CLOSED',

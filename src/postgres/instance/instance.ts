@@ -138,8 +138,7 @@ class RunningInstance implements Instance {
     this.#clock = options.clock ?? systemClock;
     this.logPath = join(options.runDirectory, 'server.log');
     this.target = new ConnectionTarget({
-      host: options.runDirectory,
-      port,
+      servers: [{ host: options.runDirectory, port }],
       user: options.user ?? 'postgres',
       database: 'postgres',
       sslMode: 'disable',
