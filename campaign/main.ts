@@ -1,9 +1,11 @@
 /**
  * The long fault runs: tests that `npm test` draws a sample of, with full counts and a new seed each round.
  *
- *   npm run campaign -- [--rounds N] [--seed N] [--only NAME]
+ *   npm run campaign -- [--rounds N] [--seed N] [--only NAME] [--targets N] [--major M]
  *
- * A failing round prints the seed with which it can be run again. Exit codes: 0 all rounds passed, 1 one failed, 2 wrong usage.
+ * `--targets` are the moments that are restored in a round (1000 unless said otherwise), a hundred of each history; `--major` is the PostgreSQL
+ * that writes the histories. What fails prints the seed with which it can be run again, and the moment. The seed decides the shape of a
+ * history and the moments, not how its concurrent writers interleave. Exit codes: 0 all rounds passed, 1 one failed, 2 wrong usage.
  */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
@@ -18,12 +20,13 @@ interface Run {
   counts: Record<string, string>;
 }
 
+/** So many moments of one history: what goes wrong depends on the history as much as on the moment. */
+const TARGETS_PER_HISTORY = 100;
+const TARGETS_DEFAULT = 1000;
+/** pg_walinspect, by which is known what must be there, came with 15. */
+const MAJORS = [15, 16, 17, 18];
+
 const runs: readonly Run[] = [
-  {
-    name: 'restore-history',
-    file: 'test/property/restore-history.test.ts',
-    counts: { HOLDFAST_RESTORE_POINTS: '1000' },
-  },
   { name: 'flipped-bit', file: 'test/fault/flipped-bit.test.ts', counts: { HOLDFAST_BITS_PER_KIND: '60' } },
   { name: 'disk-durability', file: 'test/fault/disk-durability.test.ts', counts: {} },
   { name: 'backup-stops', file: 'test/fault/backup-stops.test.ts', counts: {} },
@@ -37,6 +40,18 @@ const SEED_MAX = 2 ** 31;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** As many histories as it takes; the last may have fewer moments. */
+function historyRuns(targets: number, major: number): Run[] {
+  return Array.from({ length: Math.ceil(targets / TARGETS_PER_HISTORY) }, (_, number) => ({
+    name: 'restore-history',
+    file: 'test/property/restore-history.test.ts',
+    counts: {
+      HOLDFAST_MAJOR: String(major),
+      HOLDFAST_RESTORE_POINTS: String(Math.min(TARGETS_PER_HISTORY, targets - number * TARGETS_PER_HISTORY)),
+    },
+  }));
+}
+
 async function runOnce(run: Run, seed: number): Promise<boolean> {
   const settings = { ...run.counts, HOLDFAST_SEED: String(seed) };
   const shown = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
@@ -48,22 +63,39 @@ async function runOnce(run: Run, seed: number): Promise<boolean> {
     env: { ...process.env, ...settings },
   });
   const [code] = await once(child, 'exit');
-  if (code !== 0) process.stdout.write(`\n✖ ${run.name}; again with: ${shown.join(' ')} node --test ${run.file}\n`);
+  if (code !== 0)
+    process.stdout.write(`\n✖ ${run.name}; again with: ${shown.join(' ')} node ${flags.join(' ')} ${run.file}\n`);
   return code === 0;
 }
 
-function readOptions(): { rounds: number; seed: number; chosen: readonly Run[] } {
+interface Options {
+  rounds: number;
+  seed: number;
+  chosen: readonly Run[];
+}
+
+function readOptions(): Options {
   const { values } = parseArgs({
-    options: { rounds: { type: 'string', default: '1' }, seed: { type: 'string' }, only: { type: 'string' } },
+    options: {
+      rounds: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      only: { type: 'string' },
+      targets: { type: 'string', default: String(TARGETS_DEFAULT) },
+      major: { type: 'string', default: '18' },
+    },
   });
-  const rounds = Number(values.rounds);
+  const [rounds, targets, major] = [Number(values.rounds), Number(values.targets), Number(values.major)];
   const seed = values.seed === undefined ? randomInt(SEED_MAX) : Number(values.seed);
-  const chosen = runs.filter(({ name }) => values.only === undefined || name === values.only);
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`expected a number of rounds from 1 on, found "${values.rounds}"`);
+  if (!Number.isInteger(targets) || targets < 1)
+    throw new Error(`expected a number of targets from 1 on, found "${values.targets}"`);
+  if (!MAJORS.includes(major)) throw new Error(`expected one of ${MAJORS.join(', ')}; found "${values.major}"`);
   if (!Number.isInteger(seed) || seed < 0) throw new Error(`expected a seed from 0 on, found "${values.seed}"`);
-  if (chosen.length === 0)
-    throw new Error(`expected one of ${runs.map(({ name }) => name).join(', ')}; found "${values.only}"`);
+  const all = [...historyRuns(targets, major), ...runs];
+  const chosen = all.filter(({ name }) => values.only === undefined || name === values.only);
+  const names = [...new Set(all.map(({ name }) => name))];
+  if (chosen.length === 0) throw new Error(`expected one of ${names.join(', ')}; found "${values.only}"`);
   return { rounds, seed, chosen };
 }
 
@@ -76,9 +108,12 @@ async function main(): Promise<number> {
     return 2;
   }
   const failed: string[] = [];
+  let { seed } = options;
   for (let round = 0; round < options.rounds; round++) {
-    const seed = (options.seed + round) % SEED_MAX;
-    for (const run of options.chosen) if (!(await runOnce(run, seed))) failed.push(`${run.name} (seed ${seed})`);
+    for (const run of options.chosen) {
+      if (!(await runOnce(run, seed))) failed.push(`${run.name} (seed ${seed})`);
+      seed = (seed + 1) % SEED_MAX;
+    }
   }
   process.stdout.write(failed.length === 0 ? '\n✔ every round passed\n' : `\n✖ failed: ${failed.join(', ')}\n`);
   return failed.length === 0 ? 0 : 1;

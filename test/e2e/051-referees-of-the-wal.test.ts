@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFile, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/lib/index.ts';
-import { connect, formatLsn, formatTimestamp, parseLsn } from '../../src/postgres/index.ts';
+import { formatLsn, formatTimestamp, parseLsn } from '../../src/postgres/index.ts';
 import { contiguousEndIn, fetchWalFile, readWalInventory, scanWal } from '../../src/protect/wal/index.ts';
 import { flipBit } from '../support/bits.ts';
-import { takePlainBackup } from '../support/plain-backup.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { untilOpen } from '../support/protected-server.ts';
 import { prepareRandomHistory, writeRandomHistory } from '../support/random-history.ts';
 import { fetchRefereeTools, type RefereeTools, whyNoReferees } from '../support/referee-tools.ts';
-import { makeRepository, type TestRepository, targetOf } from '../support/repository.ts';
+import { makeRepository, type TestRepository } from '../support/repository.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 import { seededRandom } from '../support/seeded-random.ts';
+import { startStandby, untilReplayed } from '../support/standby-server.ts';
 import { flushLsnOf, onlyLineage, type RunningReceiver, startReceiver } from '../support/wal-receiver.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -54,7 +54,8 @@ describe(`WAL in the repository before PostgreSQL's own tools (HOLDFAST_SEED=${s
     primary = stack.use(await startPostgres({ major: 18, walSegmentSizeMb: 1, settings }));
     await primary.query('CREATE TABLE history (n int PRIMARY KEY)');
     await prepareRandomHistory(primary);
-    server = stack.use(await startStandby());
+    server = stack.use(await startStandby(primary, join(scratch, 'standby')));
+    await untilOpen(server);
     for (const name of ['theirs', 'ours']) await mkdir(join(scratch, name));
     [theirs, ours] = [join(scratch, 'theirs'), join(scratch, 'ours')];
     place = await makeRepository(scratch);
@@ -77,18 +78,6 @@ describe(`WAL in the repository before PostgreSQL's own tools (HOLDFAST_SEED=${s
   });
   after(() => stack.disposeAsync());
 
-  async function startStandby(): Promise<PostgresServer> {
-    const dataDirectory = join(scratch, 'standby');
-    const connection = await connect(targetOf(primary.backupUrl), { replication: 'physical' });
-    await takePlainBackup(connection, dataDirectory);
-    await connection.close();
-    await writeFile(join(dataDirectory, 'standby.signal'), '');
-    await appendFile(join(dataDirectory, 'postgresql.auto.conf'), `primary_conninfo = '${primary.socketUrl}'\n`);
-    const standby = await startPostgres({ major: 18, dataDirectory, settings: { hot_standby: 'on' } });
-    await untilOpen(standby);
-    return standby;
-  }
-
   function startPeer(): ChildProcess {
     const { backupUrl: dbname } = server;
     const args = ['--directory', theirs, '--dbname', dbname, '--no-password', '--synchronous', '--no-loop'];
@@ -97,10 +86,7 @@ describe(`WAL in the repository before PostgreSQL's own tools (HOLDFAST_SEED=${s
 
   /** The last row of the primary is on the standby, which then goes on alone. */
   async function promote(): Promise<void> {
-    const shared = await flushLsnOf(primary);
-    const replayed = () =>
-      server.query<{ done: boolean }>(`SELECT pg_last_wal_replay_lsn() >= '${formatLsn(shared)}' AS done`);
-    while (!(await replayed())[0]!.done) await systemClock.sleep(20);
+    await untilReplayed(primary, server);
     await primary.stop('immediate');
     await server.query('SELECT pg_promote()');
   }
