@@ -79,6 +79,9 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'RESTORE_PROPOSAL_OUTDATED':
     case 'RESTORE_TARGET_NOT_EMPTY':
     case 'RESTORE_TARGET_RUNNING':
+    case 'SETUP_ARCHIVE_TAKEN':
+    case 'SETUP_NOT_CONFIRMED':
+    case 'SETUP_PROPOSAL_OUTDATED':
       return 'refused';
     case 'INTERRUPTED':
       return 'interrupted';

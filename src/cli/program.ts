@@ -55,6 +55,7 @@ export function buildProgram(
 }
 
 const groupSummaries: Readonly<Record<string, string>> = {
+  database: 'Prepare the server that is protected.',
   repository: 'Make a repository, and look at it.',
   wal: 'Keep the write-ahead log, and give it back.',
   settings: "A server's configuration, as it was kept with each backup.",
@@ -124,8 +125,8 @@ function helpOf(facts: Option['facts']): string {
 function readInvocation(made: Commander, command: Command, optionsOfPlan: readonly Option[]): Invocation {
   const values = new Map<string, FlagValue>();
   (command.arguments ?? []).forEach(({ name }, index) => {
-    const value = made.args[index];
-    if (value !== undefined) values.set(name.replaceAll(/[[\]]/g, ''), value);
+    const value = name.includes('...') ? made.args.slice(index) : made.args[index];
+    if (value !== undefined) values.set(name.replaceAll(/[[\].]/g, ''), value);
   });
   const given = made.opts() as Record<string, FlagValue | undefined>;
   for (const option of made.options) {

@@ -4,6 +4,8 @@ import { HoldfastError } from '../lib/index.ts';
 export interface Terminal {
   /** What was typed, without the line end, without showing it. Errors: INTERRUPTED on Ctrl-C and Ctrl-D. */
   askSecret(question: string): Promise<string>;
+  /** The same, shown as it is typed. */
+  askLine(question: string): Promise<string>;
 }
 
 /** A terminal when both ends are one, else `null`: nobody is asked who cannot answer. */
@@ -13,16 +15,22 @@ export function findTerminal(
   signal: AbortSignal,
 ): Terminal | null {
   if (stdin.isTTY !== true || stderr.isTTY !== true) return null;
-  return { askSecret: (question) => askSecret(stdin, stderr, signal, question) };
+  return {
+    askSecret: (question) => readLine(stdin, stderr, signal, { question, isShown: false }),
+    askLine: (question) => readLine(stdin, stderr, signal, { question, isShown: true }),
+  };
 }
 
 /** The line is read key by key, as the terminal would otherwise show it. */
-function askSecret(
+function readLine(
   stdin: NodeJS.ReadStream,
   stderr: NodeJS.WriteStream,
   signal: AbortSignal,
-  question: string,
+  { question, isShown }: { question: string; isShown: boolean },
 ): Promise<string> {
+  const show = (text: string) => {
+    if (isShown) stderr.write(text);
+  };
   // Before the question is shown: whoever answers it at once must not see the answer either.
   stdin.setRawMode(true);
   stdin.setEncoding('utf8');
@@ -44,8 +52,12 @@ function askSecret(
         if (key === '\u0003' || key === '\u0004') {
           return onInterrupted();
         }
-        if (key === '\u007F' || key === '\b') typed.pop();
-        else if (key >= ' ') typed.push(key);
+        if (key === '\u007F' || key === '\b') {
+          if (typed.pop() !== undefined) show('\b \b');
+        } else if (key >= ' ') {
+          typed.push(key);
+          show(key);
+        }
       }
     };
     const onInterrupted = () => finish(() => fail(new HoldfastError('INTERRUPTED', 'interrupted at a question')));

@@ -1,5 +1,3 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { formatQuantity } from '../../lib/index.ts';
 import type { Check, DoctorReport, Mend, Verdict } from '../../watch/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
@@ -31,7 +29,6 @@ export const doctor: Command = {
       credential:
         plan.repository.credential === null ? null : toCredential(plan.repository.credential, context.redaction),
       passphraseFile: findPassphraseFile(context, input),
-      passwordFile: context.environment.PGPASSFILE ?? join(homedir(), '.pgpass'),
       stateDirectory: plan.stateDirectory,
       slotBudgetBytes: null,
     });

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { backup } from './backup.ts';
 import { completion } from './completion.ts';
+import { databaseSetup } from './database-setup.ts';
 import { doctor } from './doctor.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
@@ -26,12 +27,14 @@ export const commands: readonly Command[] = [
   settingsDiff,
   verify,
   restore,
+  databaseSetup,
   repositoryInit,
   repositoryInfo,
   repositoryAcknowledge,
   walStream,
   walStatus,
   walFetch,
+  walPush,
   completion,
 ];
 

@@ -311,7 +311,7 @@ async function one(connection: PostgresConnection, sql: string): Promise<Row> {
 }
 
 /** `null` when the role has no right to know. */
-async function askIfMay(connection: PostgresConnection, sql: string): Promise<Row[] | null> {
+export async function askIfMay(connection: PostgresConnection, sql: string): Promise<Row[] | null> {
   try {
     return await ask(connection, sql);
   } catch (error) {

@@ -8,3 +8,4 @@
  */
 export type { Area, Check, Mend, Verdict } from './check.ts';
 export { type DoctorOptions, type DoctorReport, runDoctor } from './run-doctor.ts';
+export * from './setup/index.ts';

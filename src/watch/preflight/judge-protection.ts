@@ -19,8 +19,17 @@ export interface ProtectionFacts {
 /** Judges how well the cluster is protected at this moment. Pure. */
 export function judgeProtection(facts: ProtectionFacts): Check[] {
   const { status } = facts;
-  const told = [...facts.findings, ...status.findings].map(checkOfFinding);
-  return [...told, ...judgeAge(status), ...judgeTest(status), ...judgeReceiver(status), ...judgeHeads(facts)];
+  // What is to be said of the server itself is said where it was asked for itself.
+  const own = [...facts.findings, ...status.findings].filter(
+    ({ code }) => !['server-unreachable', 'other-system'].includes(code),
+  );
+  return [
+    ...own.map(checkOfFinding),
+    ...judgeAge(status),
+    ...judgeTest(status),
+    ...judgeReceiver(status),
+    ...judgeHeads(facts),
+  ];
 }
 
 /** Commands that mend what the status finds, by the code of its finding. */

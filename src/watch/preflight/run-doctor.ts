@@ -13,6 +13,7 @@ import {
 } from '../../repository/index.ts';
 import { readStatus } from '../read-status.ts';
 import { type Area, advice, type Check, checksOf, shell } from './check.ts';
+import { findDataDirectory } from './data-directory.ts';
 import { gatherHost } from './gather-host.ts';
 import { gatherServer, tryReplication } from './gather-server.ts';
 import { gatherStore, listLeases } from './gather-store.ts';
@@ -41,8 +42,6 @@ export interface DoctorOptions {
   readonly credential: Credential | null;
   /** The file that the passphrase was read from, when it was one. */
   readonly passphraseFile: string | null;
-  /** The password file of libpq, whether or not it is there. */
-  readonly passwordFile: string | null;
   readonly stateDirectory: string;
   /** What the plan lets a slot keep, in bytes. */
   readonly slotBudgetBytes: number | null;
@@ -85,7 +84,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const { clock } = options;
   const server = await askServerIfGiven(options);
   const replication = await tryReplicationIfGiven(options, server);
-  const link = options.source === null ? null : await describeLink(options.source, options.passwordFile, replication);
+  const link = options.source === null ? null : await describeLink(options.source, replication);
   const opening = await openIfGiven(options);
   try {
     const keys = await describeKeys(options, opening);
@@ -95,7 +94,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
     const host = await gatherHost({
       repositoryDirectory: options.store?.directory ?? null,
       stateDirectory: options.stateDirectory,
-      dataDirectory: link?.isOnThisHost === true ? (server.facts?.settings.get('data_directory')?.value ?? null) : null,
+      dataDirectory: server.facts === null ? null : await findDataDirectory(server.facts),
       serverMajor: server.facts?.version.major ?? null,
     });
     const store =
@@ -169,11 +168,8 @@ function isAway({ code }: HoldfastError): boolean {
   return !['PG_ACCESS_DENIED', 'PG_AUTHENTICATION_FAILED', 'PG_DATABASE_NOT_FOUND', 'PG_SERVER_ERROR'].includes(code);
 }
 
-async function describeLink(
-  source: ConnectionTarget,
-  passwordFile: string | null,
-  replication: ReplicationLogin,
-): Promise<LinkFacts> {
+async function describeLink(source: ConnectionTarget, replication: ReplicationLogin): Promise<LinkFacts> {
+  const passwordFile = source.parts.passwordFile ?? null;
   const mode = passwordFile === null ? null : await modeOf(passwordFile);
   return {
     ...{ host: source.host, user: source.user, sslMode: source.parts.sslMode },
