@@ -33,7 +33,7 @@ export interface Command {
 export type Access = 'none' | 'wanted' | 'create' | 'deferred' | 'read' | 'write';
 
 export interface Argument {
-  /** `snapshot` is required, `[snapshot]` is not. */
+  /** `snapshot` is required, `[snapshot]` is not, and of `[snapshot...]` there may be any number. */
   readonly name: string;
   readonly help: string;
   readonly choices?: readonly string[];
@@ -76,7 +76,7 @@ export interface CommandInput {
   /** An argument or the value of a flag by its name without dashes; asserts that it is required. */
   required(name: string): string;
   optional(name: string): string | undefined;
-  /** Every value of a repeatable flag, in the order in which they were typed. */
+  /** Every value of a repeatable flag or argument, in the order in which they were typed. */
   all(name: string): readonly string[];
   isSet(flag: string): boolean;
 }

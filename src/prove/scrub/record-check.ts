@@ -1,46 +1,94 @@
 import { verifyLedger } from '../../ledger/index.ts';
 import { HoldfastError } from '../../lib/index.ts';
-import { kindPrefix, listSlots, type ObjectKind, type Repository } from '../../repository/index.ts';
+import {
+  isAbsent,
+  kindPrefix,
+  listAttestations,
+  listSlots,
+  type ObjectKind,
+  type Repository,
+} from '../../repository/index.ts';
+import { readCarefully, sentenceOf } from './read-carefully.ts';
 import type { UnreadableObject } from './verdict.ts';
 
 /** Everything that is one sealed body and is not read for another reason: packs, index, committed snapshots and WAL have their own checks. */
 const kinds: readonly ObjectKind[] = [
-  ...(['snapshot-pending', 'attestation', 'damage', 'tombstone', 'hold', 'run', 'ledger', 'erasure'] as const),
+  'snapshot-pending',
+  'damage',
+  'tombstone',
+  'hold',
+  'run',
+  'ledger',
+  'erasure',
+  'wal-landmarks',
 ];
 
-/** What is wrong with an object; anything else is the store's own trouble. */
-const unreadableCodes = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT']);
+/** The commit index lies among the WAL. */
+const LANDMARKS = /^wal\/[^/]+\/[^/]+\/landmarks\//;
 
-/**
- * Opens every record of a repository, and tries the key slots for their form.
- *
- * With a state directory the chains of the ledger are walked too, which remembers their heads there.
- */
-export async function checkRecords(repository: Repository, stateDirectory: string | null): Promise<UnreadableObject[]> {
-  const unreadable: UnreadableObject[] = [];
-  for (const kind of kinds) {
-    for await (const { name } of repository.store.list(kindPrefix(kind))) {
-      const sentence = await whyUnreadable(repository, kind, name);
-      if (sentence !== null) unreadable.push({ object: name, sentence });
-    }
-  }
-  const { damaged } = await listSlots(repository);
-  unreadable.push(...damaged.map((object) => ({ object, sentence: 'It is no key slot that can be read.' })));
-  if (stateDirectory === null) return unreadable;
-  const { problems } = await verifyLedger(repository, stateDirectory);
-  const told = new Set(unreadable.map(({ object }) => object));
-  for (const { name, detail } of problems) if (!told.has(name)) unreadable.push({ object: name, sentence: detail });
-  return unreadable;
+/** What came of opening every record. */
+export interface RecordCheck {
+  readonly unreadable: UnreadableObject[];
+  readonly denied: UnreadableObject[];
+  readonly flaky: string[];
+  /** Snapshots about which there is a statement, with the number of those that can be believed. */
+  readonly attested: ReadonlyMap<string, number>;
 }
 
-async function whyUnreadable(repository: Repository, kind: ObjectKind, name: string): Promise<string | null> {
+/**
+ * Opens every record of a repository, checks the signatures of statements, and tries the key slots for their form.
+ *
+ * With a state directory the chains of the ledger are walked too, which remembers their heads there. Errors: those of the store.
+ */
+export async function checkRecords(repository: Repository, stateDirectory: string | null): Promise<RecordCheck> {
+  const unreadable: UnreadableObject[] = [];
+  const denied: UnreadableObject[] = [];
+  const flaky: string[] = [];
+  for (const kind of kinds) {
+    for await (const { name } of repository.store.list(kindPrefix(kind))) {
+      if (kind === 'wal-landmarks' && !LANDMARKS.test(name)) continue;
+      const reading = await readCarefully(repository, () => repository.getBody(kind, name));
+      if (reading.kind === 'read' && reading.flaky) flaky.push(name);
+      // Removed since it was listed, as pending records are.
+      if (reading.kind === 'read' || isAbsent(reading.error)) continue;
+      (reading.kind === 'denied' ? denied : unreadable).push({ object: name, sentence: sentenceOf(reading.error) });
+    }
+  }
+  const attested = await checkAttestations(repository, unreadable);
+  const { damaged } = await listSlots(repository);
+  unreadable.push(...damaged.map((object) => ({ object, sentence: 'It is no key slot that can be read.' })));
+  if (stateDirectory !== null) await checkLedger(repository, stateDirectory, unreadable);
+  return { unreadable, denied, flaky, attested };
+}
+
+async function checkAttestations(
+  repository: Repository,
+  unreadable: UnreadableObject[],
+): Promise<ReadonlyMap<string, number>> {
+  const attested = new Map<string, number>();
+  const prefix = kindPrefix('attestation');
+  for await (const { name } of repository.store.list(prefix)) {
+    const [snapshot = '', ...rest] = name.slice(prefix.length).split('/');
+    if (attested.has(snapshot) || rest.length !== 1) continue;
+    let { attestations, refused } = await listAttestations(repository, snapshot);
+    if (refused.length > 0) ({ attestations, refused } = await listAttestations(repository, snapshot));
+    attested.set(snapshot, attestations.length);
+    for (const { name, reason } of refused) unreadable.push({ object: name, sentence: reason });
+  }
+  return attested;
+}
+
+async function checkLedger(
+  repository: Repository,
+  stateDirectory: string,
+  unreadable: UnreadableObject[],
+): Promise<void> {
+  const told = new Set(unreadable.map(({ object }) => object));
   try {
-    await repository.getBody(kind, name);
-    return null;
+    const { problems } = await verifyLedger(repository, stateDirectory);
+    for (const { name, detail } of problems) if (!told.has(name)) unreadable.push({ object: name, sentence: detail });
   } catch (error) {
-    // Removed since it was listed, as pending records are.
-    if (error instanceof HoldfastError && error.code === 'OBJECT_ABSENT') return null;
-    if (error instanceof HoldfastError && unreadableCodes.has(error.code)) return error.detail ?? error.message;
-    throw error;
+    // An entry that we may not read was told above.
+    if (!(error instanceof HoldfastError) || error.code !== 'STORE_DENIED') throw error;
   }
 }

@@ -5,23 +5,38 @@ import {
   attest,
   type ChunkIndex,
   decodeIndex,
-  type IndexedPack,
-  kindPrefix,
-  packName,
+  listDamageRecordNames,
+  listPendingIds,
   type Repository,
-  recordDamage,
   type SnapshotRecord,
 } from '../../repository/index.ts';
-import { checkPack, isUsable, type PackFinding } from './pack-check.ts';
-import { checkRecords } from './record-check.ts';
-import type { SnapshotProblem, SnapshotVerdict, UnreadableObject, VerificationResult } from './verdict.ts';
-import { checkAllWal, checkSnapshotWal, type ReadCount, type WalFinding } from './wal-check.ts';
-import { walkSnapshot } from './walk-snapshot.ts';
+import type { Bits } from './bits.ts';
+import { checkPacks } from './check-packs.ts';
+import { findNeeds } from './find-needs.ts';
+import { judgeDamage } from './judge-damage.ts';
+import { listForeignNames, listPackObjects, type PackListing } from './list-objects.ts';
+import { readCarefully, sentenceOf } from './read-carefully.ts';
+import { checkRecords, type RecordCheck } from './record-check.ts';
+import { recordFindings } from './record-findings.ts';
+import { mapDamage, type ReverseMap } from './reverse-map.ts';
+import { isInWalScope, isSampled, type Sample, type WalScope } from './scope.ts';
+import type {
+  SnapshotProblem,
+  SnapshotVerdict,
+  UnreadableObject,
+  Unreferenced,
+  VerificationResult,
+} from './verdict.ts';
+import { checkWal, isNeededBy, listWalObjects, type PlacedWal, type ReadCount, whyWalIncomplete } from './wal-check.ts';
 
 export interface VerifyOptions {
   readonly repository: Repository;
-  /** Those to verify; when left out, every committed snapshot and everything else that is stored. */
+  /** Those to verify; when left out together with `wal`, every committed snapshot and everything else that is stored. */
   readonly snapshots?: readonly SnapshotRecord[];
+  /** WAL to read besides that of the snapshots. */
+  readonly wal?: WalScope;
+  /** Reads only a part of what is in scope; then nothing is attested. */
+  readonly sample?: Sample;
   /** Whether damage is recorded, sound snapshots are attested and the ledger is told; needs a repository opened for writing. */
   readonly record: boolean;
   readonly stateDirectory: string;
@@ -30,233 +45,237 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Packs under work at once: enough that a store's delay does not count, while one thread does the computing anyway. */
-const laneCount = 4;
-
-/** So many files of a damaged snapshot are named; the others are only counted. */
-const fileNamesMax = 20;
+/** So many names that nobody knows are told. */
+const foreignNamesMax = 20;
 
 /**
- * Reads again every byte that snapshots need (tree, contents, WAL), proves it, and says what is damaged and whom it harms.
+ * Reads again every byte that snapshots need (tree, contents, WAL), proves it, and says what is damaged and what that costs.
  *
- * Damage of a pack is recorded as soon as it is found (rule A1), so that no later backup counts on it. Memory: the index, and a few runs of
- * chunks for each lane.
+ * Damage is recorded as soon as it is found (rule A1), so that no later backup counts on it; a pack that is missing is found by a listing, before
+ * anything is read. What a damaged object costs is judged against every snapshot, whatever was asked for. Memory: the index, a bit for
+ * each chunk, and a few runs of chunks for each core.
  * Errors: those of the store when it cannot answer, which says nothing about what it holds; the signal's reason.
  */
 export async function verifySnapshots(options: VerifyOptions): Promise<VerificationResult> {
-  const { repository, clock, progress, signal } = options;
+  const { repository, clock, progress, signal, sample } = options;
   assert(!options.record || repository.access !== 'read', 'findings are recorded in a repository opened for writing');
   signal?.throwIfAborted();
   const begun = clock.monotonic();
-  let bytesRead = 0;
-  const onBytes = (bytes: number) => {
-    bytesRead += bytes;
-    progress.advance(bytes);
-  };
-  const count: ReadCount = { onBytes, signal };
+  const count = countBytes(options);
+  const isEverything = options.snapshots === undefined && options.wal === undefined;
 
   progress.begin('reading the index', { unit: 'chunks' });
-  const { snapshots, unreadable } = await chooseSnapshots(options);
   using cleanup = new DisposableStack();
   const index = await repository.loadIndex();
   cleanup.defer(() => index.close());
   progress.advance(index.count);
-  for (const { name, reason } of index.unreadable) unreadable.push({ object: name, sentence: reason });
+  const known = await listDamageRecordNames(repository.store);
+  const unreadableIndex = await readIndexAgain(repository, index);
+  const committed = await listCommitted(repository);
+  const scoped = isEverything ? committed.snapshots : (options.snapshots ?? []);
 
-  const needed = await findNeededPacks(options, index);
-  const packs = await checkPacks(options, index, needed, count);
+  const needs = await findNeeds(options, index, scoped);
+  const listing = await listPackObjects(repository, index);
+  const packs = await checkPacks(options, { index, listing, needed: needs.packs, isEverything, count });
   progress.begin('reading WAL');
-  const inventory = await readWalInventory(repository);
-  const walOfSnapshots = new Map<string, string[]>();
-  for (const { id, wal } of snapshots) {
-    walOfSnapshots.set(id, await checkSnapshotWal(repository, inventory, wal, count));
-  }
-  const otherWal = await checkOtherWal(options, inventory, count);
+  const inventory = await readInventoryAgain(repository);
+  const wal = await checkWal(repository, inventory, await chooseWal(options, inventory, scoped), count);
+  const records = isEverything
+    ? await checkRecords(repository, options.record ? options.stateDirectory : null)
+    : noRecords;
+  if (isEverything) committed.records.push(...(await findVanished(repository, committed.snapshots, records)));
 
-  progress.begin('judging snapshots', { unit: 'files' });
-  const verdicts: SnapshotVerdict[] = [];
-  for (const snapshot of snapshots) {
-    const problems = await findProblems(options, index, snapshot, packs);
-    for (const sentence of walOfSnapshots.get(snapshot.id) ?? []) problems.push({ kind: 'wal', sentence });
-    verdicts.push({ snapshot, problems });
-  }
-  const result = {
-    snapshots: verdicts,
+  const mustJudge = packs.findings.size + packs.denied.size + unreadableIndex.length + needs.suspects.size > 0;
+  const knowledge = { findings: packs.findings, isProven: packs.isProven, denied: packs.denied };
+  const reverse = mustJudge ? await mapDamage(options, index, committed.snapshots, knowledge) : nothingLost;
+  const damage = await judgeDamage({
+    surroundings: { repository, sound: wal.sound, snapshots: committed.snapshots },
+    packs: [...packs.findings.values(), ...packs.unindexedFindings],
+    wal: isEverything ? wal : { ...wal, sound: { ...wal.sound, damaged: relevantDamage(wal.sound, scoped) } },
+    index: unreadableIndex,
+    unindexedPacks: listing.unindexed.length,
+    snapshots: committed.records,
+    records: records.unreadable,
+    attested: records.attested,
+    reverse,
+    known,
+  });
+  const snapshots = scoped.map((snapshot) => judgeSnapshot(snapshot, reverse, wal.sound));
+  const denied = [...packs.deniedObjects, ...wal.denied, ...records.denied];
+  const result: VerificationResult = {
+    snapshots,
     packsChecked: packs.checked,
     chunksChecked: packs.chunks,
-    walObjectsChecked: otherWal.objects,
-    bytesRead,
+    walObjectsChecked: wal.objects,
+    bytesRead: count.total(),
     seconds: (clock.monotonic() - begun) / 1000,
-    damagedPacks: [...packs.findings.values()],
-    damagedWal: otherWal.findings,
-    unreadable,
+    percent: sample?.percent ?? 100,
+    damagedPacks: [...packs.findings.values(), ...packs.unindexedFindings],
+    damagedWal: [
+      ...(isEverything ? wal.sound.damaged : []).map(({ objectName, error }) => ({
+        object: objectName,
+        sentence: sentenceOf(error),
+      })),
+      ...wal.findings,
+    ],
+    unreadable: [...committed.records, ...unreadableIndex, ...records.unreadable].map(({ object, sentence }) => ({
+      object,
+      sentence,
+    })),
+    damage,
+    denied,
+    flaky: [...packs.flaky, ...wal.flaky, ...records.flaky],
+    unreferenced: isEverything
+      ? await countUnreferenced(repository, committed.snapshots, listing, needs.packs, records)
+      : null,
     isSound:
-      unreadable.length + packs.findings.size + otherWal.findings.length === 0 &&
-      verdicts.every(({ problems }) => problems.length === 0),
+      damage.every(({ state }) => state === 'healed') &&
+      denied.length === 0 &&
+      snapshots.every(({ problems }) => problems.length === 0),
   };
+  if (options.record) await recordFindings(repository, result);
   if (options.record) await recordVerdicts(options, result);
   return result;
 }
 
-async function chooseSnapshots({
-  repository,
-  snapshots,
-  record,
-  stateDirectory,
-}: VerifyOptions): Promise<{ snapshots: readonly SnapshotRecord[]; unreadable: UnreadableObject[] }> {
-  if (snapshots !== undefined) return { snapshots, unreadable: [] };
-  const list = await repository.listSnapshots();
-  const records = list.damaged.map(({ name, error }) => ({ object: name, sentence: error.detail ?? error.message }));
-  return {
-    snapshots: list.snapshots,
-    unreadable: [...records, ...(await checkRecords(repository, record ? stateDirectory : null))],
+const noRecords: RecordCheck = { unreadable: [], denied: [], flaky: [], attested: new Map() };
+const nothingLost: ReverseMap = { problems: new Map(), costs: new Map(), unproven: new Set() };
+
+function countBytes({ progress, signal }: VerifyOptions): ReadCount & { total(): number } {
+  let total = 0;
+  const onBytes = (bytes: number) => {
+    total += bytes;
+    progress.advance(bytes);
   };
+  return { onBytes, signal, total: () => total };
 }
 
-/**
- * The names of all packs in which a snapshot has a chunk, other copies of it included. Without chosen snapshots it is every pack that the
- * index names: writers count on those that no snapshot needs yet.
- */
-async function findNeededPacks(
-  { repository, snapshots, progress, signal }: VerifyOptions,
-  index: ChunkIndex,
-): Promise<Set<string>> {
-  if (snapshots === undefined) return new Set([...index.listPacks()].map(({ packId }) => packName(packId)));
-  const numbers = new Set<number>();
-  progress.begin('reading lists of files', { unit: 'chunks' });
-  for (const snapshot of snapshots) {
-    const visit = ({ locations }: { locations: readonly { packNumber: number }[] }) => {
-      for (const { packNumber } of locations) numbers.add(packNumber);
-      progress.advance(1);
-    };
-    // What ends the walk early is told when the packs are checked and the snapshot is walked once more.
-    await walkSnapshot(repository, index, snapshot, visit, signal);
-  }
-  return new Set([...numbers].map((number) => packName(index.packOf(number).packId)));
-}
-
-interface CheckedPacks {
-  checked: number;
-  chunks: number;
-  /** By the object's name. */
-  findings: Map<string, PackFinding>;
-}
-
-async function checkPacks(
-  options: VerifyOptions,
-  index: ChunkIndex,
-  needed: ReadonlySet<string>,
-  count: ReadCount,
-): Promise<CheckedPacks> {
-  const { repository, progress } = options;
-  progress.begin('reading packs', { total: await sumSizes(repository, needed) });
-  const result: CheckedPacks = { checked: 0, chunks: 0, findings: new Map() };
-  const packs = listNeededPacks(repository, index, needed);
-  let failed = false;
-  const checkNext = async (): Promise<boolean> => {
-    // Lanes share one iterator, so each pack is taken once; a generator answers simultaneous calls in turn.
-    const next = await packs.next();
-    if (next.done === true) return false;
-    const { chunks, finding } = await checkPack(repository, next.value, count);
-    result.checked += 1;
-    result.chunks += chunks;
-    if (finding === null) return true;
-    result.findings.set(finding.pack, finding);
-    const facts = { foundBy: 'verify', sentences: finding.sentences };
-    if (options.record) await recordDamage(repository, finding.packId, facts);
-    return true;
-  };
-  const runLane = async () => {
-    try {
-      while (!failed && (await checkNext()));
-    } catch (error) {
-      failed = true;
-      throw error;
+/** What could not be read is read again before it is believed; an index object that comes the second time is added. */
+async function readIndexAgain(repository: Repository, index: ChunkIndex): Promise<UnreadableObject[]> {
+  const unreadable: UnreadableObject[] = [];
+  for (const { name } of index.unreadable.splice(0)) {
+    const reading = await readCarefully(repository, async () =>
+      decodeIndex(await repository.getBody('index', name), name),
+    );
+    if (reading.kind === 'read') for (const pack of reading.value) index.addPack(pack);
+    else {
+      const sentence = sentenceOf(reading.error);
+      unreadable.push({ object: name, sentence });
+      index.unreadable.push({ name, reason: sentence });
     }
-  };
-  await Promise.all(Array.from({ length: laneCount }, runLane));
-  return result;
-}
-
-/** For the progress alone: an absent pack adds nothing. */
-async function sumSizes(repository: Repository, needed: ReadonlySet<string>): Promise<number> {
-  let bytes = 0;
-  for await (const { name, size } of repository.store.list(kindPrefix('data-pack'))) {
-    if (needed.has(name)) bytes += size;
   }
-  return bytes;
+  index.rest();
+  return unreadable;
 }
 
-/** The needed packs as the index describes them, one index object in memory at a time. */
-async function* listNeededPacks(
+interface Committed {
+  readonly snapshots: readonly SnapshotRecord[];
+  readonly records: (UnreadableObject & { id: string; isServed: boolean })[];
+}
+
+async function listCommitted(repository: Repository): Promise<Committed> {
+  let list = await repository.listSnapshots();
+  if (list.damaged.length + list.replaced.length > 0) list = await repository.listSnapshots();
+  const records = [
+    ...list.damaged.map((each) => ({ ...each, isServed: false })),
+    ...list.replaced.map((each) => ({ ...each, isServed: true })),
+  ].map(({ id, name, error, isServed }) => ({ id, object: name, sentence: sentenceOf(error), isServed }));
+  return { snapshots: list.snapshots, records };
+}
+
+/** Backups that were attested, as only committed ones are, and of which nothing but the pending record is left. */
+async function findVanished(
   repository: Repository,
-  index: ChunkIndex,
-  needed: ReadonlySet<string>,
-): AsyncGenerator<IndexedPack, void> {
-  const unreadable = new Set(index.unreadable.map(({ name }) => name));
-  const seen = new Set<string>();
-  for await (const { name } of repository.store.list(kindPrefix('index'))) {
-    if (unreadable.has(name)) continue;
-    for (const pack of decodeIndex(await repository.getBody('index', name), name)) {
-      const object = packName(pack.packId);
-      if (!needed.has(object) || seen.has(object)) continue;
-      seen.add(object);
-      yield pack;
+  snapshots: readonly SnapshotRecord[],
+  { attested }: RecordCheck,
+): Promise<Committed['records']> {
+  const listed = new Set(snapshots.map(({ id }) => id));
+  const vanished: Committed['records'] = [];
+  for (const id of await listPendingIds(repository)) {
+    if (listed.has(id) || (attested.get(id) ?? 0) === 0) continue;
+    const sentence = 'It was committed, as statements about it say, and is not there; its pending record is.';
+    vanished.push({ id, object: `snapshots/committed/${id}`, sentence, isServed: false });
+  }
+  return vanished;
+}
+
+async function readInventoryAgain(repository: Repository): Promise<WalInventory> {
+  const inventory = await readWalInventory(repository);
+  return inventory.damaged.length === 0 ? inventory : readWalInventory(repository);
+}
+
+/** The objects to read: those that snapshots need, those in the scope, or all. */
+async function chooseWal(
+  { repository, snapshots, wal: scope, sample }: VerifyOptions,
+  inventory: WalInventory,
+  scoped: readonly SnapshotRecord[],
+): Promise<PlacedWal[]> {
+  const isEverything = snapshots === undefined && scope === undefined;
+  const storedAt = new Map<string, number>();
+  if (scope?.kind === 'since') {
+    for await (const { name, modifiedAt } of repository.store.list('wal/')) {
+      if (modifiedAt >= scope.since) storedAt.set(name, modifiedAt);
     }
   }
+  const chosen: PlacedWal[] = [];
+  for (const object of listWalObjects(inventory)) {
+    const isWanted =
+      isEverything ||
+      (scope !== undefined &&
+        isInWalScope(scope, object, storedAt.get(object.objectName) ?? Number.NEGATIVE_INFINITY)) ||
+      scoped.some((snapshot) => isNeededBy(snapshot, object));
+    if (isWanted && isSampled(sample, object.objectName)) chosen.push(object);
+  }
+  return chosen;
 }
 
-/** What is lost of a snapshot. */
-async function findProblems(
-  { repository, progress, signal }: VerifyOptions,
-  index: ChunkIndex,
-  snapshot: SnapshotRecord,
-  packs: CheckedPacks,
-): Promise<SnapshotProblem[]> {
-  const names = new Set<string>();
-  let count = 0;
-  let last: string | null = null;
-  const error = await walkSnapshot(
-    repository,
-    index,
-    snapshot,
-    ({ path, locations }) => {
-      if (path === null || path === last || locations.some((location) => isUsable(location, packs.findings))) return;
-      last = path;
-      count += 1;
-      progress.advance(1);
-      if (names.size < fileNamesMax) names.add(path);
-    },
-    signal,
-  );
-  return [
-    ...(error === null ? [] : [{ kind: 'tree' as const, sentence: error.detail ?? error.message }]),
-    ...(count === 0 ? [] : [{ kind: 'files' as const, count, names: [...names] }]),
-  ];
+/** Damaged lineages and histories that one of these snapshots needs. */
+function relevantDamage(inventory: WalInventory, scoped: readonly SnapshotRecord[]): WalInventory['damaged'] {
+  return inventory.damaged.filter(({ objectName }) => scoped.some(({ wal }) => objectName.includes(wal.lineage)));
 }
 
-async function checkOtherWal(
-  { repository, snapshots }: VerifyOptions,
-  inventory: WalInventory,
-  count: ReadCount,
-): Promise<{ objects: number; findings: WalFinding[] }> {
-  if (snapshots !== undefined) return { objects: 0, findings: [] };
-  const { objects, findings } = await checkAllWal(repository, inventory, count);
-  const listed = inventory.damaged.map(({ objectName, error }) => ({
-    object: objectName,
-    sentence: error.detail ?? error.message,
-  }));
-  return { objects, findings: [...listed, ...findings] };
+function judgeSnapshot(snapshot: SnapshotRecord, reverse: ReverseMap, sound: WalInventory): SnapshotVerdict {
+  const problems: SnapshotProblem[] = [...(reverse.problems.get(snapshot.id) ?? [])];
+  const sentence = whyWalIncomplete(sound, snapshot);
+  if (sentence !== null) problems.push({ kind: 'wal', sentence });
+  return { snapshot, problems };
+}
+
+async function countUnreferenced(
+  repository: Repository,
+  snapshots: readonly SnapshotRecord[],
+  listing: PackListing,
+  needed: Bits,
+  { attested }: RecordCheck,
+): Promise<Unreferenced> {
+  const ids = new Set(snapshots.map(({ id }) => id));
+  let packs = listing.unindexed.length;
+  let packBytes = listing.unindexed.reduce((sum, { size }) => sum + size, 0);
+  for (const [number, size] of listing.sizes.entries()) {
+    if (size < 0 || needed.has(number)) continue;
+    packs += 1;
+    packBytes += size;
+  }
+  const pending = await listPendingIds(repository);
+  return {
+    packs,
+    packBytes,
+    pendingSnapshots: pending.filter((id) => !ids.has(id)).length,
+    attestations: [...attested.keys()].filter((id) => !ids.has(id)).length,
+    foreign: await listForeignNames(repository, foreignNamesMax),
+  };
 }
 
 async function recordVerdicts(
-  { repository, stateDirectory }: VerifyOptions,
+  { repository, stateDirectory, sample }: VerifyOptions,
   result: VerificationResult,
 ): Promise<void> {
   const ledger = await openLedger(repository, stateDirectory);
+  const { packsChecked: packs, bytesRead: bytes, percent } = result;
   for (const { snapshot, problems } of result.snapshots) {
-    const facts = { packs: result.packsChecked, bytes: result.bytesRead, problems: problems.length };
-    if (problems.length === 0) await attest(repository, { snapshot: snapshot.id, level: 'verified', facts });
+    const facts = { packs, bytes, problems: problems.length, ...(sample === undefined ? {} : { percent }) };
+    if (problems.length === 0 && sample === undefined)
+      await attest(repository, { snapshot: snapshot.id, level: 'verified', facts });
     const outcome = problems.length === 0 ? 'done' : 'failed';
     await ledger.append({ action: 'verify', outcome, subject: snapshot.id, facts });
   }

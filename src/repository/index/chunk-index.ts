@@ -106,6 +106,23 @@ export class ChunkIndex {
     return [...sound, ...doubtful];
   }
 
+  /**
+   * A number that stands for this chunk alone, from 0 to `count`, for who keeps a bit for each chunk; `null` for one that is not known. It
+   * stays the same while the index is open.
+   */
+  numberOf(id: Uint8Array): number | null {
+    for (const record of this.#tables[id[0]!]!.find(tagAt(id, 0))) {
+      this.#records.read(record, this.#record);
+      if (this.#record.compare(id, 0, 32, 0, 32) === 0) return record;
+    }
+    return null;
+  }
+
+  /** The number of a pack that the index names, as in a location; `undefined` for another one. */
+  packNumberOf(packId: Uint8Array): number | undefined {
+    return this.#packs.numberOf(packId);
+  }
+
   packOf(packNumber: number): PackInfo {
     return this.#packs.at(packNumber);
   }

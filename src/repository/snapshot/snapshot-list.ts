@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../lib/index.ts';
+import { listAttestations } from '../attestation/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { isAbsent } from '../object-store/index.ts';
 import { readRecord, type SealedObjects } from '../sealed/index.ts';
@@ -15,6 +16,8 @@ export interface DamagedSnapshot {
 export interface SnapshotList {
   snapshots: SnapshotRecord[];
   damaged: DamagedSnapshot[];
+  /** Committed records that are damaged and whose pending record, which has the same body, is read in their place. */
+  replaced: DamagedSnapshot[];
 }
 
 /** Errors of one record; anything else is the store's own trouble and no statement about snapshots. */
@@ -22,16 +25,18 @@ const RECORD_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSEN
 
 /** Every committed snapshot. Errors: those of the store. */
 export async function listSnapshots(objects: SealedObjects): Promise<SnapshotList> {
-  const list: SnapshotList = { snapshots: [], damaged: [] };
+  const list: SnapshotList = { snapshots: [], damaged: [], replaced: [] };
   for await (const { name } of objects.store.list(kindPrefix('snapshot-committed'))) {
     const id = idOf(name);
     try {
-      list.snapshots.push(await readSnapshot(objects, id));
+      list.snapshots.push(await readCommitted(objects, id));
     } catch (error) {
       // Forgotten since it was listed.
       if (isAbsent(error)) continue;
-      if (!(error instanceof HoldfastError) || !RECORD_CODES.has(error.code)) throw error;
-      list.damaged.push({ id, name, error });
+      if (!isOfOneRecord(error)) throw error;
+      const pending = await readInItsPlace(objects, id, error);
+      if (pending !== null) list.snapshots.push(pending);
+      (pending === null ? list.damaged : list.replaced).push({ id, name, error });
     }
   }
   list.snapshots.sort((a, b) => compare(a.startedAt, b.startedAt) || compare(a.id, b.id));
@@ -64,13 +69,63 @@ export async function listPendingIds(objects: SealedObjects): Promise<string[]> 
   return ids;
 }
 
+/**
+ * The record of an announced backup, which is also that of the committed one; `null` when it is not there or cannot be read. Whether it was committed is
+ * for the caller to know.
+ */
+export async function readPending(objects: SealedObjects, id: string): Promise<SnapshotRecord | null> {
+  try {
+    return await readRecordOf(objects, 'snapshot-pending', pendingName(id), id);
+  } catch (error) {
+    if (isAbsent(error) || isOfOneRecord(error)) return null;
+    throw error;
+  }
+}
+
 async function readSnapshot(objects: SealedObjects, id: string): Promise<SnapshotRecord> {
-  const name = committedName(id);
-  const record = readRecord(snapshotRecord, name, await objects.getJson('snapshot-committed', name));
+  try {
+    return await readCommitted(objects, id);
+  } catch (error) {
+    const pending = isOfOneRecord(error) ? await readInItsPlace(objects, id, error) : null;
+    if (pending === null) throw error;
+    return pending;
+  }
+}
+
+/**
+ * The pending record of a committed one that is damaged. A signed statement about the snapshot has to be there, as only committed ones are attested: else
+ * whoever can write to the store could pass an announced backup off as a committed one by any bytes under its name.
+ */
+async function readInItsPlace(
+  objects: SealedObjects,
+  id: string,
+  error: HoldfastError,
+): Promise<SnapshotRecord | null> {
+  // Authentic, and not of our form: a newer version wrote it, and knows what it meant.
+  if (error.code === 'RECORD_UNRECOGNIZED') return null;
+  const { attestations } = await listAttestations(objects, id);
+  return attestations.length === 0 ? null : readPending(objects, id);
+}
+
+function readCommitted(objects: SealedObjects, id: string): Promise<SnapshotRecord> {
+  return readRecordOf(objects, 'snapshot-committed', committedName(id), id);
+}
+
+async function readRecordOf(
+  objects: SealedObjects,
+  kind: 'snapshot-committed' | 'snapshot-pending',
+  name: string,
+  id: string,
+): Promise<SnapshotRecord> {
+  const record = readRecord(snapshotRecord, name, await objects.getJson(kind, name));
   if (record.id === id) return record;
   throw new HoldfastError('RECORD_UNRECOGNIZED', `cannot read record "${name}": it is about another snapshot`, {
     detail: `Expected id ${id}, found ${record.id}.`,
   });
+}
+
+function isOfOneRecord(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && RECORD_CODES.has(error.code);
 }
 
 function ambiguous(idPrefix: string, found: string[]): HoldfastError {

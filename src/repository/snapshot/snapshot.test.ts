@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { flipBit } from '../../../test/support/bits.ts';
 import { FaultyStore } from '../../../test/support/faulty-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
+import { attest } from '../attestation/index.ts';
 import { memoryStore } from '../object-store/index.ts';
 import { findSnapshot, listPendingIds, listSnapshots } from './snapshot-list.ts';
 import { committedName, newSnapshotId, pendingName, type SnapshotRecord } from './snapshot-record.ts';
@@ -35,7 +36,7 @@ describe('snapshots', () => {
     ];
     for (const snapshot of [late, early, pending]) await writePending(repository, snapshot);
     for (const snapshot of [late, early]) await commitSnapshot(repository, snapshot);
-    assert.deepEqual(await listSnapshots(repository), { snapshots: [early, late], damaged: [] });
+    assert.deepEqual(await listSnapshots(repository), { snapshots: [early, late], damaged: [], replaced: [] });
     assert.deepEqual((await listPendingIds(repository)).sort(), [late.id, early.id, pending.id].sort());
   });
 
@@ -94,6 +95,23 @@ describe('snapshots', () => {
     await writePending(repository, snapshot);
     await store.putIfAbsent(committedName(snapshot.id), await store.get(pendingName(snapshot.id)));
     assert.equal((await listSnapshots(repository)).snapshots.length, 0);
+  });
+
+  it('whose committed record is damaged are read from the pending one, once a statement shows that they were committed', async (test) => {
+    const { repository, store } = await createRepository(test);
+    const snapshot = makeSnapshot();
+    await writePending(repository, snapshot);
+    await store.putIfAbsent(committedName(snapshot.id), Buffer.from('noise'));
+    assert.deepEqual((await listSnapshots(repository)).snapshots, []);
+    await assert.rejects(findSnapshot(repository, snapshot.id), { code: 'OBJECT_DAMAGED' });
+    await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: {} });
+    const { snapshots, damaged, replaced } = await listSnapshots(repository);
+    assert.deepEqual([snapshots, damaged], [[snapshot], []]);
+    assert.deepEqual(
+      replaced.map(({ name }) => name),
+      [committedName(snapshot.id)],
+    );
+    assert.deepEqual(await findSnapshot(repository, snapshot.id), snapshot);
   });
 
   it('are never said to be none because the store failed', async (test) => {

@@ -13,3 +13,4 @@ export * from './file-map.ts';
 export * from './list-chunks.ts';
 export * from './read-tree.ts';
 export * from './tree-writer.ts';
+export * from './walk-tree.ts';
