@@ -7,6 +7,9 @@ import { type Owner, syncDirectory } from './spool/index.ts';
 /** The file in a restored directory that says what it is and how far the restore came. It is written before anything else. */
 export const MARKER_NAME = 'holdfast-restore.json';
 
+/** A directory into which a delta moves what is not data begins so; the rest is the time. */
+export const ASIDE_PREFIX = 'holdfast-replaced-';
+
 const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
 
 const marker = z.object({
@@ -24,7 +27,7 @@ const marker = z.object({
   /** Where each tablespace is restored that does not lie in the directory itself. */
   tablespaces: z.array(z.object({ oid: z.int(), path: z.string() })).default([]),
   /** Of a delta: the directory, inside this one, to which is moved what does not belong to the data; and whether all of it is there. */
-  aside: z.object({ name: z.string().regex(/^holdfast-replaced-[0-9TZ]+$/), isComplete: z.boolean() }).optional(),
+  aside: z.object({ name: z.string().regex(new RegExp(`^${ASIDE_PREFIX}[0-9TZ]+$`)), isComplete: z.boolean() }).optional(),
   repository: z.string(),
   snapshot: z.string(),
   startedAt: z.string(),

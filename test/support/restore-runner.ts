@@ -6,6 +6,7 @@
  */
 import { writeSync } from 'node:fs';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
+import { parseLsn } from '../../src/postgres/index.ts';
 import { runRestore } from '../../src/restore/index.ts';
 import { reopenRepository } from './repository.ts';
 import { nobody, runsAsRoot } from './scratch.ts';
@@ -14,8 +15,13 @@ const given = JSON.parse(process.argv[2]!) as {
   repositoryPath: string;
   stateDirectory: string;
   into: string;
-  stopAt: string;
+  /** Not given, it goes on until it is done or killed. */
+  stopAt?: string;
   afterSteps?: number;
+  delta?: boolean;
+  cloneFrom?: string;
+  /** As text; the newest when not given. */
+  lsn?: string;
   binDirectory?: string;
 };
 process.stdin.on('end', () => process.exit()).resume();
@@ -33,7 +39,9 @@ await runRestore({
   repository: await reopenRepository(given.repositoryPath),
   stateDirectory: given.stateDirectory,
   clock: systemClock,
-  target: { kind: 'latest' },
+  target: given.lsn === undefined ? { kind: 'latest' } : { kind: 'lsn', lsn: parseLsn(given.lsn) },
+  delta: given.delta ?? false,
+  ...(given.cloneFrom === undefined ? {} : { cloneFrom: given.cloneFrom }),
   into: given.into,
   ...(runsAsRoot ? { owner: nobody } : {}),
   ...(given.binDirectory === undefined

@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatLsn } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { type RestoreMarker, writeMarker } from '../restore-marker.ts';
+import { ASIDE_PREFIX, type RestoreMarker, writeMarker } from '../restore-marker.ts';
 import { type Owner, SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
 import { claimTablespaces, emptyLeftTablespaces } from './claim-tablespaces.ts';
 import type { TargetPlace } from './inspect-target.ts';
@@ -64,6 +64,8 @@ export async function claimTarget(options: {
   if (owner !== undefined) await chown(place.path, owner.uid, owner.gid);
   const target = new ClaimedTarget(place.path, owner, makeMarker(options));
   await writeMarker(place.path, target.marker, owner);
+  // What an earlier attempt, or a restore that was done with it, left of its WAL; all of it came from the repository.
+  await rm(join(place.path, SPOOL_DIRECTORY), { recursive: true, force: true });
   if (proposal.manner === 'delta') await moveAside(target, namesMadeBefore(place));
   else await removeLeft(place);
   await claimTablespaces(target, proposal);
@@ -83,7 +85,7 @@ function makeMarker({
 }): RestoreMarker {
   const { target, manner, snapshot } = proposal;
   const at = new Date(startedAt).toISOString();
-  const aside = { name: `holdfast-replaced-${at.replaceAll(/[-:]|\.\d+/g, '')}`, isComplete: false };
+  const aside = { name: `${ASIDE_PREFIX}${at.replaceAll(/[-:]|\.\d+/g, '')}`, isComplete: false };
   return {
     version: 1,
     state: 'restoring',
@@ -113,7 +115,7 @@ function namesMadeBefore({ marker }: TargetPlace): readonly string[] {
 
 /** What a broken-off restore of ours left. Links of tablespaces are removed as links; what they lead to is emptied where it is marked as ours. */
 async function removeLeft({ path, marker }: TargetPlace): Promise<void> {
-  for (const name of [...(marker?.topLevel ?? []), SPOOL_DIRECTORY]) {
+  for (const name of marker?.topLevel ?? []) {
     await rm(join(path, name), { recursive: true, force: true });
   }
   if (marker !== null) await emptyLeftTablespaces(path, marker);

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../lib/index.ts';
@@ -121,12 +122,14 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
+/** Null for what the restore will not compare either: a directory or a link in the place of a file. */
 async function openOrNull(path: string): Promise<FileHandle | null> {
+  if ((await sizeOf(path)) === 0) return null;
   try {
-    return await open(path, 'r');
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (error) {
-    // A file that is not there gives nothing; one of a running server may have gone since its size was read.
-    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error) ?? '')) return null;
+    // A running server may have removed the file since its size was read.
+    if (codeOf(error) === 'ENOENT') return null;
     throw error;
   }
 }

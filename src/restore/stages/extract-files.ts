@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import {
 } from '../../repository/index.ts';
 import { ContentComparer } from '../content-comparer.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { MARKER_NAME } from '../restore-marker.ts';
+import { ASIDE_PREFIX, MARKER_NAME } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { DirectorySweeper } from './directory-sweeper.ts';
@@ -249,7 +249,7 @@ class Extraction {
 function sparedNames(target: ClaimedTarget, proposal: RestoreProposal): string[] {
   return [
     ...[MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
-    ...(target.marker.aside === undefined ? [] : [target.marker.aside.name]),
+    ...readdirSync(target.path).filter((name) => name.startsWith(ASIDE_PREFIX)),
     ...proposal.tablespaces.map(({ oid }) => `pg_tblspc/${oid}`),
   ];
 }

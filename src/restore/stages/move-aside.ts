@@ -1,7 +1,7 @@
 import { chown, copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { codeOf } from '../../lib/index.ts';
-import { MARKER_NAME } from '../restore-marker.ts';
+import { ASIDE_PREFIX, MARKER_NAME } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { CONTROL_FILE } from './extract-files.ts';
@@ -58,7 +58,8 @@ export async function moveAside(target: ClaimedTarget, made: readonly string[]):
 
   const stays = new Set([...GONE_OVER, MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, name]);
   if (!hadControlFile) for (const own of made) stays.add(own);
-  const found = (await readdir(path)).filter((entry) => !stays.has(entry));
+  // What earlier deltas moved aside stays where a person was told that it is.
+  const found = (await readdir(path)).filter((entry) => !stays.has(entry) && !entry.startsWith(ASIDE_PREFIX));
   const inOrder = [...SIGNS, WAL].filter((entry) => found.includes(entry));
   for (const entry of inOrder) await moveInto(path, aside, entry);
   await syncDirectory(aside);
