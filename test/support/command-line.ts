@@ -22,12 +22,15 @@ export interface RunningCommand {
 export interface CommandSurroundings {
   readonly environment?: Readonly<Record<string, string>>;
   readonly directory?: string;
+  /** A program and its arguments that the command is started by, such as `setpriv` with what it takes away. */
+  readonly through?: readonly string[];
 }
 
 /** Starts `bin/holdfast` as a person would. Whoever starts one waits for `ended`; it is killed with the test's process. */
 export function startHoldfast(words: readonly string[], surroundings: CommandSurroundings = {}): RunningCommand {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(executable, words, {
+  const [program, ...rest] = [...(surroundings.through ?? []), executable, ...words];
+  const child = spawn(program!, rest, {
     cwd: surroundings.directory ?? '/',
     env: { PATH, HOME, ...surroundings.environment },
     stdio: ['ignore', 'pipe', 'pipe'],

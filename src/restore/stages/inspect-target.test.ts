@@ -38,6 +38,14 @@ describe('the place of a restore', () => {
     assert.equal((await inspectTarget(scratch, repository)).state, 'empty');
   });
 
+  it('is as good as empty when a restore was broken off while it wrote its marker', async (test) => {
+    const scratch = await scratchFor(test, 'target');
+    await writeFile(join(scratch, `${MARKER_NAME}.unfinished`), '{"ver');
+    assert.equal((await inspectTarget(scratch, repository)).state, 'empty');
+    await writeFile(join(scratch, 'thesis.tex'), '');
+    await assert.rejects(inspectTarget(scratch, repository), { code: 'RESTORE_TARGET_NOT_EMPTY' });
+  });
+
   it('may hold a restore of ours that was broken off before it could be started', async (test) => {
     const place = await inspectTarget(await brokenOff(test), repository);
     assert.equal(place.state, 'unfinished');

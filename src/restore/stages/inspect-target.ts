@@ -41,7 +41,9 @@ export async function inspectTarget(into: string, repository: string): Promise<T
     return { path, state: 'missing', marker: null, ...(await describePlace(dirname(path))) };
   }
   await requireWritable(path, 'to restore into it');
-  if (entries.length === 0) return { path, state: 'empty', marker: null, ...(await describePlace(path)) };
+  // A restore that could not even write its marker, on a full disk, has put nothing else there.
+  const isEmpty = entries.every((name) => name === `${MARKER_NAME}.unfinished`);
+  if (isEmpty) return { path, state: 'empty', marker: null, ...(await describePlace(path)) };
   await refuseRunning(path);
   if (entries.includes('postmaster.pid')) throw notEmpty(path, ['postmaster.pid']);
   const marker = await readMarker(path);
