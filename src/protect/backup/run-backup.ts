@@ -83,17 +83,19 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     clock,
   });
   cleanup.defer(() => connection.close());
+  // Of several servers that may be named, whatever else is asked or streamed comes from the one that sends the files.
+  const here = { ...options, source: connection.target };
   const server = await checkServer(connection);
   const stores = cleanup.use(await openStores({ repository, workers, level }));
   // The receiver of WAL stands before the backup begins: what the server writes from the start position on must not escape it.
-  const wal = cleanup.use(await secureWal({ ...options, server }));
+  const wal = cleanup.use(await secureWal({ ...here, server }));
 
   const slot = await keepWal(connection, { server, cluster });
 
-  const received = await receiveFiles({ ...options, connection, server, stores });
+  const received = await receiveFiles({ ...here, connection, server, stores });
   checkManifest(received);
   checkConsistency(received, server);
-  const damagedFiles = await nameDamage({ ...options, failures: received.checksumFailures });
+  const damagedFiles = await nameDamage({ ...here, failures: received.checksumFailures });
   const checksumFailures = withNames(received.checksumFailures, damagedFiles);
   const tree = await storeTree({ stores, entries: received.entries });
   const snapshot = composeSnapshot({
@@ -115,7 +117,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const range = { timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn };
   await wal.secured(range);
   const proved = { ...range, system: server.identity.systemId, lineage: wal.lineage };
-  if (server.isStandby) await proveStandbyWal({ ...options, connection, slot, wal: proved });
+  if (server.isStandby) await proveStandbyWal({ ...here, connection, slot, wal: proved });
   else await proveWal(repository, proved);
   lease.assertHeld();
   await commitSnapshot(repository, snapshot);

@@ -175,7 +175,7 @@ async function lookAtSlot(
     return (await readSlot(link.connection, name)) ?? 'absent';
   }
   // The server of 14 tells it over SQL only, for which the role may not be let in.
-  const sql = await openSqlConnection(options).catch(() => null);
+  const sql = await openSqlConnection({ ...options, source: link.connection.target }).catch(() => null);
   if (sql === null) return 'not-told';
   try {
     return (await readSlot(sql, name)) ?? 'absent';

@@ -418,13 +418,17 @@ class WalReceiver {
   // Beside the stream.
 
   #startWatch(): void {
-    const { connection } = this.#link!;
+    const link = this.#link!;
+    const { connection } = link;
     if (this.#watch?.connection === connection) return;
     const stop = new AbortController();
     const ended = watchServer({
       ...this.#linkOptions,
+      // Of several servers, the one that answered the stream.
+      source: connection.target,
       signal: AbortSignal.any([stop.signal, this.#stop.signal]),
       processId: connection.processId,
+      identity: () => (this.#link ?? link).identity,
       streamTime: () => this.#progress.serverTime,
       askStreamTime: () => this.#reportFlush({ replyRequested: true }),
       onReport: (report) => this.#onReport(report),

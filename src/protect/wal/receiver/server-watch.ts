@@ -1,6 +1,7 @@
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import {
   connect,
+  type IdentifiedSystem,
   identifySystem,
   type PostgresConnection,
   parseLsn,
@@ -36,6 +37,8 @@ export interface WatchOptions extends LinkOptions {
   readonly clock: Clock;
   /** The server process that sends us WAL. */
   readonly processId: number;
+  /** Who the server of the stream said it was, last. */
+  readonly identity: () => IdentifiedSystem;
   /** For a watch that may only use replication: the last moment of the server's clock that the stream told, and the wish to be told anew. */
   readonly streamTime: () => Timestamp | null;
   readonly askStreamTime: () => void;
@@ -48,6 +51,9 @@ export interface WatchOptions extends LinkOptions {
  * Whoever is chosen as synchronous standby cannot be told from its own connection, so a second one is kept: for SQL, where the role may read
  * pg_stat_replication; else the setting alone has to do, over SQL or, where pg_hba.conf lets us in for replication only, over that.
  * As long as the server has not answered, commits may be waiting, and the receiver stores at once.
+ *
+ * Behind an address that moves, the second connection may meet another server than the stream's, whose words would be about other WAL. What it
+ * says is left out of account until it is the right one again.
  */
 export async function watchServer(options: WatchOptions): Promise<void> {
   const { clock, signal } = options;
@@ -83,11 +89,12 @@ async function askUntilItFails(connection: PostgresConnection, options: WatchOpt
   const { clock, signal, onReport } = options;
   try {
     while (!signal.aborted) {
-      onReport(
+      const report =
         connection.replication === 'off'
           ? await askOverSql(connection, options)
-          : await askOverReplication(connection, options),
-      );
+          : await askOverReplication(connection, options);
+      if (report === null) return;
+      onReport(report);
       await clock.sleep(WATCH_INTERVAL_MS, signal);
     }
   } catch (error) {
@@ -100,15 +107,18 @@ async function askUntilItFails(connection: PostgresConnection, options: WatchOpt
 
 /**
  * The time is read before the position, so that all WAL flushed before that time lies before the position. A standby cannot say it: what its
- * primary has flushed meanwhile it does not know.
+ * primary has flushed meanwhile it does not know. `null` from a server that is not the stream's: the process that sends to us is not there.
  */
-async function askOverSql(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport> {
+async function askOverSql(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport | null> {
   const [result] = await connection.query(`
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
            CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_flush_lsn() END,
            current_setting('synchronous_standby_names'),
-           (SELECT sync_state FROM pg_stat_replication WHERE pid = ${options.processId})`);
-  const [at, lsn, names, state] = result?.rows[0] ?? [];
+           (SELECT sync_state FROM pg_stat_replication WHERE pid = ${options.processId}),
+           (SELECT system_identifier FROM pg_control_system()),
+           EXISTS (SELECT FROM pg_stat_replication WHERE pid = ${options.processId})`);
+  const [at, lsn, names, state, system, isSender] = result?.rows[0] ?? [];
+  if (system !== options.identity().systemId || isSender !== 't') return null;
   const mention = findInSynchronousNames(names ?? '', options.applicationName);
   // Without the right to see it the state is null, and then the setting decides.
   const synchronous = state == null ? mention !== 'none' : state === 'sync' || state === 'quorum';
@@ -116,11 +126,14 @@ async function askOverSql(connection: PostgresConnection, options: WatchOptions)
   return { synchronous, mention, mark };
 }
 
-async function askOverReplication(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport> {
+/** `null` from a server of another system or on another timeline; more cannot be told on this road. */
+async function askOverReplication(connection: PostgresConnection, options: WatchOptions): Promise<ServerReport | null> {
   const at = options.streamTime();
   options.askStreamTime();
   const isPrimary = (await showSetting(connection, 'in_hot_standby')) === 'off';
-  const { flushLsn } = await identifySystem(connection);
+  const { systemId, timeline, flushLsn } = await identifySystem(connection);
+  const expected = options.identity();
+  if (systemId !== expected.systemId || timeline !== expected.timeline) return null;
   const mention = findInSynchronousNames(
     await showSetting(connection, 'synchronous_standby_names'),
     options.applicationName,
