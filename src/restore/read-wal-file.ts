@@ -1,6 +1,6 @@
 import { assert, HoldfastError } from '../lib/index.ts';
 import { formatLsn } from '../postgres/index.ts';
-import { historyObjectName, pathInLineage, StoredWal } from '../protect/wal/index.ts';
+import { pathInLineage, readHistoryFile, StoredWal } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import type { RestoreProposal } from './proposal.ts';
 import type { ReadWalFile } from './spool/index.ts';
@@ -34,7 +34,7 @@ async function* readHistory(
   if (lineage === null) yield Buffer.from(TAKEN_HISTORY);
   else {
     const place = { system: route.lineage.system, lineage };
-    yield await repository.getBody('timeline-history', historyObjectName(place, timeline));
+    yield await readHistoryFile(repository, place, timeline);
   }
 }
 

@@ -6,6 +6,7 @@ import { formatLsn, parseWalFileName, type WalSegment } from '../../postgres/ind
 import type { Repository } from '../../repository/index.ts';
 import { findLineage, type LineageInventory, readWalInventory, type WalInventory } from './inventory.ts';
 import { historyObjectName } from './object-names.ts';
+import { readHistoryFile } from './second-copy.ts';
 import { StoredWal } from './stored-wal.ts';
 import { newestTimeline, pathInLineage, storedOnPath, stretchOfSegment } from './timeline-path.ts';
 
@@ -63,7 +64,7 @@ async function fetchFrom(
     const damage = inventory.damaged.find((damaged) => damaged.objectName === objectName);
     if (damage !== undefined) throw damage.error;
     if (!lineage.histories.has(file.timeline)) return absent(`no history of timeline ${file.timeline} is stored`);
-    await placeFile(options.destination, once(await repository.getBody('timeline-history', objectName)));
+    await placeFile(options.destination, once(await readHistoryFile(repository, lineage, file.timeline)));
     return placed(options.name);
   }
   if (file.kind === 'segment') return fetchSegment(repository, lineage, file.segment, options);

@@ -65,6 +65,7 @@ export {
   STATUS_FRESH_MS,
   type StoredReceiverStatus,
 } from './receiver-status.ts';
+export { replaceSegment } from './replace-segment.ts';
 export { resolveTime, type TimeQuestion, type TimeResolution } from './resolve-time.ts';
 export {
   isEndOfInput,
@@ -72,5 +73,6 @@ export {
   scanWal,
   type WalRange,
 } from './scan.ts';
+export { putTwice, readHistoryFile, secondCopyName } from './second-copy.ts';
 export { fragmentObject, isWalDamage, readWalObject, StoredWal, type WalObject } from './stored-wal.ts';
 export { newestTimeline, pathInLineage, storedOnPath, stretchAt, type TimelineStretch } from './timeline-path.ts';

@@ -1,6 +1,6 @@
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { parseSegmentName, parseTimelineHistory, type TimelineSwitch } from '../../postgres/index.ts';
-import type { ObjectEntry, Repository } from '../../repository/index.ts';
+import { decodeJson, type ObjectEntry, type Repository } from '../../repository/index.ts';
 import { decodeLineageHeader, type LineageHeader } from './lineage.ts';
 import { compareLsn, type LsnRange, mergeRanges } from './lsn-ranges.ts';
 import {
@@ -14,6 +14,7 @@ import {
   systemPrefix,
   WAL_PREFIX,
 } from './object-names.ts';
+import { getEither } from './second-copy.ts';
 
 /** A stored fragment and the object that holds it. */
 export interface StoredFragment extends FragmentName {
@@ -52,6 +53,8 @@ export interface WalInventory {
   readonly lineages: readonly LineageInventory[];
   /** Objects that could not be used, each with the reason. */
   readonly damaged: readonly { readonly objectName: string; readonly error: HoldfastError }[];
+  /** Objects that are damaged and whose second copy was read in their place. */
+  readonly replaced?: readonly { readonly objectName: string; readonly error: HoldfastError }[];
 }
 
 /**
@@ -65,6 +68,7 @@ export interface WalInventory {
 export async function readWalInventory(repository: Repository, system?: string): Promise<WalInventory> {
   const listings = new Map<string, LineageListing>();
   const damaged: { objectName: string; error: HoldfastError }[] = [];
+  const replaced: { objectName: string; error: HoldfastError }[] = [];
   for await (const entry of listWithoutLandmarks(
     repository,
     system === undefined ? WAL_PREFIX : systemPrefix(system),
@@ -80,14 +84,16 @@ export async function readWalInventory(repository: Repository, system?: string):
     if (name.kind === 'lineage') listing.storedAt = entry.modifiedAt;
     if (name.kind === 'segment') listing.segmentNames.push(name.segmentName);
     if (name.kind === 'fragment') listing.fragments.push({ ...name.fragment, objectName: entry.name });
-    if (name.kind === 'history') listing.historyTimelines.push(name.timeline);
+    if (name.kind === 'history') listing.historyTimelines.add(name.timeline);
+    if (name.kind === 'copy' && name.of.kind === 'history') listing.historyTimelines.add(name.of.timeline);
+    if (name.kind === 'copy' && name.of.kind === 'lineage') listing.storedAt ??= entry.modifiedAt;
   }
   const lineages: LineageInventory[] = [];
   for (const listing of listings.values()) {
-    const lineage = await readLineage(repository, listing, damaged);
+    const lineage = await readLineage(repository, listing, damaged, replaced);
     if (lineage !== null) lineages.push(lineage);
   }
-  return { lineages, damaged };
+  return { lineages, damaged, ...(replaced.length === 0 ? {} : { replaced }) };
 }
 
 /** The commit index has as many objects as there are segments, and says nothing of what WAL is stored: the listing goes on behind it. */
@@ -120,29 +126,39 @@ interface LineageListing extends LineagePlace {
   storedAt: number | null;
   segmentNames: string[];
   fragments: StoredFragment[];
-  historyTimelines: number[];
+  historyTimelines: Set<number>;
 }
 
 function newListing({ system, lineage }: LineagePlace): LineageListing {
-  return { system, lineage, storedAt: null, segmentNames: [], fragments: [], historyTimelines: [] };
+  return { system, lineage, storedAt: null, segmentNames: [], fragments: [], historyTimelines: new Set() };
 }
 
 async function readLineage(
   repository: Repository,
   listing: LineageListing,
   damaged: { objectName: string; error: HoldfastError }[],
+  replaced: { objectName: string; error: HoldfastError }[],
 ): Promise<LineageInventory | null> {
   const objectName = lineageObjectName(listing);
-  const header = await unlessDamaged(damaged, objectName, async () =>
-    decodeLineageHeader(await repository.getJson('wal-lineage', objectName), objectName),
-  );
+  const noteTrouble = (name: string, error: HoldfastError | null) => {
+    if (error !== null) replaced.push({ objectName: name, error });
+  };
+  const header = await unlessDamaged(damaged, objectName, async () => {
+    const decode = (body: Buffer) => decodeLineageHeader(decodeJson(objectName, body), objectName);
+    const { value, trouble } = await getEither(repository, 'wal-lineage', objectName, decode);
+    noteTrouble(objectName, trouble);
+    return value;
+  });
   if (header === null) return null;
   const histories = new Map<number, readonly TimelineSwitch[]>();
-  for (const timeline of listing.historyTimelines) {
+  for (const timeline of [...listing.historyTimelines].sort((a, b) => a - b)) {
     const historyName = historyObjectName(listing, timeline);
-    const history = await unlessDamaged(damaged, historyName, async () =>
-      parseTimelineHistory((await repository.getBody('timeline-history', historyName)).toString('utf8')),
-    );
+    const history = await unlessDamaged(damaged, historyName, async () => {
+      const decode = (body: Buffer) => parseTimelineHistory(body.toString('utf8'));
+      const { value, trouble } = await getEither(repository, 'timeline-history', historyName, decode);
+      noteTrouble(historyName, trouble);
+      return value;
+    });
     if (history !== null) histories.set(timeline, history);
   }
   const { system, lineage } = listing;

@@ -27,6 +27,11 @@ export type WalObjectName = LineagePlace &
     | { readonly kind: 'segment'; readonly segmentName: string }
     | { readonly kind: 'fragment'; readonly fragment: FragmentName }
     | { readonly kind: 'history'; readonly timeline: number }
+    /** The second copy of the first object, or of a history file. */
+    | {
+        readonly kind: 'copy';
+        readonly of: { readonly kind: 'lineage' } | { readonly kind: 'history'; readonly timeline: number };
+      }
     | { readonly kind: 'landmarks'; readonly segmentName: string; readonly part: LandmarksPart }
   );
 
@@ -73,9 +78,10 @@ export function fragmentObjectName(place: LineagePlace, fragment: FragmentName):
   return `${lineagePrefix(place)}fragments/${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
 }
 
-const NAME_SHAPE = /^wal\/([0-9]{1,20})\/([0-9a-f]{64})\/(lineage|segments|fragments|history|landmarks)(?:\/([^/]+))?$/;
+const NAME_SHAPE =
+  /^wal\/([0-9]{1,20})\/([0-9a-f]{64})\/(lineage|lineage\.copy|segments|fragments|history|landmarks)(?:\/([^/]+))?$/;
 const FRAGMENT_SHAPE = /^([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})$/;
-const HISTORY_SHAPE = /^([0-9A-F]{8})\.history$/;
+const HISTORY_SHAPE = /^([0-9A-F]{8})\.history(\.copy)?$/;
 const SEGMENT_SHAPE = /^[0-9A-F]{24}$/;
 const LANDMARKS_SHAPE = /^([0-9A-F]{24})(?:\.(blocks|level([1-9])))?$/;
 
@@ -86,11 +92,15 @@ export function parseWalObjectName(name: string): WalObjectName | null {
   const [, system, lineage, part, rest] = match;
   const place = { system: system!, lineage: lineage! };
   if (part === 'lineage') return rest === undefined ? { ...place, kind: 'lineage' } : null;
+  if (part === 'lineage.copy') return rest === undefined ? { ...place, kind: 'copy', of: { kind: 'lineage' } } : null;
   if (rest === undefined) return null;
   if (part === 'segments') return SEGMENT_SHAPE.test(rest) ? { ...place, kind: 'segment', segmentName: rest } : null;
   if (part === 'history') {
-    const timeline = Number.parseInt(HISTORY_SHAPE.exec(rest)?.[1] ?? '0', 16);
-    return timeline === 0 ? null : { ...place, kind: 'history', timeline };
+    const match = HISTORY_SHAPE.exec(rest);
+    const timeline = Number.parseInt(match?.[1] ?? '0', 16);
+    if (timeline === 0) return null;
+    const history = { kind: 'history', timeline } as const;
+    return match?.[2] === undefined ? { ...place, ...history } : { ...place, kind: 'copy', of: history };
   }
   if (part === 'landmarks') return parseLandmarks(place, rest);
   const fragment = parseFragment(rest);

@@ -4,6 +4,8 @@ import { getBodyStream, putBodyStream, type Repository } from '../../../reposito
 import type { StoredFragment } from '../inventory.ts';
 import { readBlockBefore } from '../landmarks/index.ts';
 import { type LineagePlace, segmentObjectName } from '../object-names.ts';
+import { replaceSegment } from '../replace-segment.ts';
+import { isWalDamage } from '../stored-wal.ts';
 import type { SegmentChecker } from './segment-checker.ts';
 
 /** A segment whose bytes are all here. */
@@ -20,9 +22,10 @@ export interface WholeSegment {
  * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go. Its part of the
  * commit index, gathered by the check, is stored last: it is made from the segment and may be missing.
  *
- * Safe to repeat, also by another receiver: a segment that is there already is compared like one's own.
+ * Safe to repeat, also by another receiver: a segment that is there already is compared like one's own, and one that is damaged is stored again
+ * as fragments, which readers turn to.
  * Errors: WAL_SEGMENT_UNSOUND when it does not pass the check, and nothing was stored; WAL_SEGMENT_DIFFERS when what stands under its name is
- * something else; OBJECT_DAMAGED; those of the store.
+ * something else; OBJECT_DAMAGED for what was stored just now; those of the store.
  */
 export async function joinSegment(
   repository: Repository,
@@ -40,9 +43,16 @@ export async function joinSegment(
     });
   }
   const object = { kind: 'wal-segment' as const, name: segmentObjectName(segment.place, name) };
-  await putBodyStream(repository, object, segment.read());
-  await compareBack(name, getBodyStream(repository, object), segment.read());
   const { place, timeline, segmentBytes } = segment;
+  const outcome = await putBodyStream(repository, object, segment.read());
+  try {
+    await compareBack(name, getBodyStream(repository, object), segment.read());
+  } catch (error) {
+    // What stands under the name is damaged and can never be written again; what was stored just now has to be sound.
+    if (outcome === 'created' || !isWalDamage(error)) throw error;
+    const start = segment.number * BigInt(segmentBytes);
+    await replaceSegment(repository, { place, timeline, start, pieces: segment.read() });
+  }
   if (checker.block !== null) {
     await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, { ...checker.block, timeline });
   }

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import { formatHistoryName, parseTimelineHistory } from '../../../postgres/index.ts';
-import type { Repository } from '../../../repository/index.ts';
+import { encodeJson, type Repository } from '../../../repository/index.ts';
 import { currentLineage } from '../continuity.ts';
 import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
 import { encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
 import { historyObjectName, lineageObjectName } from '../object-names.ts';
 import { scanRecords } from '../scan.ts';
+import { putTwice, readHistoryFile } from '../second-copy.ts';
 import { otherSystem } from './alarms.ts';
 import { type Link, readHistory, SQL_STATE, sqlStateOf, type TimelineHistory } from './link.ts';
 
@@ -69,7 +70,7 @@ export async function createLineage(
   const createdAt = new Date(clock.now()).toISOString();
   const header: LineageHeader = { lineage, createdAt, ...beginning, parent };
   const place = { system: beginning.system, lineage };
-  await repository.putJson('wal-lineage', lineageObjectName(place), encodeLineageHeader(header));
+  await putTwice(repository, 'wal-lineage', lineageObjectName(place), encodeJson(encodeLineageHeader(header)));
   return header;
 }
 
@@ -112,9 +113,10 @@ async function storeHistory(
   history: TimelineHistory,
 ): Promise<void> {
   const objectName = historyObjectName(lineage, history.timeline);
-  const outcome = await repository.putBody('timeline-history', objectName, Buffer.from(history.content, 'utf8'));
+  const outcome = await putTwice(repository, 'timeline-history', objectName, Buffer.from(history.content, 'utf8'));
   if (outcome === 'created') return;
-  const stored = parseTimelineHistory((await repository.getBody('timeline-history', objectName)).toString('utf8'));
+  const file = await readHistoryFile(repository, lineage, history.timeline);
+  const stored = parseTimelineHistory(file.toString('utf8'));
   const text = (switches: TimelineHistory['switches']) =>
     switches.map(({ timeline, switchLsn }) => `${timeline} ${switchLsn}`).join();
   if (text(stored) === text(history.switches)) return;
