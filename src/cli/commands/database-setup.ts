@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { HoldfastError, messageOf, parseBytes, parseDuration, Secret } from '../../lib/index.ts';
 import type { ConnectionTarget } from '../../postgres/index.ts';
@@ -199,7 +200,8 @@ async function composeArchiveCommand(
     );
   }
   return formatArchiveCommand({
-    program: fileURLToPath(new URL('../../../bin/holdfast', import.meta.url)),
+    // At the same place seen from the sources and from what is built of them.
+    program: join(dirname(fileURLToPath(import.meta.url)), '../../../bin/holdfast'),
     planFile: usesPlan ? plan.file : null,
     flags: {
       repository: directoryOfLocation(location) ?? location,

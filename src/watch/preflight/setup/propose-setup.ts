@@ -17,6 +17,9 @@ const ARCHIVE_TIMEOUT_SECONDS = 60;
 
 const MEGABYTE = 1024 ** 2;
 
+/** What the server shows in the place of any archive_command while archive_mode is off. Source: xlog.c, show_archive_command. */
+export const ARCHIVING_OFF = '(disabled)';
+
 /**
  * What has to be done so that base backups and WAL can leave the server. Pure; the same facts after it was done give an empty proposal.
  *
@@ -29,7 +32,7 @@ export function proposeSetup(facts: SetupFacts, wish: SetupWish): SetupProposal 
     ...proposeLevel(server),
     ...proposeCounts(server),
     ...proposeBudget(facts, wish),
-    ...proposeArchive(server, wish),
+    ...proposeArchive(facts, wish),
   ].map((step) => ({ ...step, isWritten: isWritten(step, facts.written) }));
   const role = wish.role === null ? null : proposeRole(facts.role, wish.role);
   const slot = proposeSlot(server, wish.slot);
@@ -92,11 +95,12 @@ function proposeBudget({ server, walDirectoryFreeBytes }: SetupFacts, wish: Setu
   return want(server, name, megabytes, { why, needsRestart: false, to: `${megabytes}MB` });
 }
 
-function proposeArchive(server: ServerFacts, wish: SetupWish): Wanted[] {
+function proposeArchive({ server, written }: SetupFacts, wish: SetupWish): Wanted[] {
   if (wish.archiveCommand === null) return [];
   const value = (name: string) => server.settings.get(name)?.value ?? '';
-  const [command, library] = [value('archive_command'), value('archive_library')];
-  const isTaken = library !== '' || !['', '(disabled)', wish.archiveCommand].includes(command);
+  const [shown, library] = [value('archive_command'), value('archive_library')];
+  const command = shown === ARCHIVING_OFF ? (written?.get('archive_command') ?? '') : shown;
+  const isTaken = library !== '' || !['', wish.archiveCommand].includes(command);
   if (isTaken && !wish.replacesArchive) throw archiveTaken(library === '' ? command : library);
   return [
     ...(value('archive_mode') === 'off'

@@ -6,10 +6,11 @@ import { quoteLiteral } from '../check.ts';
 import { findDataDirectory } from '../data-directory.ts';
 import { gatherVolume } from '../gather-host.ts';
 import { ask, askIfMay, askServer } from '../gather-server.ts';
+import { ARCHIVING_OFF } from './propose-setup.ts';
 import type { ExistingRole, SettingStep, SetupFacts, SetupWish } from './setup-facts.ts';
 
 /** A reload reaches every process within moments. */
-const RELOAD_WAIT_MS_MAX = 10_000;
+const RELOAD_WAIT_MS_MAX = 5_000;
 /** A server that was restarted may have to recover first. */
 const RESTART_WAIT_MS_MAX = 120_000;
 const POLL_MS = 200;
@@ -97,9 +98,11 @@ async function findMissing(connection: PostgresConnection, steps: readonly Setti
     connection,
     `SELECT name, setting, pending_restart, coalesce(sourcefile || ':' || sourceline, source) AS origin FROM pg_settings`,
   );
+  const written = await readWritten(connection);
   return steps.flatMap((step) => {
     const row = rows.find(({ name }) => name === step.name);
     if (row?.setting === step.value || (step.needsRestart && row?.pending_restart === 't')) return [];
+    if (row?.setting === ARCHIVING_OFF && written?.get(step.name) === step.to) return [];
     return [{ step, value: row?.setting ?? '', origin: row?.origin ?? '' }];
   });
 }
