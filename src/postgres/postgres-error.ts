@@ -141,6 +141,7 @@ export function connectError(report: ServerReport, place: string): PostgresError
     case '57P03':
       return new PostgresError(report, 'PG_SERVER_STARTING', `could not connect to ${place}: the server is not ready`, {
         detail: said,
+        hints: ['Wait until it takes connections; its log says what it is doing.'],
         retryable: true,
       });
     case '08P01':
@@ -152,6 +153,7 @@ export function connectError(report: ServerReport, place: string): PostgresError
           {
             detail: `${said} Poolers such as PgBouncer pass on neither replication nor all settings of a session.`,
             hints: ['Give the direct address and port of the server (often 5432), not those of the pooler.'],
+            retryable: false,
           },
         );
       }

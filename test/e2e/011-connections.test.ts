@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import {
   type ConnectionTarget,
   type ConnectOptions,
@@ -189,6 +191,19 @@ describe("a server's certificate", () => {
     await assert.rejects(logIn(given('sslrootcert=system')), refusal(/issuer is not trusted/));
     // Weaker modes promise nothing, and go on in the clear.
     assert.equal(await logIn(given(`sslmode=prefer ${other}`)), false);
+  });
+
+  it('is checked by what the system trusts when that is asked for', async () => {
+    const postgres = JSON.stringify(new URL('../../src/postgres/index.ts', import.meta.url).href);
+    const script = `import { connect, parseConnectionString } from ${postgres};
+      const connection = await connect(parseConnectionString(process.argv[1], { variables: {} }));
+      console.log(connection.isEncrypted);
+      await connection.close();`;
+    const words = world.string(`sslrootcert=system password=${world.server.password}`);
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, words], {
+      env: { ...process.env, SSL_CERT_FILE: world.path('root.crt') },
+    });
+    assert.equal(stdout.trim(), 'true');
   });
 
   it('cannot be checked without a root certificate that is there', async () => {

@@ -47,6 +47,23 @@ describe('SCRAM-SHA-256', () => {
     exchange.finish('v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=');
   });
 
+  it('says whether it could have bound the login to TLS, so that a server sees an offer that was taken out', async () => {
+    for (const [kind, header] of [
+      ['none', 'n,,'],
+      ['not-offered', 'y,,'],
+    ] as const) {
+      const exchange = new ScramExchange('pencil', { kind });
+      assert.equal(exchange.mechanism, 'SCRAM-SHA-256');
+      const first = exchange.first();
+      assert.equal(first.slice(0, 3), header);
+      const bare = first.slice(3);
+      const server = scramServer('pencil', bare, bare.slice('n=,r='.length), 10);
+      const final = await exchange.respond(server.first);
+      assert.ok(final.startsWith(`c=${Buffer.from(header).toString('base64')},`));
+      exchange.finish(server.finish(final));
+    }
+  });
+
   it('logs in with any password, composed or not, at a server that knows its NFKC form', async () => {
     const passwords = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
     await fc.assert(

@@ -19,6 +19,7 @@ import {
 import { HoldfastError } from '../../lib/index.ts';
 import { connect } from './connect.ts';
 import { parseConnectionString } from './connection-string.ts';
+import type { ConnectionTarget } from './target.ts';
 
 describe('connecting', () => {
   it('names what the server objects to, and never the password', async () => {
@@ -31,6 +32,8 @@ describe('connecting', () => {
       ['53300', 'PG_TOO_MANY_CONNECTIONS', true, 'all "max_wal_senders" are in use (currently 10)'],
       ['53300', 'PG_REPLICATION_OFF', false, 'standby connections exceed "max_wal_senders" (currently 0)'],
       ['57P03', 'PG_SERVER_STARTING', true],
+      ['08P01', 'PG_POOLER_IN_BETWEEN', false, 'unsupported startup parameter: replication'],
+      ['08P01', 'PG_CONNECT_REPORTED', true, 'no PostgreSQL user name specified in startup packet'],
       ['XX000', 'PG_CONNECT_REPORTED', false],
     ];
     for (const [sqlState, code, retryable, message = 'no'] of table) {
@@ -154,6 +157,87 @@ describe('connecting', () => {
       client.send(Buffer.from('S'), message('R', int32(0)), readyForQuery);
     });
     await assert.rejects(connect(server.target), { code: 'PG_PROTOCOL_VIOLATION' });
+  });
+});
+
+describe('connecting to one of several', () => {
+  const serve = (script: (client: ScriptedClient) => Promise<void>) => startScriptedServer(script);
+  const both = (first: { target: ConnectionTarget }, second: { target: ConnectionTarget }) =>
+    first.target.with({ servers: [first.target.servers[0], second.target.servers[0]] });
+  const welcoming = () => serve(async (client) => void (await client.welcome()));
+
+  it('goes on where a server is not ready, hangs up or has another role', async () => {
+    const scripts = [
+      async (client: ScriptedClient) => {
+        await client.readStartup();
+        client.send(report('E', { S: 'FATAL', V: 'FATAL', C: '57P03', M: 'starting up' }));
+        client.socket.end();
+      },
+      async (client: ScriptedClient) => void client.socket.destroy(),
+    ];
+    await using second = await welcoming();
+    for (const script of scripts) {
+      await using first = await serve(script);
+      const connection = await connect(both(first, second));
+      assert.equal(connection.target.port, second.target.port);
+      await connection.close();
+    }
+  });
+
+  it('gives each server its own time', async () => {
+    let connects = 0;
+    let isConnected = () => {};
+    const silent = async () => {
+      connects += 1;
+      isConnected();
+    };
+    await using first = await serve(silent);
+    await using second = await serve(silent);
+    const clock = new ManualClock();
+    const attempt = assert.rejects(connect(both(first, second), { clock }), {
+      code: 'PG_CONNECT_TIMEOUT',
+      message: /^could not connect to any of the servers/,
+      detail: /no answer\. .*no answer/,
+      retryable: true,
+    });
+    for (const wanted of [1, 2]) {
+      while (connects < wanted) await new Promise<void>((resolve) => (isConnected = resolve));
+      await clock.advance(10_001);
+    }
+    await attempt;
+  });
+
+  it('asks a server that does not say what it is', async () => {
+    const pooler = (answer: string) =>
+      serve(async (client) => {
+        await client.welcome();
+        for (let query = await client.readQuery(); query !== undefined; query = await client.readQuery()) {
+          client.send(rows(['x'], [answer]), commandComplete('SHOW'), readyForQuery);
+        }
+      });
+    await using standby = await pooler('on');
+    await using primary = await pooler('off');
+    const target = both(standby, primary).with({ sessionAttributes: 'read-write' });
+    const connection = await connect(target);
+    assert.equal(connection.target.port, primary.target.port);
+    await connection.close();
+  });
+
+  it('gives up a resolver that never answers', async () => {
+    const target = parseConnectionString('host=db.example password=x', { variables: {} });
+    const clock = new ManualClock();
+    const attempt = assert.rejects(connect(target, { clock, resolveHost: () => new Promise(() => {}) }), {
+      code: 'PG_CONNECT_TIMEOUT',
+    });
+    await clock.advance(10_001);
+    await attempt;
+  });
+
+  it('stops at once when it is told to', async () => {
+    const controller = new AbortController();
+    await using first = await serve(async () => controller.abort());
+    await using second = await welcoming();
+    await assert.rejects(connect(both(first, second), { signal: controller.signal }), { code: 'PG_CANCELLED' });
   });
 });
 

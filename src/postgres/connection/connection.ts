@@ -264,6 +264,7 @@ export class PostgresConnection {
   #closedError(cause: unknown): HoldfastError {
     return new HoldfastError('PG_CONNECTION_CLOSED', `lost the connection to ${this.target.place}`, {
       detail: cause === undefined ? 'The connection was closed.' : `The system said: ${messageOf(cause)}.`,
+      hints: ['Check that the server runs and that the network to it holds, then run the command again.'],
       retryable: true,
       cause,
     });

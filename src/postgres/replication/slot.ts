@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../lib/index.ts';
 import type { PostgresConnection } from '../connection/index.ts';
 import { parseLsn } from '../lsn.ts';
+import { PostgresError } from '../postgres-error.ts';
 import { onlyRow } from './rows.ts';
 
 /** Where a physical slot stands. Both are null when it has not kept any WAL yet. */
@@ -14,7 +15,7 @@ const READ_SLOT_MAJOR_MIN = 15;
 
 /**
  * Creates a physical slot that keeps WAL from now on (RESERVE_WAL); a temporary one goes when the connection does.
- * Errors: PG_SERVER_ERROR (42710: it exists; 53400: all slots are in use), PG_SLOT_NAME_INVALID.
+ * Errors: PG_SERVER_ERROR (42710: it exists), PG_NO_FREE_SLOT (53400), PG_SLOT_NAME_INVALID.
  */
 export async function createPhysicalSlot(
   connection: PostgresConnection,
@@ -23,7 +24,25 @@ export async function createPhysicalSlot(
 ): Promise<void> {
   checkSlotName(name);
   const reserve = connection.serverVersion.major >= READ_SLOT_MAJOR_MIN ? '(RESERVE_WAL)' : 'RESERVE_WAL';
-  await connection.query(`CREATE_REPLICATION_SLOT ${name} ${options.temporary ? 'TEMPORARY ' : ''}PHYSICAL ${reserve}`);
+  const command = `CREATE_REPLICATION_SLOT ${name} ${options.temporary ? 'TEMPORARY ' : ''}PHYSICAL ${reserve}`;
+  await connection.query(command).catch((error: unknown) => {
+    throw error instanceof PostgresError && error.sqlState === '53400' ? noFreeSlot(name, error) : error;
+  });
+}
+
+function noFreeSlot(name: string, { report }: PostgresError): PostgresError {
+  return new PostgresError(
+    { ...report, hint: undefined },
+    'PG_NO_FREE_SLOT',
+    `cannot create the replication slot "${name}": all slots are in use`,
+    {
+      detail: `The server said: ${report.message}.`,
+      hints: [
+        'SELECT slot_name, active FROM pg_replication_slots lists them; drop one that nobody needs with pg_drop_replication_slot.',
+        'Or raise max_replication_slots, which needs a restart.',
+      ],
+    },
+  );
 }
 
 /**

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { codeOf } from '../../../lib/index.ts';
-import { createPhysicalSlot, type PostgresConnection, type PostgresError } from '../../../postgres/index.ts';
+import { createPhysicalSlot, type PostgresConnection, PostgresError } from '../../../postgres/index.ts';
 import { serverSideName } from '../../wal/index.ts';
 import type { CheckedServer } from './check-server.ts';
 
@@ -26,7 +25,7 @@ export async function keepWal(
     await createPhysicalSlot(connection, name, { temporary: true });
     return name;
   } catch (error) {
-    if (codeOf(error) === 'PG_SERVER_ERROR' && NO_SLOT_STATES.has((error as PostgresError).sqlState)) return null;
+    if (error instanceof PostgresError && NO_SLOT_STATES.has(error.sqlState)) return null;
     throw error;
   }
 }
