@@ -83,6 +83,21 @@ describe('frontend messages', () => {
     assert.deepEqual(saslInitialResponse('S', 'ab'), hex('70 0000000c 5300 00000002 6162'));
   });
 
+  it('grow with what they hold, wherever the room ends', () => {
+    for (const length of [200, 243, 244, 245, 246, 247, 248, 249, 260, 5_000]) {
+      const text = 'u'.repeat(length);
+      const expected = Buffer.concat([hex('00030000'), Buffer.from(`user\0${text}\0database\0d\0\0`)]);
+      const message = startupMessage(
+        new Map([
+          ['user', text],
+          ['database', 'd'],
+        ]),
+      );
+      assert.equal(message.readInt32BE(0), message.length);
+      assert.deepEqual(message.subarray(4), expected, `a name of ${length} bytes`);
+    }
+  });
+
   it('cannot hold a zero byte, which would begin another field', () => {
     assert.throws(() => queryMessage('a\0b'), { code: 'PG_TEXT_INVALID' });
     assert.throws(() => passwordMessage('a\0'), { code: 'PG_TEXT_INVALID' });
