@@ -60,10 +60,14 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'PLAN_UNREADABLE':
     case 'RECOVERY_TARGET_INVALID':
     case 'RECOVERY_TARGET_UNZONED':
+    case 'RECOVERY_TIMELINE_INVALID':
     case 'RESTORE_CLUSTER_AMBIGUOUS':
     case 'RESTORE_LINEAGE_ABSENT':
     case 'RESTORE_NO_SNAPSHOT':
+    case 'RESTORE_TARGET_AMBIGUOUS':
+    case 'RESTORE_TARGET_NOT_FOUND':
     case 'RESTORE_TARGET_UNREACHABLE':
+    case 'RESTORE_TIMELINE_ABSENT':
     case 'RESTORE_WAL_ABSENT':
     case 'SNAPSHOT_ABSENT':
     case 'SNAPSHOT_AMBIGUOUS':

@@ -6,7 +6,7 @@ import type { Credential, Repository } from '../repository/index.ts';
 import type { Access, Command, CommandContext, CommandInput } from './command.ts';
 import { askPassphrase, toCredential } from './credential.ts';
 import { type CommandEnd, exitReasonOf } from './exit-code.ts';
-import type { Invocation } from './program.ts';
+import type { FlagValue, Invocation } from './program.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
 import { findTerminal, type Terminal } from './terminal.ts';
@@ -51,7 +51,7 @@ export async function runCommand(
 function readPlan(
   command: Command,
   access: Access,
-  planFile: string | true | undefined,
+  planFile: FlagValue | undefined,
   flags: Readonly<Record<string, string>>,
   surroundings: Surroundings,
   terminal: Terminal | null,

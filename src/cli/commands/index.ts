@@ -5,6 +5,7 @@ import { databaseSetup } from './database-setup.ts';
 import { doctor } from './doctor.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
+import { repositoryHeal } from './repository-heal.ts';
 import { repositoryInfo } from './repository-info.ts';
 import { repositoryInit } from './repository-init.ts';
 import { restore } from './restore.ts';
@@ -30,6 +31,7 @@ export const commands: readonly Command[] = [
   databaseSetup,
   repositoryInit,
   repositoryInfo,
+  repositoryHeal,
   repositoryAcknowledge,
   walStream,
   walStatus,

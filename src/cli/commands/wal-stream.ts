@@ -1,9 +1,11 @@
-import { formatDuration, type HoldfastError } from '../../lib/index.ts';
-import type { WalEvent } from '../../protect/wal/index.ts';
+import { formatDuration, HoldfastError } from '../../lib/index.ts';
+import type { LineagePlace, WalEvent } from '../../protect/wal/index.ts';
+import type { PushSocket } from '../../protect/wal/push/index.ts';
 import { chooseCluster } from '../cluster.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { readDatabase } from '../database.ts';
 import { formatFacts, type Json, shortId } from '../output/index.ts';
+import { describeAlarm, tellAlarm } from '../wal-alarm.ts';
 
 /** `holdfast wal stream`. */
 export const walStream: Command = {
@@ -28,10 +30,12 @@ export const walStream: Command = {
     const words: Words = { formatLsn, isoTime: (at) => new Date(timestampToMilliseconds(at)).toISOString() };
     let timeline: number | null = null as number | null;
     const tell = tellEvents(context, words);
+    const cluster = await chooseCluster(context, 'stream');
+    await using door = new PushDoor(context, cluster);
     const { place, durableLsn, ended } = await receiveWal({
       repository: context.repository,
       source,
-      cluster: await chooseCluster(context, 'stream'),
+      cluster,
       stateDirectory: context.plan.stateDirectory,
       clock: context.clock,
       signal: context.signal,
@@ -41,6 +45,7 @@ export const walStream: Command = {
       onEvent: (event) => {
         // At its end the receiver is connected no more and knows of no timeline.
         if (event.kind === 'progress') timeline = event.progress.timeline;
+        if (event.kind === 'lineage') door.openAt(event.place);
         tell(event);
       },
     });
@@ -61,6 +66,55 @@ export const walStream: Command = {
     };
   },
 };
+
+/** The receiver's door for `wal push`: open from when it knows where WAL goes, until it ends. */
+class PushDoor implements AsyncDisposable {
+  readonly #context: CommandContext;
+  readonly #cluster: string;
+  #place: LineagePlace | null = null;
+  #opening: Promise<PushSocket | null> | null = null;
+
+  constructor(context: CommandContext, cluster: string) {
+    this.#context = context;
+    this.#cluster = cluster;
+  }
+
+  openAt(place: LineagePlace): void {
+    const isOther = this.#place !== null && this.#place.system !== place.system;
+    this.#place = place;
+    // Another system answers now: what its archiver has goes to the repository without us.
+    if (isOther) void this.#close();
+    this.#opening ??= this.#open();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await (await this.#opening)?.close();
+  }
+
+  async #open(): Promise<PushSocket | null> {
+    const context = this.#context;
+    try {
+      const { openPushSocket } = await import('../../protect/wal/push/index.ts');
+      return await openPushSocket({
+        repository: context.repository,
+        cluster: this.#cluster,
+        stateDirectory: context.plan.stateDirectory,
+        clock: context.clock,
+        place: () => this.#place!,
+        onAlarm: (alarm) => tellAlarm(context, alarm),
+      });
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      // Whoever pushes then opens the repository himself.
+      context.progress.note(`takes no files from holdfast wal push: ${error.message}`);
+      return null;
+    }
+  }
+}
 
 /** Texts that need the PostgreSQL layer, which is loaded when the command runs. */
 interface Words {
@@ -95,16 +149,12 @@ function describeEvent(event: WalEvent, { formatLsn }: Words): string | null {
     case 'reconnect':
       return `${event.error.message}; tries again in ${formatDuration(event.delayMs)}`;
     case 'alarm':
-      return `ALARM ${event.alarm}: ${describeError(event.error)}`;
+      return describeAlarm(event);
     case 'recovered':
       return `over: ${event.alarm}`;
     default:
       return null;
   }
-}
-
-function describeError(error: HoldfastError): string {
-  return [`${error.message}.`, error.detail, ...error.hints].filter((text) => text !== undefined).join(' ');
 }
 
 function eventDocument(event: WalEvent, { formatLsn, isoTime }: Words): { readonly [key: string]: Json } {

@@ -66,6 +66,7 @@ export class Comparison {
         const streamed = bytes.subarray(offset, offset + stored.length);
         if (!streamed.equals(stored)) {
           const equal = firstDifference(streamed, stored);
+          this.comparedBytes += BigInt(equal);
           return { lsn: open.at + BigInt(equal), objectName: object.objectName };
         }
         open.advance(stored.length);

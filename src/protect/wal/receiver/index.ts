@@ -6,8 +6,23 @@
  * What it does is drawn in `state-machine.ts` and told in `docs/wal-receiver.md`. It does not read WAL for anybody else, and deletes nothing
  * but fragments whose segment is stored.
  */
+// What every way in for WAL does alike, over a connection or from files.
+export { forkAlarm } from './alarms.ts';
+export { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
+export { FORK_PROOF_BYTES } from './find-fork.ts';
+export { deleteFragments, joinSegment } from './join-segment.ts';
+export {
+  createLineage,
+  findOtherSystem,
+  holdsRecordBehind,
+  type LineageBeginning,
+  openLineage,
+} from './lineage-keeper.ts';
 export { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
 export { receiveWal } from './receive-wal.ts';
+export { compareHistories, type DivergedPlan, type ResumeFacts } from './resume-plan.ts';
+export { SegmentChecker } from './segment-checker.ts';
 export { serverSideName } from './server-side-name.ts';
 export type { ReceiverState } from './state-machine.ts';
+export { storedObjectsFrom } from './stored-objects.ts';
 export { findInSynchronousNames, type SynchronousMention } from './synchronous-names.ts';

@@ -142,7 +142,10 @@ function findRun(stored: readonly LsnRange[], facts: ResumeFacts): LsnRange | nu
 }
 
 /** Walks both histories from the oldest timeline on; `null` when the server's goes on from the stored one. */
-function compareHistories(facts: ResumeFacts, server: readonly TimelineStretch[]): DivergedPlan | BehindPlan | null {
+export function compareHistories(
+  facts: ResumeFacts,
+  server: readonly TimelineStretch[],
+): DivergedPlan | BehindPlan | null {
   const own = ownPath(facts.lineage, server);
   for (let i = 0; ; i++) {
     const [ours, theirs] = [own[i], server[i]];

@@ -1,0 +1,59 @@
+import type { Command } from '../command.ts';
+import { type Json, shortId } from '../output/index.ts';
+import { tellAlarm } from '../wal-alarm.ts';
+
+/** `holdfast wal push`. */
+export const walPush: Command = {
+  path: ['wal', 'push'],
+  summary: 'Take a WAL file from PostgreSQL and make it durable: for archive_command.',
+  details: [
+    `In postgresql.conf: archive_mode = on, archive_command = 'holdfast wal push "%p"'`,
+    'The same file again is success; another one under a name that is stored never is.',
+    'It hands the file to a running holdfast wal stream of this host. Without one it keeps what waits behind the file, too, so that the key is not derived for each.',
+  ],
+  access: 'deferred',
+  database: 'none',
+  exitCodes: 'postgresql-archive',
+  planOptions: ['cluster.name'],
+  arguments: [{ name: 'file', help: 'The path of the segment, history or backup file (%p).' }],
+  run: async (context, input) => {
+    const { resolve } = await import('node:path');
+    const { openStore } = await import('../../repository/index.ts');
+    const { pushWalFile } = await import('../../protect/wal/push/index.ts');
+    const { repository, cluster, stateDirectory } = context.plan;
+    const begun = context.clock.monotonic();
+    const { file, road, place, isNew, ahead } = await pushWalFile({
+      path: resolve(input.required('file')),
+      store: openStore(repository.location!, { clock: context.clock }),
+      openRepository: () => context.open(),
+      stateDirectory,
+      cluster: cluster.nameOrigin === null ? null : cluster.name,
+      clusterDefault: cluster.name,
+      clock: context.clock,
+      signal: context.signal,
+      onAlarm: (alarm) => tellAlarm(context, alarm),
+    });
+    const seconds = (context.clock.monotonic() - begun) / 1000;
+    const json: Json = {
+      ...{ file, outcome: road, new: isNew, ahead: [...ahead], seconds },
+      ...{ system: place?.system ?? null, lineage: place?.lineage ?? null },
+    };
+    const where = place === null ? '' : ` in lineage ${shortId(place.lineage)}`;
+    return { json, text: () => [`${describeRoad(road, isNew)} ${file}${where}${describeAhead(ahead)}`] };
+  },
+};
+
+function describeRoad(road: string, isNew: boolean): string {
+  switch (road) {
+    case 'not-needed':
+      return 'no recovery needs';
+    case 'acknowledged':
+      return 'had kept';
+    default:
+      return isNew ? 'kept' : 'holds the same';
+  }
+}
+
+function describeAhead(ahead: readonly string[]): string {
+  return ahead.length === 0 ? '' : `, and ${ahead.length} behind it up to ${ahead.at(-1)}`;
+}

@@ -1,0 +1,42 @@
+import { HoldfastError } from '../../../lib/index.ts';
+import { formatHistoryName, formatLsn, type WalStop } from '../../../postgres/index.ts';
+import type { LsnRange } from '../lsn-ranges.ts';
+
+// What is wrong with files, in words: what is so, what it costs, what to do.
+
+export function unsoundFile(name: string, stop: WalStop | null, cause: unknown): HoldfastError {
+  const where = stop === null ? 'It does not pass the check.' : `At ${formatLsn(stop.lsn)}: ${stop.detail}`;
+  return new HoldfastError('WAL_FILE_UNSOUND', `cannot keep "${name}": it is not sound WAL`, {
+    detail: `${where} Nothing of it was stored.`,
+    hints: [
+      'Check the disks and the memory of the server.',
+      'Run `holdfast wal stream`, or take a base backup, to be protected while the archiver is stuck at this file.',
+    ],
+    cause,
+  });
+}
+
+export function historyWanted(timeline: number): HoldfastError {
+  const name = formatHistoryName(timeline);
+  return new HoldfastError('WAL_HISTORY_ABSENT', `cannot keep WAL of timeline ${timeline}: its history is not stored`, {
+    detail: `Expected "${name}" in the repository or beside the file, found it in neither.`,
+    hints: [`Find "${name}", on the server or on one of its standbys, and push it first.`],
+  });
+}
+
+/** WAL came as a file, and the file before it has not come. */
+export function holeAlarm(cluster: string, gap: LsnRange): HoldfastError {
+  return new HoldfastError(
+    'WAL_GAP',
+    `WAL of cluster "${cluster}" is missing from ${formatLsn(gap.start)} to ${formatLsn(gap.end)}`,
+    {
+      detail:
+        'Files from behind it were kept. As long as it is missing, no restore can cross it: a base backup from before it reaches its start, ' +
+        'and what comes after needs a base backup that is begun after it.',
+      hints: [
+        'Push the files that are missing, if the server or another archive still has them.',
+        'If nobody has them, take a new base backup now.',
+      ],
+    },
+  );
+}
