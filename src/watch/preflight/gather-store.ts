@@ -16,7 +16,7 @@ import {
 import type { LeaseFacts, ProbeFacts, StoreFacts } from './store-facts.ts';
 
 /** Below `volatile/`, so that no reader of the repository ever looks at it. */
-const PROBE_PREFIX = 'volatile/probe/';
+const PROBE_PREFIX = 'volatile/probe-';
 
 /** Tries the store with one small object, which is removed again, and looks at its directory. Errors: none of the store's; they are facts. */
 export async function gatherStore(store: ObjectStore, directory: string | null, clock: Clock): Promise<StoreFacts> {
