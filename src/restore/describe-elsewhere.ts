@@ -35,10 +35,11 @@ function describeLeft(
   route: WalRoute,
   { target, wal, lost }: Pick<RestoreProposal, 'target' | 'wal' | 'lost'>,
 ): string[] {
-  // A position names its history by itself; a moment before the fork is the same in both.
+  // A position, a transaction or a name says by itself which history is meant; a moment before the fork is the same in both.
   const shared = sharedUntil(other, route);
   const end = storedRanges(other).at(-1)?.end ?? 0n;
-  if (target.asked.kind === 'lsn' || end <= shared || (wal.to <= shared && lost.bytes > 0n)) return [];
+  const isOfAnyHistory = target.asked.kind === 'latest' || target.asked.kind === 'time';
+  if (!isOfAnyHistory || end <= shared || (wal.to <= shared && lost.bytes > 0n)) return [];
   return [
     `Another history of this cluster, which parted from this one at ${formatLsn(shared)}, holds WAL up to ${formatLsn(end)} that is not brought back: name it with --lineage ${shortId(other.lineage.lineage)}.`,
   ];

@@ -80,9 +80,10 @@ function describeStop({ target }: RestoreProposal): string {
   return `${target.inclusive ? 'after' : 'before'} the record at ${formatLsn(target.recordLsn)} on timeline ${target.timeline}`;
 }
 
-function describeLoss({ bytes, durableEnd, lastCommit }: RestoreProposal['lost']): string {
+function describeLoss({ bytes, durableEnd, firstCommit, lastCommit }: RestoreProposal['lost']): string {
   if (bytes === 0n) return 'nothing that can be reached';
-  const what = lastCommit === null ? 'no commit' : describeCommit('commits up to', lastCommit, '');
+  const first = firstCommit === null ? '' : ` ${formatTimestamp(firstCommit.at)} (transaction ${firstCommit.xid})`;
+  const what = lastCommit === null ? 'no commit' : describeCommit(`commits from${first} to`, lastCommit, '');
   return `${formatBytes(bytes)} of WAL up to ${formatLsn(durableEnd)}: ${what}`;
 }
 

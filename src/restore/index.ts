@@ -18,6 +18,7 @@ export { type RestoreOptions, type RestoreResult, runRestore } from './run-resto
 export type { ReachableRange, Rejection } from './select-snapshot.ts';
 export type { Owner } from './spool/index.ts';
 export type { InstanceChecks } from './stages/check-instance.ts';
+export { parseTimelineChoice, type TimelineChoice } from './stages/choose-timeline.ts';
 export type { Reuse } from './stages/extract-files.ts';
 export type { Loss } from './stages/measure-loss.ts';
 export { prepareStart } from './stages/prepare-start.ts';

@@ -1,9 +1,10 @@
 import { type Clock, type HoldfastError, messageOf, type Progress } from '../lib/index.ts';
-import { readKnownUntil } from '../protect/wal/index.ts';
+import { type LandmarkSummary, readKnownUntil } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { describeElsewhere } from './describe-elsewhere.ts';
 import { describeRange, describeRoute } from './describe-range.ts';
 import {
+  type CommitFacts,
   commitFacts,
   type LastStoredCommit,
   proposeRestore,
@@ -16,15 +17,17 @@ import { type ReachableRange, type Rejection, reachableRanges, selectSnapshots }
 import type { SnapshotFacts } from './snapshot-facts.ts';
 import { checkWalTablespaces, withoutPermits } from './stages/check-wal-tablespaces.ts';
 import { type ReuseEstimate, ReuseEstimator } from './stages/estimate-reuse.ts';
+import { findOpenPrepared } from './stages/find-open-prepared.ts';
 import { type ClusterIdentity, inspectCloneSource, inspectDelta } from './stages/inspect-delta.ts';
 import { inspectTablespaces, type TablespacePlace } from './stages/inspect-tablespaces.ts';
 import { inspectTarget, type TargetPlace } from './stages/inspect-target.ts';
+import { locateTarget } from './stages/locate-target.ts';
 import { type RestoreFacts, type RestoreSource, readFacts } from './stages/read-facts.ts';
 import { readOutline, type TreeOutline } from './stages/read-outline.ts';
 import { resolveTarget } from './stages/resolve-target.ts';
 import { type PlacedTablespace, placeTablespaces, type TablespaceWishes } from './tablespaces.ts';
-import { findLastCommit, isWalUnreadable } from './wal-records.ts';
-import { historyOf, type WalRoute } from './wal-route.ts';
+import { findLastCommit, isCommit, isWalUnreadable, landmarksOf } from './wal-records.ts';
+import { historyOf, listRoutes, type WalRoute } from './wal-route.ts';
 import { surveyWal, type WalSurvey } from './wal-survey.ts';
 
 /** What shall be restored, and where to. */
@@ -58,20 +61,26 @@ export interface PreparedRestore {
  * Finds out what a restore would do, without writing anything anywhere: which snapshot, which WAL, to which position. This is what
  * `--dry-run` shows.
  *
- * Errors: RESTORE_TARGET_UNREACHABLE with the ranges that can be restored; those of `readFacts`, `inspectTarget` and `proposeRestore`.
+ * Errors: RESTORE_TARGET_UNREACHABLE with the ranges that can be restored; those of `locateTarget`; those of `readFacts`, `inspectTarget` and `proposeRestore`.
  */
 export async function prepareRestore(request: RestoreRequest, start: boolean): Promise<PreparedRestore> {
   const { repository, clock, target } = request;
   const exclusive = request.exclusive ?? false;
   const facts = await readFacts(request);
   const place = await inspectPlace(request, facts.snapshots[0]!);
-  const choice = selectSnapshots({ snapshots: facts.snapshots, route: facts.route, target, exclusive });
-  const { resolved, rejected } = await resolveTarget({ repository, route: facts.route, target, exclusive }, choice);
+  const { system } = facts.snapshots[0]!;
+  const others = listRoutes(facts.inventory, system, facts.cluster);
+  const located = await locateTarget({ route: facts.route, otherRoutes: others, repository, target, exclusive });
+  const wanted = { route: facts.route, target: located.target, exclusive: located.exclusive };
+  const choice = selectSnapshots({ snapshots: facts.snapshots, ...wanted });
+  const { resolved, rejected } = await resolveTarget({ repository, ...wanted }, choice);
   const reachable = reachableRanges(facts.snapshots, facts.route);
   if (resolved === null) throw await unreachable(repository, facts, target, rejected, reachable);
   const { snapshot, reach } = resolved.candidate;
   const behind = { from: resolved.reachedLsn, to: reach };
   const lastStored = await findLastStoredCommit(repository, facts.route, behind);
+  const firstStored = await findFirstStoredCommit(repository, facts.route, behind);
+  const prepared = await findOpenPrepared(repository, facts.route, { from: snapshot.start, to: resolved.reachedLsn });
   const { lineage } = historyOf(facts.route);
   const knownUntil = target.kind === 'latest' ? await readKnownUntil(repository, { lineage, durableEnd: reach }) : null;
   request.progress?.begin('reading the WAL for what its replay needs');
@@ -88,10 +97,13 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
     start,
     asked: target,
     exclusive,
+    located: located.notes,
+    prepared,
     inventory: facts.inventory,
     resolved,
     rejected,
     reachable,
+    firstStored,
     lastStored,
     knownUntil,
     manner: request.delta === true ? 'delta' : cloneFrom === null ? 'new' : 'clone',
@@ -180,6 +192,23 @@ function describeVolumes(
   ];
 }
 
+/** The first commit in a range, as far as the WAL can be read; `findLastStoredCommit` says what is wrong with it. */
+async function findFirstStoredCommit(
+  repository: Repository,
+  route: WalRoute,
+  range: { from: bigint; to: bigint },
+): Promise<CommitFacts | null> {
+  try {
+    const mayHold = ({ commits }: LandmarkSummary) => commits > 0;
+    for await (const landmark of landmarksOf(repository, route).read({ ...range, mayHold })) {
+      if (isCommit(landmark)) return commitFacts(landmark);
+    }
+  } catch (error) {
+    if (!isWalUnreadable(error)) throw error;
+  }
+  return null;
+}
+
 /** The last commit in a range, for people. WAL that nobody will replay need not be sound: then `problem` says what is wrong with it. */
 async function findLastStoredCommit(
   repository: Repository,
@@ -187,7 +216,7 @@ async function findLastStoredCommit(
   range: { from: bigint; to: bigint },
 ): Promise<LastStoredCommit> {
   try {
-    const last = await findLastCommit(repository, route, { ...range, reach: range.to });
+    const last = await findLastCommit(repository, route, range);
     return { commit: commitFacts(last), problem: null };
   } catch (error) {
     if (!isWalUnreadable(error)) throw error;

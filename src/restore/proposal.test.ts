@@ -37,6 +37,9 @@ function factsWith(changes: Partial<ProposalFacts> = {}): ProposalFacts {
     },
     rejected: [],
     reachable: [],
+    located: [],
+    prepared: [],
+    firstStored: { xid: 76, at: 1_779_000_000_000_000n, lsn: at(11) },
     lastStored: { commit: { xid: 77, at: 1_780_000_000_000_000n, lsn: at(19) }, problem: null },
     knownUntil: null,
     manner: 'new',
@@ -60,7 +63,16 @@ describe('a proposal', () => {
   it('says what will be lost', () => {
     const { lost } = proposeRestore(factsWith());
     assert.equal(lost.bytes, at(20) - at(10) + 8n);
+    assert.equal(lost.firstCommit?.xid, 76);
     assert.equal(lost.lastCommit?.xid, 77);
+  });
+
+  it('names what is prepared and open at the target', () => {
+    const prepared = [{ xid: 815, name: 'transfer', lsn: at(9) }];
+    const { target } = proposeRestore(factsWith({ prepared, located: ['Found.'] }));
+    assert.deepEqual(target.prepared, prepared);
+    assert.equal(target.notes[0], 'Found.');
+    assert.match(target.notes.at(-1)!, /^Transaction 815 is prepared as "transfer" .* and open at this moment/);
   });
 
   it('is the same for the same facts', () => {
@@ -88,7 +100,10 @@ describe('a proposal', () => {
     ]) {
       assert.ok(lines.includes(expected), `${expected}\n${lines.join('\n')}`);
     }
-    assert.match(lines.at(-1) ?? '', /^Loses: 10\.0 MiB of WAL up to 0\/1400000: commits up to .* \(transaction 77\)$/);
+    assert.match(
+      lines.at(-1) ?? '',
+      /^Loses: 10\.0 MiB of WAL up to 0\/1400000: commits from .* \(transaction 76\) to .* \(transaction 77\)$/,
+    );
   });
 
   it('holds as long as its snapshot and its WAL are there, whatever has come since', () => {

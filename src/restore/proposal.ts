@@ -6,6 +6,7 @@ import { formatRecoveryTarget, type RecoveryTarget } from './recovery-target.ts'
 import type { ReachableRange, Rejection } from './select-snapshot.ts';
 import { type SnapshotFacts, shortId } from './snapshot-facts.ts';
 import type { ReuseEstimate } from './stages/estimate-reuse.ts';
+import { describeOpenPrepared, type OpenPrepared } from './stages/find-open-prepared.ts';
 import type { ResolvedTarget } from './stages/resolve-target.ts';
 import type { PlacedTablespace } from './tablespaces.ts';
 import { planBytes, planFiles, type RouteFile, type WalRoute } from './wal-route.ts';
@@ -51,6 +52,8 @@ export interface RestoreProposal {
     /** Where recovery will be. */
     readonly reachedLsn: bigint;
     readonly lastCommit: CommitFacts | null;
+    /** Transactions that are prepared and open there, of those prepared since the backup began. */
+    readonly prepared: readonly OpenPrepared[];
     readonly notes: readonly string[];
   };
   /** The WAL plan: exactly these files exist for the recovery. */
@@ -61,7 +64,12 @@ export interface RestoreProposal {
     readonly bytes: number;
   };
   /** What the repository holds behind the target and will not be there afterwards. */
-  readonly lost: { readonly bytes: bigint; readonly durableEnd: bigint; readonly lastCommit: CommitFacts | null };
+  readonly lost: {
+    readonly bytes: bigint;
+    readonly durableEnd: bigint;
+    readonly firstCommit: CommitFacts | null;
+    readonly lastCommit: CommitFacts | null;
+  };
   /** In a new place, over a used data directory, or beginning with clones of another one. */
   readonly manner: 'new' | 'delta' | 'clone';
   readonly cloneFrom: string | null;
@@ -95,7 +103,11 @@ export interface ProposalFacts {
   readonly resolved: ResolvedTarget;
   readonly rejected: readonly Rejection[];
   readonly reachable: readonly ReachableRange[];
+  /** What is to be said of how the target was found. */
+  readonly located: readonly string[];
+  readonly prepared: readonly OpenPrepared[];
   /** Behind the target. */
+  readonly firstStored: CommitFacts | null;
   readonly lastStored: LastStoredCommit;
   /** For the latest: the last moment at which what is stored was known to be all that the server had. */
   readonly knownUntil: Timestamp | null;
@@ -155,12 +167,19 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
       timeline: resolved.route.timeline,
       reachedLsn: resolved.reachedLsn,
       lastCommit: commitFacts(resolved.lastCommit),
-      notes: [...resolved.notes, ...describeKnown(facts.knownUntil)],
+      prepared: facts.prepared,
+      notes: [
+        ...facts.located,
+        ...resolved.notes,
+        ...describeKnown(facts.knownUntil),
+        ...describeOpenPrepared(facts.prepared),
+      ],
     },
     wal: { files, ...range, bytes: walBytes },
     lost: {
       bytes: reach > resolved.reachedLsn ? reach - resolved.reachedLsn : 0n,
       durableEnd: reach,
+      firstCommit: facts.firstStored,
       lastCommit: facts.lastStored.commit,
     },
     manner: facts.manner,

@@ -28,6 +28,24 @@ describe('the target of a restore', () => {
     assert.equal(timeOf('2026-11-23T09:00:00Z'), '2026-11-23T09:00:00.000000Z');
   });
 
+  it('is a commit to leave out, a transaction with or without its epoch, a restore point, or the earliest there is', () => {
+    assert.deepEqual(parseRecoveryTarget('Immediate'), { kind: 'immediate' });
+    assert.deepEqual(parseRecoveryTarget('before:16/B374D848'), { kind: 'before', lsn: 0x16b374d848n });
+    assert.deepEqual(parseRecoveryTarget('xid: 4711'), { kind: 'xid', xid: 4711, epoch: null });
+    assert.deepEqual(parseRecoveryTarget('XID:2:4711'), { kind: 'xid', xid: 4711, epoch: 2n });
+    assert.deepEqual(parseRecoveryTarget('xid:0:4711'), { kind: 'xid', xid: 4711, epoch: 0n });
+    assert.deepEqual(parseRecoveryTarget('xid:8589939303'), { kind: 'xid', xid: 4711, epoch: 2n });
+    assert.deepEqual(parseRecoveryTarget(' name:before release: 7 '), { kind: 'name', name: 'before release: 7 ' });
+  });
+
+  it('refuses numbers that no transaction has, and names that no restore point has', () => {
+    const texts = ['xid:', 'xid:0', 'xid:2', 'xid:1:1', 'xid:-5', 'xid:4294967296:5', 'xid:1:4294967296', 'xid:ten'];
+    for (const text of [...texts, 'name:', `name:${'ä'.repeat(32)}`]) {
+      assert.equal(refusal(text).code, 'RECOVERY_TARGET_INVALID', text);
+    }
+    assert.equal(refusal('before:yesterday').code, 'PG_LSN_INVALID');
+  });
+
   it('accepts a time with any offset, in the forms that people and PostgreSQL write', () => {
     const expected = '2026-11-23T08:59:30.250000Z';
     for (const text of [
@@ -110,6 +128,12 @@ describe('the target of a restore', () => {
       fc.constant<RecoveryTarget>({ kind: 'latest' }),
       fc.bigInt(0n, (1n << 64n) - 1n).map((lsn) => ({ kind: 'lsn', lsn }) as const),
       fc.bigInt(0n, 253_402_300_799_999_999n).map((at) => ({ kind: 'time', at }) as const),
+      fc.constant<RecoveryTarget>({ kind: 'immediate' }),
+      fc.bigInt(0n, (1n << 64n) - 1n).map((lsn) => ({ kind: 'before', lsn }) as const),
+      fc
+        .tuple(fc.integer({ min: 3, max: 2 ** 32 - 1 }), fc.option(fc.bigInt(0n, (1n << 32n) - 1n)))
+        .map(([xid, epoch]) => ({ kind: 'xid', xid, epoch }) as const),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 15 }).map((name) => ({ kind: 'name', name }) as const),
     );
     fc.assert(
       fc.property(anyTarget, (target) => {

@@ -1,12 +1,30 @@
 import { HoldfastError } from '../lib/index.ts';
 import { formatLsn, formatTimestamp, parseLsn, type Timestamp } from '../postgres/index.ts';
 
-/** The moment that a restore shall bring back, as the user names it: the end of what is kept, a time or a position. */
+/** The moment that a restore shall bring back, as the user names it. */
 export type RecoveryTarget =
+  /** The end of what is kept. */
   | { readonly kind: 'latest' }
+  /** As soon as the base backup is consistent. */
+  | { readonly kind: 'immediate' }
   | { readonly kind: 'time'; readonly at: Timestamp }
-  | { readonly kind: 'lsn'; readonly lsn: bigint };
+  /** With the record that begins there. */
+  | { readonly kind: 'lsn'; readonly lsn: bigint }
+  /** Without it: what a commit did is not there when its position is named. */
+  | { readonly kind: 'before'; readonly lsn: bigint }
+  /** With this transaction. `xid` has 32 bits, as rows and WAL have it; the epoch, how often the numbers have come round, is null when not named. */
+  | { readonly kind: 'xid'; readonly xid: number; readonly epoch: bigint | null }
+  /** A restore point that somebody made with `pg_create_restore_point`. */
+  | { readonly kind: 'name'; readonly name: string };
 
+const EPOCH = 1n << 32n;
+/** Lower numbers are not given to transactions. */
+const XID_MIN = 3n;
+/** A name takes so many bytes in the record at most. */
+const NAME_BYTES_MAX = 63;
+
+const PREFIXED = /^(before|xid|name):(.*)$/is;
+const XID = /^(?:(\d{1,10}):)?(\d{1,20})$/;
 const LSN_LIKE = /^[0-9A-Fa-f]*\/[0-9A-Fa-f]*$/;
 const TIME =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6}))?)?)?(?: ?(Z|UTC|[+-]\d{2}(?::?\d{2})?))?$/i;
@@ -19,14 +37,19 @@ const OFFSET_MINUTES_MAX = 15 * 60 + 59;
 /**
  * Reads the target of a restore as a person types it.
  *
- * Shape:  `latest` · an LSN such as `16/B374D848` · a time in ISO 8601 with `Z` or an offset, `T` or a space between date and time,
- *         seconds and up to six digits of them optional: `2026-11-23T09:00:00Z`, `2026-11-23 10:00:00.25+01`.
+ * Shape:  `latest` · `immediate` · an LSN such as `16/B374D848`, or `before:` and one · a time in ISO 8601 with `Z` or an offset, `T` or a
+ *         space between date and time, seconds and up to six digits of them optional: `2026-11-23T09:00:00Z`, `2026-11-23 10:00:00.25+01` ·
+ *         `xid:` and the number of a transaction as rows show it (`xmin`), or with its epoch, as `pg_current_xact_id` gives it or as
+ *         `epoch:number` · `name:` and the name of a restore point.
  * Errors: RECOVERY_TARGET_INVALID; RECOVERY_TARGET_UNZONED for a time without a zone, which two people may read an hour apart: the error
  *         shows what it would be in UTC and in `timeZone` (the machine's when not given).
  */
 export function parseRecoveryTarget(text: string, options: { timeZone?: string } = {}): RecoveryTarget {
   const value = text.trim();
-  if (value.toLowerCase() === 'latest') return { kind: 'latest' };
+  const word = value.toLowerCase();
+  if (word === 'latest' || word === 'immediate') return { kind: word };
+  const [, prefix, rest] = PREFIXED.exec(text.trimStart()) ?? [];
+  if (prefix !== undefined) return parsePrefixed(value, prefix.toLowerCase(), rest ?? '');
   if (LSN_LIKE.test(value)) return { kind: 'lsn', lsn: parseLsn(value) };
   const parts = parseTime(value);
   if (parts.offsetMinutes === undefined) {
@@ -37,8 +60,41 @@ export function parseRecoveryTarget(text: string, options: { timeZone?: string }
 
 /** Writes a target so that `parseRecoveryTarget` reads the same from it. */
 export function formatRecoveryTarget(target: RecoveryTarget): string {
-  if (target.kind === 'latest') return 'latest';
-  return target.kind === 'time' ? formatTimestamp(target.at) : formatLsn(target.lsn);
+  switch (target.kind) {
+    case 'latest':
+    case 'immediate':
+      return target.kind;
+    case 'time':
+      return formatTimestamp(target.at);
+    case 'lsn':
+      return formatLsn(target.lsn);
+    case 'before':
+      return `before:${formatLsn(target.lsn)}`;
+    case 'xid':
+      return target.epoch === null ? `xid:${target.xid}` : `xid:${target.epoch}:${target.xid}`;
+    case 'name':
+      return `name:${target.name}`;
+  }
+}
+
+function parsePrefixed(value: string, prefix: string, rest: string): RecoveryTarget {
+  if (prefix === 'before') return { kind: 'before', lsn: parseLsn(rest.trim()) };
+  if (prefix === 'xid') return parseXid(value, rest.trim());
+  const bytes = Buffer.byteLength(rest, 'utf8');
+  if (bytes > 0 && bytes <= NAME_BYTES_MAX) return { kind: 'name', name: rest };
+  throw invalidTarget(value, `Expected a name of 1 to ${NAME_BYTES_MAX} bytes, found ${bytes}.`);
+}
+
+/** A number above 32 bits has its epoch in the upper half. */
+function parseXid(value: string, text: string): RecoveryTarget {
+  const [, epochText, numberText] = XID.exec(text) ?? [];
+  if (numberText === undefined) throw invalidTarget(value, 'Expected the number of a transaction.');
+  const number = BigInt(numberText);
+  const epoch = epochText === undefined ? (number >= EPOCH ? number / EPOCH : null) : BigInt(epochText);
+  const xid = epochText === undefined ? number % EPOCH : number;
+  if (xid >= EPOCH || (epoch ?? 0n) >= EPOCH) throw invalidTarget(value, 'The number is out of range.');
+  if (xid < XID_MIN) throw invalidTarget(value, `No transaction ever has the number ${xid}.`);
+  return { kind: 'xid', xid: Number(xid), epoch };
 }
 
 interface TimeParts {
@@ -50,7 +106,10 @@ interface TimeParts {
 function parseTime(value: string): TimeParts {
   const match = TIME.exec(value);
   if (match === null) {
-    throw invalidTarget(value, 'Expected "latest", an LSN, or a date and time with a zone.');
+    throw invalidTarget(
+      value,
+      'Expected "latest", "immediate", an LSN, a date and time with a zone, or "before:", "xid:" or "name:" with what belongs to it.',
+    );
   }
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone] = match;
   const milliseconds = Date.UTC(
@@ -143,6 +202,9 @@ function shortTime(text: string): string {
 function invalidTarget(value: string, detail: string): HoldfastError {
   return new HoldfastError('RECOVERY_TARGET_INVALID', `invalid recovery target "${value}"`, {
     detail,
-    hints: ['Write latest, an LSN such as 16/B374D848, or a time such as 2026-11-23T09:00:00Z.'],
+    hints: [
+      'Write latest, a time such as 2026-11-23T09:00:00Z, or an LSN such as 16/B374D848.',
+      'Also before:16/B374D848, xid:4711, name:before-release and immediate; `holdfast wal commits` shows what there is.',
+    ],
   });
 }

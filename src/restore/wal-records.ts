@@ -1,6 +1,13 @@
 import { HoldfastError } from '../lib/index.ts';
 import { formatLsn, segmentStartOf, type WalRecord, type WalStop } from '../postgres/index.ts';
-import { isEndOfInput, lastRecord, scanRecords, scanWal, type TransactionLandmark } from '../protect/wal/index.ts';
+import {
+  findLastCommit as findLastCommitOf,
+  isEndOfInput,
+  LandmarkReader,
+  lastRecord,
+  scanRecords,
+  type TransactionLandmark,
+} from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { historyOf, inventoryOf, type WalRoute } from './wal-route.ts';
 
@@ -75,39 +82,18 @@ export async function findLastRecord(
   return placeOf(last);
 }
 
-/**
- * The last commit of those whose records begin in [from, to); null when there is none. It is looked for backwards, a segment at a time, and
- * WAL behind `reach` is not touched.
- * Errors: as `scanWal`.
- */
-export async function findLastCommit(
+/** The last commit of those whose records lie in [from, to); null when there is none. Errors: as `LandmarkReader.read`. */
+export function findLastCommit(
   repository: Repository,
   route: WalRoute,
-  { from, to, reach }: { from: bigint; to: bigint; reach: bigint },
+  range: { from: bigint; to: bigint },
 ): Promise<TransactionLandmark | null> {
-  const segmentBytes = BigInt(route.lineage.header.segmentBytes);
-  for (let end = to; end > from; ) {
-    const start = maxLsn(from, segmentStartOf(end - 1n, Number(segmentBytes)));
-    // A record that begins before `end` may end behind it: in the next segment, unless it is longer than one.
-    const readEnd = minLsn(reach, end + segmentBytes);
-    const last = await lastCommitOf(repository, route, { from: start, to: readEnd, before: end });
-    if (last !== null) return last;
-    end = start;
-  }
-  return null;
+  return findLastCommitOf(repository, inventoryOf(route), { ...historyOf(route), ...range });
 }
 
-async function lastCommitOf(
-  repository: Repository,
-  route: WalRoute,
-  { before, ...range }: { from: bigint; to: bigint; before: bigint },
-): Promise<TransactionLandmark | null> {
-  let last: TransactionLandmark | null = null;
-  for await (const landmark of scanWal(repository, inventoryOf(route), { ...historyOf(route), ...range })) {
-    if (landmark.lsn >= before) break;
-    if (isCommit(landmark)) last = landmark;
-  }
-  return last;
+/** Reads what there is on a route to aim at. */
+export function landmarksOf(repository: Repository, route: WalRoute): LandmarkReader {
+  return new LandmarkReader(repository, inventoryOf(route), historyOf(route));
 }
 
 /** Errors that say that stored WAL is damaged or gone. Anything else is the store's own trouble and says nothing about what is stored. */
@@ -134,10 +120,6 @@ function placeOf({ lsn, endLsn }: RecordPlace): RecordPlace {
 
 function maxLsn(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
-}
-
-function minLsn(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
 }
 
 /** The error for stored WAL that does not go on as it must. */

@@ -2,6 +2,7 @@ import { formatHistoryName, segmentStartOf } from '../postgres/index.ts';
 import {
   contiguousEnd,
   currentLineage,
+  findLineage,
   type LineageInventory,
   listRecoveryFiles,
   makeTimelineInventory,
@@ -99,6 +100,28 @@ export function findRoutes(
     current: current === null ? null : routeTo(inventory, current),
     left: own.filter((lineage) => lineage !== current).map((lineage) => routeTo(inventory, lineage)),
   };
+}
+
+/** Every timeline of every lineage of a cluster, each as a route of its own, the present one first. */
+export function listRoutes(inventory: WalInventory, system: string, cluster: string): WalRoute[] {
+  const { current, left } = findRoutes(inventory, system, cluster);
+  const newest = [...(current === null ? [] : [current]), ...left];
+  const older = newest.flatMap(({ lineage, timeline }) => {
+    const own = findLineage(inventory, lineage.lineage);
+    return ownTimelines(own)
+      .filter((other) => other !== timeline && canFollow(own, other))
+      .map((other) => routeTo(inventory, own, other));
+  });
+  return [...newest, ...older];
+}
+
+/** The timelines of which a lineage itself has WAL or a history, in rising order. */
+export function ownTimelines({ header, timelines, histories }: LineageInventory): number[] {
+  return [...new Set([header.startTimeline, ...timelines.keys(), ...histories.keys()])].sort((a, b) => a - b);
+}
+
+function canFollow({ histories }: LineageInventory, timeline: number): boolean {
+  return timeline === 1 || histories.has(timeline);
 }
 
 /** What the functions of `protect/wal` ask for: an inventory in which the route is the one lineage. */

@@ -1,9 +1,9 @@
 import { HoldfastError, messageOf } from '../../lib/index.ts';
-import { scanWal } from '../../protect/wal/index.ts';
+import type { LandmarkSummary } from '../../protect/wal/index.ts';
 import type { Repository } from '../../repository/index.ts';
 import { type CommitFacts, commitFacts, type RestoreProposal } from '../proposal.ts';
-import { isCommit } from '../wal-records.ts';
-import { historyOf, inventoryOf, type WalRoute } from '../wal-route.ts';
+import { isCommit, landmarksOf } from '../wal-records.ts';
+import type { WalRoute } from '../wal-route.ts';
 
 /** Commits that the repository knows and that the restored cluster does not have, as they come after the target. */
 export interface Loss {
@@ -17,8 +17,8 @@ export interface Loss {
   readonly bytes: bigint;
 }
 
-/** WAL that is read to count what is lost: seconds of work, and more than anyone needs to know to the last commit. */
-const COUNTED_BYTES_MAX = 4n * 1024n ** 3n;
+/** WAL without an index that is read to count what is lost: seconds of work, and more than anyone needs to know to the last commit. */
+const SCANNED_BYTES_MAX = 4n * 1024n ** 3n;
 
 /**
  * Counts what lies behind the target. It changes nothing and decides nothing: what cannot be read is not counted, and that is said, as the
@@ -27,18 +27,23 @@ const COUNTED_BYTES_MAX = 4n * 1024n ** 3n;
 export async function measureLoss(repository: Repository, route: WalRoute, proposal: RestoreProposal): Promise<Loss> {
   const { reachedLsn } = proposal.target;
   const { durableEnd, bytes, lastCommit } = proposal.lost;
-  const isTooMuch = bytes > COUNTED_BYTES_MAX;
-  const range = { ...historyOf(route), from: reachedLsn, to: isTooMuch ? reachedLsn + COUNTED_BYTES_MAX : durableEnd };
   let commits = 0;
   let first: CommitFacts | null = null;
-  let uncounted = isTooMuch ? 'there is more WAL behind the target than is counted' : null;
+  let uncounted: string | null = null;
   try {
     if (bytes > 0n) {
-      for await (const landmark of scanWal(repository, inventoryOf(route), range)) {
-        if (!isCommit(landmark)) continue;
-        commits += 1;
-        first ??= commitFacts(landmark);
+      const reader = landmarksOf(repository, route);
+      const range = { from: reachedLsn, to: durableEnd, scannedBytesMax: SCANNED_BYTES_MAX };
+      // The first is named; the others need only be counted.
+      const decide = (summary: LandmarkSummary) => (summary.commits === 0 ? 'pass' : first === null ? 'read' : 'sum');
+      for await (const part of reader.summarize(range, decide)) {
+        if (!('kind' in part)) commits += part.commits;
+        else if (isCommit(part)) {
+          commits += 1;
+          first ??= commitFacts(part);
+        }
       }
+      if (reader.isCut) uncounted = 'there is more WAL behind the target than is counted';
     }
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;

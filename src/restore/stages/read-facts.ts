@@ -5,6 +5,7 @@ import { findLineage, readWalInventory, type WalInventory } from '../../protect/
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
 import { readSnapshotFacts, type SnapshotFacts, shortId } from '../snapshot-facts.ts';
 import { findRoutes, routeTo, type WalRoute, whyNotOnRoute } from '../wal-route.ts';
+import { chooseTimeline, type TimelineChoice } from './choose-timeline.ts';
 
 /** What the repository holds of one cluster, as far as a restore is concerned. */
 export interface RestoreFacts {
@@ -28,13 +29,15 @@ export interface RestoreSource {
   readonly snapshot?: string;
   /** The beginning of a lineage's id, for a history that was left. */
   readonly lineage?: string;
+  /** Which timeline to follow; the latest unless said otherwise. */
+  readonly timeline?: TimelineChoice;
 }
 
 /**
  * Reads snapshots and WAL inventory, and settles which cluster and which history are meant: those that were named, otherwise the only cluster
  * and its present history.
  *
- * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT, RESTORE_HISTORY_UNREADABLE; SNAPSHOT_ABSENT,
+ * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT, RESTORE_TIMELINE_ABSENT, RESTORE_HISTORY_UNREADABLE; SNAPSHOT_ABSENT,
  * SNAPSHOT_AMBIGUOUS; those of the store.
  */
 export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
@@ -83,7 +86,8 @@ function chooseRoute(
   // A lineage that cannot be read may be the present one: its parent would pass for it, and end long ago.
   const unreadable = inventory.damaged.find(({ objectName }) => objectName.endsWith('/lineage'));
   if (unreadable !== undefined && source.lineage === undefined) throw historyUnreadable(unreadable, all);
-  const wanted = chooseWanted(source, all, inventory, newest) ?? present;
+  const lineageRoute = chooseWanted(source, all, inventory, newest) ?? present;
+  const wanted = chooseTimeline({ ...source, inventory, chosen: lineageRoute, newest }) ?? lineageRoute;
   return { route: wanted, otherRoutes: all.filter((route) => route !== wanted) };
 }
 

@@ -6,10 +6,10 @@ import { makeSnapshot } from '../../../test/support/wal-inventory.ts';
 import { filler, fillTo, LineageWriter, transactionEnd } from '../../../test/support/wal-lineage.ts';
 import { parseLsn } from '../../postgres/index.ts';
 import { readWalInventory } from '../../protect/wal/index.ts';
-import type { RecoveryTarget } from '../recovery-target.ts';
 import { selectSnapshots } from '../select-snapshot.ts';
 import type { SnapshotFacts } from '../snapshot-facts.ts';
 import { routeTo } from '../wal-route.ts';
+import type { PlacedTarget } from './locate-target.ts';
 import { resolveTarget } from './resolve-target.ts';
 
 const START = parseLsn('1/0');
@@ -65,7 +65,7 @@ class MadeHistory {
       const end = start + MIB < this.end ? start + MIB : this.end;
       objects.push(await writer.fragment(this.wal, start, end));
     }
-    const resolve = async (target: RecoveryTarget, exclusive = false) => {
+    const resolve = async (target: PlacedTarget, exclusive = false) => {
       const inventory = await readWalInventory(made.repository);
       const route = routeTo(inventory, inventory.lineages[0]!);
       const choice = selectSnapshots({ snapshots: this.snapshots, route, target, exclusive });
@@ -75,7 +75,7 @@ class MadeHistory {
   }
 }
 
-const atTime = (seconds: number): RecoveryTarget => ({ kind: 'time', at: second(seconds) });
+const atTime = (seconds: number): PlacedTarget => ({ kind: 'time', at: second(seconds) });
 
 describe('the place where recovery stops', () => {
   it('is after the last whole record for the latest, also when a broken one follows', async (test) => {
@@ -113,6 +113,42 @@ describe('the place where recovery stops', () => {
     assert.equal(resolved?.recordLsn, left.lsn);
     assert.equal(resolved?.reachedLsn, START + MIB);
     assert.equal(resolved?.neededEnd, stored, 'no more is needed than is stored');
+  });
+
+  it('is where the base backup is consistent for the immediate one, also when that is inside a record', async (test) => {
+    const history = new MadeHistory();
+    const snapshot = history.backUp('only', 10);
+    const [ending] = history.wal.records.slice(-1);
+    history.commit(5, 12);
+    const { resolve, repository } = await history.store(test);
+    const { resolved } = await resolve({ kind: 'immediate' });
+    assert.equal(resolved?.recordLsn, ending!.lsn);
+    assert.equal(resolved?.reachedLsn, snapshot.end);
+    assert.match(resolved?.notes.join() ?? '', /earliest position/);
+    // As a standby may say it.
+    const inside = { ...snapshot, end: snapshot.end + 40n };
+    const inventory = await readWalInventory(repository);
+    const route = routeTo(inventory, inventory.lineages[0]!);
+    const question = { repository, route, target: { kind: 'immediate' } as const, exclusive: false };
+    const later = await resolveTarget(question, selectSnapshots({ ...question, snapshots: [inside] }));
+    assert.ok(later.resolved!.reachedLsn >= inside.end);
+    assert.equal(later.resolved!.inclusive, true);
+  });
+
+  it('says what is left out, or replayed last, at a position', async (test) => {
+    const history = new MadeHistory();
+    history.backUp('only', 10);
+    history.commit(5, 12);
+    history.commit(6, 13, 'abort');
+    const { resolve } = await history.store(test);
+    const notes = async (lsn: bigint, exclusive: boolean) =>
+      (await resolve({ kind: 'lsn', lsn }, exclusive)).resolved!.notes.join();
+    assert.match(await notes(history.commits.get(5)!.lsn, true), /left out is the commit of transaction 5 of 2026-/);
+    assert.match(await notes(history.commits.get(6)!.lsn, false), /replayed is the rollback of transaction 6 of 2026-/);
+    assert.match(
+      await notes(history.commits.get(5)!.endLsn, true),
+      /left out is the record at .*, which ends no transaction/,
+    );
   });
 
   it('is before or after the record that begins at the position or behind it', async (test) => {
@@ -212,7 +248,7 @@ describe('the place where recovery stops', () => {
     const second = history.backUp('second', 20);
     history.commit(6, 21);
     const { resolve, store, objects } = await history.store(test);
-    const target: RecoveryTarget = { kind: 'lsn', lsn: history.commits.get(5)!.lsn };
+    const target: PlacedTarget = { kind: 'lsn', lsn: history.commits.get(5)!.lsn };
     assert.equal((await resolve({ kind: 'latest' })).resolved?.candidate.snapshot.id, second.id);
     const bytes = await store.get(objects[2]!);
     bytes[bytes.length - 40]! ^= 1;

@@ -1,11 +1,19 @@
 import { messageOf } from '../../lib/index.ts';
 import { formatLsn, formatTimestamp, type Timestamp } from '../../postgres/index.ts';
-import { resolveTime, scanWal, type TransactionLandmark } from '../../protect/wal/index.ts';
+import { type LandmarkSummary, resolveTime, type TransactionLandmark } from '../../protect/wal/index.ts';
 import type { Repository } from '../../repository/index.ts';
-import type { RecoveryTarget } from '../recovery-target.ts';
 import type { Candidate, Rejection, SnapshotChoice } from '../select-snapshot.ts';
-import { findLastCommit, findLastRecord, findRecordFrom, isWalUnreadable, type RecordPlace } from '../wal-records.ts';
+import {
+  findLastCommit,
+  findLastRecord,
+  findRecordFrom,
+  isWalUnreadable,
+  landmarksOf,
+  type RecordPlace,
+} from '../wal-records.ts';
 import { endRouteAt, historyOf, inventoryOf, type WalRoute } from '../wal-route.ts';
+import { describeRecord } from './describe-record.ts';
+import type { PlacedTarget } from './locate-target.ts';
 
 /** Where recovery shall stop: a record, and whether it is replayed itself. */
 export interface ResolvedTarget {
@@ -34,7 +42,7 @@ export interface TargetResolution {
 export interface TargetQuestion {
   readonly repository: Repository;
   readonly route: WalRoute;
-  readonly target: RecoveryTarget;
+  readonly target: PlacedTarget;
   readonly exclusive: boolean;
 }
 
@@ -75,6 +83,8 @@ function resolveFrom(question: TargetQuestion, candidate: Candidate): Promise<At
   switch (question.target.kind) {
     case 'latest':
       return stopAtEnd(question, candidate, []);
+    case 'immediate':
+      return stopWhenConsistent(question, candidate);
     case 'lsn':
       return stopAtLsn(question, candidate, question.target.lsn);
     case 'time':
@@ -89,6 +99,17 @@ async function stopAtEnd(question: TargetQuestion, candidate: Candidate, notes: 
   return stopAfter(question, candidate, last, notes);
 }
 
+/** After the record with whose end the base backup is consistent; a backup of a standby may name a position inside a record. */
+async function stopWhenConsistent(question: TargetQuestion, candidate: Candidate): Promise<Attempt> {
+  const { end } = candidate.snapshot;
+  const found = await findRecordFrom(question.repository, question.route, end, searchRange(candidate));
+  const record = found.before !== null && found.before.endLsn >= end ? found.before : found.record;
+  if (record === null) return { reason: `the WAL ends before it is consistent at ${formatLsn(end)}` };
+  return stopAfter(question, candidate, record, [
+    'This is the earliest position at which the base backup is consistent.',
+  ]);
+}
+
 /** As PostgreSQL reads `recovery_target_lsn`: the first record that begins there or later is the last one, or the first left out. */
 async function stopAtLsn(question: TargetQuestion, candidate: Candidate, lsn: bigint): Promise<Attempt> {
   const found = await findRecordFrom(question.repository, question.route, lsn, searchRange(candidate));
@@ -100,8 +121,11 @@ async function stopAtLsn(question: TargetQuestion, candidate: Candidate, lsn: bi
     found.record.lsn === lsn
       ? []
       : [`No record begins at ${formatLsn(lsn)}; the next one is at ${formatLsn(found.record.lsn)}.`];
-  if (!question.exclusive) return stopAfter(question, candidate, found.record, notes);
-  return stopBefore(question, candidate, { record: found.record, before: found.before }, notes);
+  const what = await describeRecord(question.repository, question.route, found.record);
+  if (!question.exclusive)
+    return stopAfter(question, candidate, found.record, [...notes, `The last thing that is replayed is ${what}.`]);
+  const leftOut = `The first thing that is left out is ${what}.`;
+  return stopBefore(question, candidate, { record: found.record, before: found.before }, [...notes, leftOut]);
 }
 
 /** Before the first commit or abort that is later than the time, as PostgreSQL does with `recovery_target_time`. */
@@ -138,8 +162,9 @@ async function whyBackupIsTooLate(
   const { repository, route } = question;
   const { snapshot } = candidate;
   let begunAt: Timestamp | null = null;
-  const range = { ...historyOf(route), from: snapshot.start, to: candidate.reach };
-  for await (const landmark of scanWal(repository, inventoryOf(route), range)) {
+  const mayHold = ({ others, ends }: LandmarkSummary) => others > 0 || (ends !== null && ends.latest > time);
+  const range = { from: snapshot.start, to: candidate.reach, mayHold };
+  for await (const landmark of landmarksOf(repository, route).read(range)) {
     if (landmark.lsn >= snapshot.end) break;
     if (
       landmark.kind === 'event' &&
@@ -167,7 +192,7 @@ async function stopAfter(
   notes: string[],
 ): Promise<Attempt> {
   const { lsn: recordLsn, endLsn } = record;
-  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: endLsn, reach: endLsn });
+  const lastCommit = await findLastCommit(repository, route, { from: snapshot.end, to: endLsn });
   return { recordLsn, inclusive: true, neededEnd: neededEndOf(record, reach), reachedLsn: endLsn, lastCommit, notes };
 }
 
@@ -184,7 +209,7 @@ async function stopBefore(
   if (endRouteAt(route, before).timeline !== endRouteAt(route, record).timeline) {
     return stopAfter(question, candidate, before, notes);
   }
-  const range = { from: snapshot.end, to: record.lsn, reach: record.endLsn };
+  const range = { from: snapshot.end, to: record.lsn };
   const lastCommit = await findLastCommit(repository, route, range);
   return {
     recordLsn: record.lsn,
@@ -209,14 +234,19 @@ function searchRange({ snapshot, reach }: Candidate): { floor: bigint; reach: bi
 const SKIPPED_SHOWN_MAX = 5;
 
 function describeSkipped(
-  { skipped, skippedCount }: { skipped: readonly TransactionLandmark[]; skippedCount: number },
+  {
+    skipped,
+    skippedCount,
+    isSkippedCounted,
+  }: { skipped: readonly TransactionLandmark[]; skippedCount: number; isSkippedCounted: boolean },
   at: Timestamp,
 ): string[] {
   if (skippedCount === 0) return [];
   const shown = skipped
     .slice(0, SKIPPED_SHOWN_MAX)
     .map(({ transaction }) => `${transaction.xid} (${formatTimestamp(transaction.at)})`);
-  const more = skippedCount > shown.length ? ` and ${skippedCount - shown.length} more` : '';
+  const left = skippedCount - shown.length;
+  const more = isSkippedCounted ? (left > 0 ? ` and ${left} more` : '') : ` and ${left > 0 ? left : 'perhaps'} more`;
   return [
     `Commit times are not in order: ${skippedCount === 1 ? 'a transaction' : 'transactions'} of before ${formatTimestamp(at)} stand behind the position and will not be there: ${shown.join(', ')}${more}.`,
   ];

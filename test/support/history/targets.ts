@@ -1,5 +1,4 @@
-import { formatLsn, formatTimestamp } from '../../../src/postgres/index.ts';
-import type { RecoveryTarget } from '../../../src/restore/index.ts';
+import { formatRecoveryTarget, type RecoveryTarget } from '../../../src/restore/index.ts';
 import type { Random } from '../seeded-random.ts';
 import type { Branch } from './history.ts';
 import type { JudgedRecord } from './model.ts';
@@ -64,16 +63,5 @@ const choosers: readonly Chooser[] = [chooseTime, chooseTime, chooseLsn, chooseL
 
 export function describePoint({ branch, target, exclusive, replayed }: Point): string {
   const where = branch.lineage === null ? '' : ` on the history that was left, ${branch.lineage.slice(0, 12)}`;
-  return `${describeTarget(target)}${exclusive ? ' exclusive' : ''}${where}: ${replayed.length} records`;
-}
-
-function describeTarget(target: RecoveryTarget): string {
-  switch (target.kind) {
-    case 'latest':
-      return 'latest';
-    case 'time':
-      return `time ${formatTimestamp(target.at)}`;
-    case 'lsn':
-      return `lsn ${formatLsn(target.lsn)}`;
-  }
+  return `${formatRecoveryTarget(target)}${exclusive ? ' exclusive' : ''}${where}: ${replayed.length} records`;
 }
