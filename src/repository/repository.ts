@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/index.ts';
 import type { Format } from './format/index.ts';
-import { type ChunkIndex, ChunkReader, loadIndex } from './index/index.ts';
+import { type ChunkIndex, ChunkReader, loadIndex, type RebuiltIndex, rebuildIndex } from './index/index.ts';
 import { type KeyBundle, KeyRing } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
 import { type Access, SealedObjects } from './sealed/index.ts';
@@ -38,10 +38,14 @@ export class Repository extends SealedObjects {
 
   /** Reads the index as it is now. It may be closed before the repository is, which closes those that are left. Errors: as `loadIndex`. */
   async loadIndex(): Promise<ChunkIndex> {
-    const scratch = this.#scratchDirectory === undefined ? {} : { scratchDirectory: this.#scratchDirectory };
-    const index = await loadIndex(this, scratch);
+    const index = await loadIndex(this, this.#scratch());
     this.#indexes.add(index);
     return index;
+  }
+
+  /** Names packs that no readable index object names. Errors: as `rebuildIndex`. */
+  rebuildIndex(options: { onPack?: () => void; signal?: AbortSignal } = {}): Promise<RebuiltIndex> {
+    return rebuildIndex(this, { ...options, ...this.#scratch() });
   }
 
   /** Reads single chunks, such as those of a tree. */
@@ -57,6 +61,10 @@ export class Repository extends SealedObjects {
   /** The one committed snapshot whose id begins with these digits. Errors: `SNAPSHOT_ABSENT`, `SNAPSHOT_AMBIGUOUS`. */
   findSnapshot(idPrefix: string): Promise<SnapshotRecord> {
     return findSnapshot(this, idPrefix);
+  }
+
+  #scratch(): { scratchDirectory?: string } {
+    return this.#scratchDirectory === undefined ? {} : { scratchDirectory: this.#scratchDirectory };
   }
 
   /** Gives back what it holds of this machine. Safe to repeat. */

@@ -31,7 +31,7 @@ export async function judgeDamage(findings: Findings): Promise<DamagedObject[]> 
     ...findings.packs.map((finding) => judgePack(findings, finding)),
     ...judgeIndex(findings),
     ...findings.snapshots.map((record) => judgeSnapshotRecord(findings, record)),
-    ...findings.wal.sound.damaged.map(({ objectName, error }) =>
+    ...[...findings.wal.sound.damaged, ...(findings.wal.sound.replaced ?? [])].map(({ objectName, error }) =>
       judgeWalRecord(findings, objectName, error.detail ?? error.message),
     ),
     ...findings.records.map((record) => judgeRecord(findings, record)),
@@ -57,10 +57,7 @@ function judgePack(findings: Findings, { pack, sentences }: PackFinding): Damage
 
 function judgeIndex(findings: Findings): DamagedObject[] {
   const snapshots = findings.reverse.costs.get('') ?? [];
-  const advice = [
-    'Run holdfast repository rebuild-index: it reads from the packs where their chunks lie.',
-    backupAdvice,
-  ];
+  const advice = ['Run holdfast repository heal: it reads from the packs where their chunks lie.', backupAdvice];
   const objects = [...findings.index];
   // What no index object names, with all of them readable, was named by one that is gone.
   if (objects.length === 0 && snapshots.length > 0) {

@@ -21,10 +21,14 @@ const kinds: readonly ObjectKind[] = [
   'ledger',
   'erasure',
   'wal-landmarks',
+  'wal-landmark-summary',
 ];
 
-/** The commit index lies among the WAL. */
-const LANDMARKS = /^wal\/[^/]+\/[^/]+\/landmarks\//;
+/** The commit index lies among the WAL, its summaries among the rest of it. */
+const namesOfKind: Partial<Record<ObjectKind, RegExp>> = {
+  'wal-landmarks': /^wal\/[^/]+\/[^/]+\/landmarks\/(?![^/]*\.level\d+$)/,
+  'wal-landmark-summary': /^wal\/[^/]+\/[^/]+\/landmarks\/[^/]*\.level\d+$/,
+};
 
 /** What came of opening every record. */
 export interface RecordCheck {
@@ -46,7 +50,7 @@ export async function checkRecords(repository: Repository, stateDirectory: strin
   const flaky: string[] = [];
   for (const kind of kinds) {
     for await (const { name } of repository.store.list(kindPrefix(kind))) {
-      if (kind === 'wal-landmarks' && !LANDMARKS.test(name)) continue;
+      if (namesOfKind[kind]?.test(name) === false) continue;
       const reading = await readCarefully(repository, () => repository.getBody(kind, name));
       if (reading.kind === 'read' && reading.flaky) flaky.push(name);
       // Removed since it was listed, as pending records are.

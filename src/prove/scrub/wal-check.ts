@@ -141,7 +141,8 @@ async function readWhole(repository: Repository, object: WalObject, count: ReadC
   }
 }
 
-function withoutObjects(inventory: WalInventory, lost: readonly PlacedWal[]): WalInventory {
+/** The inventory as if these objects were not there. */
+export function withoutObjects(inventory: WalInventory, lost: readonly PlacedWal[]): WalInventory {
   if (lost.length === 0) return inventory;
   const names = new Set(lost.map(({ objectName }) => objectName));
   const lineages = inventory.lineages.map((lineage): LineageInventory => {

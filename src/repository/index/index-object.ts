@@ -10,7 +10,7 @@ import {
 import type { SealedObjects } from '../sealed/index.ts';
 
 /** The most chunks of one index object, unless a single pack has more. */
-const INDEX_CHUNKS_MAX = 65_536;
+export const INDEX_CHUNKS_MAX = 65_536;
 
 const INDEX_VERSION = 1;
 

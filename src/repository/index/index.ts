@@ -12,3 +12,4 @@ export * from './chunk-reader.ts';
 export * from './index-object.ts';
 export * from './load-index.ts';
 export * from './pack-list.ts';
+export * from './rebuild-index.ts';
