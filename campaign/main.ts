@@ -33,6 +33,8 @@ const runs: readonly Run[] = [
   { name: 'wal-stops', file: 'test/fault/wal-stops.test.ts', counts: {} },
   { name: 'restore-stops', file: 'test/fault/restore-stops.test.ts', counts: {} },
   { name: 'wal-stream', file: 'test/e2e/020-wal-stream.test.ts', counts: {} },
+  { name: 'many-files', file: 'test/e2e/013-many-files.test.ts', counts: { HOLDFAST_RELATION_FILES: '100000' } },
+  { name: 'files-under-change', file: 'test/e2e/014-files-under-change.test.ts', counts: {} },
 ];
 
 /** Seeds stay below this, so that they are easy to type. */
