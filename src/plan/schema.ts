@@ -158,10 +158,10 @@ export const planSchema = z.strictObject({
 /** A plan as its file states it. */
 export type Plan = z.input<typeof planSchema>;
 
-/** True for a password in a URL's user part, among its parameters, or as a key word. */
+/** True for a password in a URL's user part, also of one inside key words, among its parameters, or as a key word. */
 function holdsPassword(connection: string): boolean {
   return (
-    /^[a-z][a-z0-9+.-]*:\/\/[^/?#@]*:[^/?#]*@/i.test(connection) ||
+    /(^|['\s=])[a-z][a-z0-9+.-]*:\/\/[^/@]*:[^/]*@/i.test(connection) ||
     /[?&](ssl)?password=/i.test(connection) ||
     /(^|\s)(ssl)?password\s*=/i.test(connection)
   );

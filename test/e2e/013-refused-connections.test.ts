@@ -84,7 +84,7 @@ for (const major of [14, 18] as const) {
       await createPhysicalSlot(connection, 'taken');
       await assert.rejects(createPhysicalSlot(connection, 'another'), {
         code: 'PG_NO_FREE_SLOT',
-        message: 'cannot create the replication slot "another": all slots are in use',
+        message: 'cannot create the slot "another": all slots are in use',
         sqlState: '53400',
       });
       await connection.close();

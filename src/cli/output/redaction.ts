@@ -18,8 +18,10 @@ export class Redaction {
   /** Hides the password of a connection string, in either of its forms. */
   addConnection(connection: string): void {
     const inUrl = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@]*?:([^/?#]*)@/i.exec(connection)?.[1];
+    // As libpq reads it: up to the first @, whatever else stands before, also in a URL inside key words.
+    const inUrlOfLibpq = /(?:^|['\s=])[a-z][a-z0-9+.-]*:\/\/[^/@]*?:([^/@]*)@/i.exec(connection)?.[1];
     const inWords = /(?:^|[\s?&])(?:ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))/i.exec(connection);
-    for (const found of [inUrl, inWords?.[1]?.replaceAll(/\\(.)/g, '$1'), inWords?.[2]]) {
+    for (const found of [inUrl, inUrlOfLibpq, inWords?.[1]?.replaceAll(/\\(.)/g, '$1'), inWords?.[2]]) {
       if (found === undefined) continue;
       this.add(found);
       this.add(decoded(found));

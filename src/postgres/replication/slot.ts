@@ -30,19 +30,15 @@ export async function createPhysicalSlot(
   });
 }
 
-function noFreeSlot(name: string, { report }: PostgresError): PostgresError {
-  return new PostgresError(
-    { ...report, hint: undefined },
-    'PG_NO_FREE_SLOT',
-    `cannot create the replication slot "${name}": all slots are in use`,
-    {
-      detail: `The server said: ${report.message}.`,
-      hints: [
-        'SELECT slot_name, active FROM pg_replication_slots lists them; drop one that nobody needs with pg_drop_replication_slot.',
-        'Or raise max_replication_slots, which needs a restart.',
-      ],
-    },
-  );
+function noFreeSlot(name: string, error: PostgresError): PostgresError {
+  const report = { ...error.report, hint: undefined };
+  return new PostgresError(report, 'PG_NO_FREE_SLOT', `cannot create the slot "${name}": all slots are in use`, {
+    detail: `The server said: ${report.message}.`,
+    hints: [
+      'SELECT slot_name, active FROM pg_replication_slots lists them; drop one that nobody needs with pg_drop_replication_slot.',
+      'Or raise max_replication_slots, which needs a restart.',
+    ],
+  });
 }
 
 /**
