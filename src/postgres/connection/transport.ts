@@ -199,6 +199,9 @@ function unreachableServer(target: ConnectionTarget, cause: Error | undefined): 
       `could not connect to ${target.place}: the connection was closed`,
       {
         detail: why,
+        hints: [
+          'Check that the server listens there, that nothing between here and there ends connections, and its log.',
+        ],
         retryable: true,
         cause,
       },

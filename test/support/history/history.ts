@@ -207,12 +207,12 @@ class HistoryMaker {
       incidents.includes('new-database') ? this.#createDatabase() : undefined,
       crashes ? untilHalf().then(() => this.#server.kill9()) : undefined,
       incidents.includes('receiver-crash') ? untilHalf().then(() => this.#restartReceiver()) : undefined,
-      incidents.includes('promotion-with-loss') ? untilHalf().then(() => standby!.stop('fast')) : undefined,
+      incidents.includes('promotion-with-loss') ? untilHalf().then(() => cutOff(standby!)) : undefined,
     ]);
     if (crashes) await this.#server.restart();
     if (crashes) await untilOpen(this.#server);
     await this.#judge();
-    if (standby !== undefined) await this.#promote(standby);
+    if (standby !== undefined) await this.#promote(standby, incidents.includes('promotion'));
   }
 
   /** Several writers at once in each database, until so many transactions were written or the server has crashed. */
@@ -328,20 +328,18 @@ class HistoryMaker {
   }
 
   /**
-   * The standby takes over. One that was stopped before its primary knows less than the repository: what the primary wrote after that is on a
+   * The standby takes over. One that was cut off from its primary knows less than the repository: what the primary wrote after that is on a
    * history of its own then.
    */
-  async #promote(standby: PostgresServer): Promise<void> {
+  async #promote(standby: PostgresServer, isUpToDate: boolean): Promise<void> {
     await this.#settle();
     const { lineages } = await readWalInventory(this.#place.repository);
     const parents = new Set(lineages.map(({ header }) => header.parent?.lineage));
     const current = lineages.find(({ lineage }) => !parents.has(lineage))!;
     const left = this.#branch(current.lineage);
-    if (standby.pid !== undefined) await untilReplayed(this.#server, standby);
+    if (isUpToDate) await untilReplayed(this.#server, standby);
     await this.#receiver!.kill9();
     await this.#server.dispose();
-    if (standby.pid === undefined) await standby.restart();
-    await untilOpen(standby);
     await standby.query('SELECT pg_promote()');
     const fork = await readFork(standby);
     if (fork < left.end && left.records.some(({ lsn, transaction }) => lsn >= fork && transaction !== null)) {
@@ -356,6 +354,12 @@ class HistoryMaker {
     this.#databases = [...foldRecords(this.#records).cluster.databases.keys()].filter((name) => name !== MOULD);
     await this.#startReceiver();
   }
+}
+
+/** A standby that only loses its connection stays open; one that is started again may wait for the primary before it opens. */
+async function cutOff(standby: PostgresServer): Promise<void> {
+  await standby.query("ALTER SYSTEM SET primary_conninfo = ''");
+  await standby.query('SELECT pg_reload_conf()');
 }
 
 /** Where the newest timeline of a server began. */

@@ -59,8 +59,38 @@ const chooseLsn: Chooser = ({ records, starts, end }, random, earliest) => {
   return { target: { kind: 'lsn', lsn }, exclusive, replayed };
 };
 
-const choosers: readonly Chooser[] = [chooseTime, chooseTime, chooseLsn, chooseLsn, chooseLatest];
+/** Without the commit itself, and with all before it. */
+const chooseBefore: Chooser = ({ records }, random, earliest) => {
+  const { lsn } = random.pick(records);
+  if (lsn <= earliest.lsn) return null;
+  const replayed = records.filter((record) => record.lsn < lsn);
+  return { target: { kind: 'before', lsn }, exclusive: false, replayed };
+};
 
+/** As `recovery_target_xid`: up to and with the commit of that transaction, or exclusive without it. One that was rolled back is refused. */
+const chooseXid: Chooser = ({ records }, random, earliest) => {
+  const exclusive = random.below(2) === 0;
+  const { lsn, kind, xid } = random.pick(records);
+  // After a crash a number may have been given again.
+  const isPlain = records.filter((record) => record.xid === xid && record.kind !== 'prepare').length === 1;
+  if (lsn <= earliest.lsn || kind !== 'commit' || !isPlain) return null;
+  const replayed = records.filter((record) => (exclusive ? record.lsn < lsn : record.lsn <= lsn));
+  return { target: { kind: 'xid', xid, epoch: null }, exclusive, replayed };
+};
+
+const chooseName: Chooser = ({ records, points }, random, earliest) => {
+  if (points.length === 0) return null;
+  const { name, endLsn } = random.pick(points);
+  if (endLsn <= earliest.lsn) return null;
+  return { target: { kind: 'name', name }, exclusive: false, replayed: records.filter(({ lsn }) => lsn < endLsn) };
+};
+
+const choosers: readonly Chooser[] = [
+  ...[chooseTime, chooseTime, chooseTime, chooseLsn, chooseLsn, chooseLsn],
+  ...[chooseBefore, chooseBefore, chooseXid, chooseXid, chooseName, chooseName, chooseLatest],
+];
+
+/** With the target as a person would type it after `--to`. */
 export function describePoint({ branch, target, exclusive, replayed }: Point): string {
   const where = branch.lineage === null ? '' : ` on the history that was left, ${branch.lineage.slice(0, 12)}`;
   return `${formatRecoveryTarget(target)}${exclusive ? ' exclusive' : ''}${where}: ${replayed.length} records`;
