@@ -45,10 +45,11 @@ export const verify: Command = {
       throw withReadOnlyHint(error);
     });
     const { formatLsn } = await import('../../postgres/index.ts');
+    const { checksumFailuresOf: marksOf } = await import('../../protect/backup/index.ts');
     return {
       reason: result.isSound ? 'done' : 'problemFound',
-      json: verificationDocument(result, sample, formatLsn),
-      text: (paint) => verificationText(result, sample, paint),
+      json: verificationDocument(result, sample, { formatLsn, marksOf }),
+      text: (paint) => verificationText(result, sample, marksOf, paint),
     };
   },
 };
@@ -163,11 +164,13 @@ async function newestSnapshots({ repository, plan }: CommandContext): Promise<Sn
 }
 
 type FormatLsn = (lsn: bigint) => string;
+/** What the server said of damaged pages while it was backed up: stored as they were, and no fault of the store. */
+type MarksOf = (snapshot: SnapshotRecord) => readonly string[];
 
 function verificationDocument(
   result: VerificationResult,
   sample: Sample | null,
-  formatLsn: FormatLsn,
+  { formatLsn, marksOf }: { formatLsn: FormatLsn; marksOf: MarksOf },
 ): { readonly [key: string]: Json } {
   return {
     sound: result.isSound,
@@ -176,6 +179,7 @@ function verificationDocument(
       cluster: snapshot.cluster,
       sound: problems.length === 0,
       problems: problems.map((problem): Json => ({ ...problem })),
+      checksumFailures: [...marksOf(snapshot)],
     })),
     packs: result.packsChecked,
     chunks: result.chunksChecked,
@@ -212,7 +216,7 @@ function damageDocument(found: DamagedObject, formatLsn: FormatLsn): Json {
   };
 }
 
-function verificationText(result: VerificationResult, sample: Sample | null, paint: Paint): string[] {
+function verificationText(result: VerificationResult, sample: Sample | null, marksOf: MarksOf, paint: Paint): string[] {
   const { packsChecked, chunksChecked, walObjectsChecked, bytesRead, seconds, damage } = result;
   const advice = new Set(damage.flatMap((found) => found.advice));
   const hasRecorded = damage.some(({ state }) => state === 'harmless');
@@ -220,6 +224,7 @@ function verificationText(result: VerificationResult, sample: Sample | null, pai
     ...result.snapshots.flatMap(({ snapshot, problems }) => [
       `${verdictWord(problems, sample, paint)}  ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}`,
       ...problems.map((problem) => `    ${describeProblem(problem)}`),
+      ...marksOf(snapshot).map((mark) => `    ${paint.warning('damaged on the server already:')} ${mark}`),
     ]),
     ...(damage.length === 0 ? [] : ['', paint.strong('Damaged objects')]),
     ...damage.flatMap((found) => damageText(found, paint)),

@@ -83,7 +83,7 @@ function relationQuery(tablespace: string, node: string): string {
   const kinds = Object.entries(KINDS).map(([kind, word]) => `WHEN '${kind}' THEN '${word}'`);
   return `
     SELECT pg_catalog.format('%s "%s.%s"', CASE c.relkind ${kinds.join(' ')} ELSE 'relation' END, n.nspname, c.relname)
-           || coalesce(pg_catalog.format(', of table "%s.%s",', tn.nspname, t.relname), '')
+           || CASE WHEN t.oid IS NULL THEN '' ELSE pg_catalog.format(' of table "%s.%s"', tn.nspname, t.relname) END
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
