@@ -17,10 +17,11 @@ import {
   type StoredReceiverStatus,
   type WalInventory,
 } from '../protect/wal/index.ts';
-import { listDamagedPacks, listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
+import { listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
 import { describeSnapshot } from './describe-snapshot.ts';
 import { judgeCluster, judgeUnreachable } from './judge-status.ts';
 import { knownClusters } from './known-clusters.ts';
+import { describeKnownDamage } from './known-damage.ts';
 import type {
   ClusterFacts,
   Finding,
@@ -50,6 +51,10 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
   const receivers = await readReceiverStatuses(repository);
   const server = options.source === undefined ? notAsked : await askServer(options.source, options.clock);
   const now = await repository.store.now();
+  const toldAlready = new Set([
+    ...damaged.map(({ name }) => name),
+    ...inventory.damaged.map(({ objectName }) => objectName),
+  ]);
   const findings: Finding[] = [
     ...damaged.map(({ id, error }) =>
       damage('snapshot-unreadable', `The record of snapshot ${id.slice(0, 12)} is damaged: ${error.message}.`),
@@ -57,7 +62,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
     ...inventory.damaged.map(({ objectName, error }) =>
       damage('wal-damaged', `The object "${objectName}" cannot be used: ${error.message}.`),
     ),
-    ...(await describeDamagedPacks(repository)),
+    ...(await describeKnownDamage(repository, toldAlready)),
   ];
   const names = options.cluster === undefined ? knownClusters(snapshots, inventory) : [options.cluster];
   if (names.length === 0) {
@@ -119,13 +124,6 @@ function judgeUnplacedServer(server: ServerFacts, systems: ReadonlyMap<string, R
   const sentence = `The server (system ${server.system}) is none of the clusters that are kept.`;
   const advice = 'Check the connection, or run holdfast backup with a cluster name of its own.';
   return [{ severity: 'problem', code: 'other-system', sentence, advice }];
-}
-
-async function describeDamagedPacks(repository: Repository): Promise<Finding[]> {
-  const packs = await listDamagedPacks(repository.store);
-  if (packs.size === 0) return [];
-  const sentence = `${packs.size === 1 ? 'One pack is' : `${packs.size} packs are`} recorded as damaged.`;
-  return [damage('packs-damaged', sentence)];
 }
 
 function damage(code: string, sentence: string): Finding {

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Progress, silentProgress, systemClock } from '../../src/lib/index.ts';
 import { healRepository, type VerificationResult, verifySnapshots } from '../../src/prove/index.ts';
 import { listAttestations, listKnownDamage, type SnapshotRecord } from '../../src/repository/index.ts';
+import { readStatus } from '../../src/watch/index.ts';
 import { historyOf, type ProtectedServer, rowsUpTo, startProtectedServer } from '../support/protected-server.ts';
 import { reopenRepository, targetOf } from '../support/repository.ts';
 import { nobody, runsAsRoot } from '../support/scratch.ts';
@@ -111,6 +112,12 @@ async function notedStates(): Promise<(string | undefined)[]> {
   return (await listKnownDamage(world.repository)).map(({ note }) => note?.state);
 }
 
+/** What status says of damage. */
+async function toldByStatus(): Promise<string[]> {
+  const { findings } = await readStatus({ repository: world.repository, clock: systemClock });
+  return findings.map(({ severity, code, sentence }) => `${severity} ${code} ${sentence}`);
+}
+
 describe('damage', () => {
   it('is none at first, and what nothing needs is counted', async () => {
     const result = await verifyAll();
@@ -137,6 +144,7 @@ describe('damage', () => {
     assert.match(found.costSentence, /1 of 1 snapshot cannot be restored whole: [0-9a-f]{12} \(\d+ files?: /);
     assert.match(found.advice[0]!, /holdfast backup/);
     assert.deepEqual(await notedStates(), ['harmful']);
+    assert.deepEqual(await toldByStatus(), [`problem damage ${largest} is damaged. ${found.costSentence}`]);
     await assert.rejects(assertRestores(old!), { code: 'CHUNK_DAMAGED' });
 
     snapshots.push((await world.backUp()).snapshot);
@@ -144,6 +152,7 @@ describe('damage', () => {
     assert.deepEqual([...statesOf(healed)], [[largest, 'healed']]);
     assert.equal(healed.isSound, true, shown(healed));
     assert.deepEqual(await notedStates(), ['healed']);
+    assert.deepEqual(await toldByStatus(), []);
     const { attestations } = await listAttestations(world.repository, old!.id);
     assert.equal(attestations.at(-1)!.level, 'verified');
     await assertRestores(old!);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { AlteringStore } from '../../../test/support/altering-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { HoldfastError, silentProgress, systemClock } from '../../lib/index.ts';
 import { encodeLineageHeader } from '../../protect/wal/lineage.ts';
@@ -20,7 +21,7 @@ import {
   TreeWriter,
   writeIndexObjects,
 } from '../../repository/index.ts';
-import { verifySnapshots } from './verify-snapshots.ts';
+import { type VerifyOptions, verifySnapshots } from './verify-snapshots.ts';
 
 const system = '7000000000000000001';
 const segmentBytes = 1 << 20;
@@ -88,9 +89,7 @@ async function makeWorld(test: TestContext) {
   await repository.putBody('wal-fragment', fragment, randomBytes(Number(walEnd - walStart)));
   const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
   const stored = await storeSnapshot(repository, contents, lineage);
-  const verify = (
-    options: { record?: boolean; snapshots?: SnapshotRecord[]; signal?: AbortSignal; on?: Repository } = {},
-  ) => {
+  const verify = (options: Partial<VerifyOptions> & { on?: Repository } = {}) => {
     const { on, record, ...rest } = options;
     return verifySnapshots({
       repository: on ?? repository,
@@ -260,6 +259,83 @@ describe('a verification', () => {
     const repository = await open({ store: away });
     await assert.rejects(verify({ on: repository }), { code: 'STORE_UNAVAILABLE' });
     assert.deepEqual([...(await listDamagedPacks(store))], []);
+  });
+
+  it('reads again what a device gave wrongly once, and calls nothing damaged', async (test) => {
+    const { store, open, dataPack, treePack, fragment, verify } = await makeWorld(test);
+    const index = (await namesIn(store, 'index/'))[0]!;
+    for (const name of [dataPack, treePack, fragment, index]) {
+      const flaky = new AlteringStore(store, (object, bytes, reading) =>
+        object === name && reading === 1 && bytes.length > 40 ? flipBit(-20)(Buffer.from(bytes)) : bytes,
+      );
+      const result = await verify({ on: await open({ store: flaky }) });
+      assert.ok(flaky.altered > 0, `${name} was altered once`);
+      assert.deepEqual(result.damage, [], name);
+      assert.equal(result.isSound, true);
+    }
+    assert.deepEqual([...(await listDamagedPacks(store))], []);
+  });
+
+  it('calls damaged what the disk cannot read while it reads all else, and stops when it reads nothing', async (test) => {
+    const { store, open, dataPack, verify } = await makeWorld(test);
+    const broken = (isBroken: (name: string) => boolean) =>
+      new AlteringStore(store, (object, bytes) => {
+        if (isBroken(object)) throw new HoldfastError('STORE_FAILED', 'could not read: the system said EIO');
+        return bytes;
+      });
+    const result = await verify({ on: await open({ store: broken((name) => name === dataPack) }) });
+    assert.deepEqual(
+      result.damagedPacks.map(({ pack }) => pack),
+      [dataPack],
+    );
+    assert.equal(result.snapshots[0]?.problems[0]?.kind, 'files');
+
+    let isDead = false;
+    const dying = await open({ store: broken((name) => isDead && (name.startsWith('packs/') || name === 'format')) });
+    isDead = true;
+    await assert.rejects(verify({ on: dying }), { code: 'STORE_FAILED' });
+  });
+
+  it('tells what may not be read from what is damaged, and records nothing about it', async (test) => {
+    for (const which of ['dataPack', 'treePack', 'fragment'] as const) {
+      const world = await makeWorld(test);
+      const denied = new AlteringStore(world.store, (object, bytes) => {
+        if (object === world[which]) throw new HoldfastError('STORE_DENIED', 'could not read: not permitted');
+        return bytes;
+      });
+      const result = await world.verify({ on: await world.open({ store: denied }) });
+      assert.deepEqual([result.isSound, result.damage.length], [false, 0], which);
+      assert.deepEqual(
+        result.denied.map(({ object }) => object),
+        [world[which]],
+      );
+      assert.deepEqual([...(await namesIn(world.store, 'damage/'))], []);
+      const { attestations } = await listAttestations(world.repository, world.snapshot.id);
+      assert.deepEqual(attestations, []);
+      assert.equal(result.snapshots[0]?.problems[0]?.kind, 'unread');
+    }
+  });
+
+  it('of a sample reads the same part for the same seed, and attests nothing', async (test) => {
+    const { repository, store, open, snapshot, verify } = await makeWorld(test);
+    const all = await Promise.all(
+      Array.from({ length: 40 }, () => storePack(repository, 'data', [randomBytes(200), randomBytes(200)])),
+    );
+    const read = async (seed: number) => {
+      const touched: string[] = [];
+      const on = new AlteringStore(store, (object, bytes) => {
+        if (object.startsWith('packs/')) touched.push(object);
+        return bytes;
+      });
+      const result = await verify({ on: await open({ store: on }), sample: { percent: 25, seed } });
+      assert.equal(result.percent, 25);
+      return new Set(touched.filter((name) => all.includes(name)));
+    };
+    const [one, again, other] = [await read(1), await read(1), await read(2)];
+    assert.deepEqual(one, again);
+    assert.notDeepEqual(one, other);
+    assert.ok(one.size > 1 && one.size < 25, `${one.size} of 40`);
+    assert.deepEqual((await listAttestations(repository, snapshot.id)).attestations, []);
   });
 
   it('ends when it is interrupted', async (test) => {

@@ -27,7 +27,15 @@ import type {
   Unreferenced,
   VerificationResult,
 } from './verdict.ts';
-import { checkWal, isNeededBy, listWalObjects, type PlacedWal, type ReadCount, whyWalIncomplete } from './wal-check.ts';
+import {
+  checkWal,
+  isNeededBy,
+  listWalObjects,
+  type PlacedWal,
+  type ReadCount,
+  type WalCheck,
+  whyWalIncomplete,
+} from './wal-check.ts';
 
 export interface VerifyOptions {
   readonly repository: Repository;
@@ -100,7 +108,7 @@ export async function verifySnapshots(options: VerifyOptions): Promise<Verificat
     reverse,
     known,
   });
-  const snapshots = scoped.map((snapshot) => judgeSnapshot(snapshot, reverse, wal.sound));
+  const snapshots = scoped.map((snapshot) => judgeSnapshot(snapshot, reverse, wal));
   const denied = [...packs.deniedObjects, ...wal.denied, ...records.denied];
   const result: VerificationResult = {
     snapshots,
@@ -234,10 +242,13 @@ function relevantDamage(inventory: WalInventory, scoped: readonly SnapshotRecord
   return inventory.damaged.filter(({ objectName }) => scoped.some(({ wal }) => objectName.includes(wal.lineage)));
 }
 
-function judgeSnapshot(snapshot: SnapshotRecord, reverse: ReverseMap, sound: WalInventory): SnapshotVerdict {
+function judgeSnapshot(snapshot: SnapshotRecord, reverse: ReverseMap, wal: WalCheck): SnapshotVerdict {
   const problems: SnapshotProblem[] = [...(reverse.problems.get(snapshot.id) ?? [])];
-  const sentence = whyWalIncomplete(sound, snapshot);
+  const sentence = whyWalIncomplete(wal.sound, snapshot);
   if (sentence !== null) problems.push({ kind: 'wal', sentence });
+  if (wal.unread.some((object) => isNeededBy(snapshot, object))) {
+    problems.push({ kind: 'unread', sentence: 'WAL that it needs lies in objects that we may not read.' });
+  }
   return { snapshot, problems };
 }
 

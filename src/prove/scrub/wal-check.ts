@@ -41,6 +41,8 @@ export interface WalCheck {
   readonly objects: number;
   readonly findings: readonly WalFinding[];
   readonly denied: readonly UnreadableObject[];
+  /** Those of them with their places. */
+  readonly unread: readonly PlacedWal[];
   readonly flaky: readonly string[];
   /** The damaged objects, and the inventory without them. */
   readonly lost: readonly PlacedWal[];
@@ -78,6 +80,7 @@ export async function checkWal(
   const denied: UnreadableObject[] = [];
   const flaky: string[] = [];
   const lost: PlacedWal[] = [];
+  const unread: PlacedWal[] = [];
   let checked = 0;
   const queue = objects[Symbol.iterator]();
   let failed = false;
@@ -90,7 +93,10 @@ export async function checkWal(
       });
       checked += 1;
       if (reading.kind === 'read' && reading.flaky) flaky.push(object.objectName);
-      if (reading.kind === 'denied') denied.push({ object: object.objectName, sentence: sentenceOf(reading.error) });
+      if (reading.kind === 'denied') {
+        unread.push(object);
+        denied.push({ object: object.objectName, sentence: sentenceOf(reading.error) });
+      }
       if (reading.kind !== 'damaged') continue;
       // A receiver may have joined a fragment into its segment since the listing.
       if (reading.error.code === 'OBJECT_ABSENT' && object.kind === 'wal-fragment') continue;
@@ -99,7 +105,7 @@ export async function checkWal(
     }
   };
   await Promise.all(Array.from({ length: laneCount }, runLane));
-  return { objects: checked, findings, denied, flaky, lost, sound: withoutObjects(inventory, lost) };
+  return { objects: checked, findings, denied, unread, flaky, lost, sound: withoutObjects(inventory, lost) };
 }
 
 /** Says why the WAL that a snapshot needs is not all there, from its start to its end on its own timeline; `null` when it is. */

@@ -44,7 +44,8 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   'server-behind': ['holdfast backup'],
   'snapshot-unreadable': ['holdfast verify', 'holdfast backup'],
   'wal-damaged': ['holdfast verify', 'holdfast backup'],
-  'packs-damaged': ['holdfast verify', 'holdfast backup'],
+  damage: ['holdfast backup', 'holdfast repository heal'],
+  'damage-unjudged': ['holdfast verify --all'],
 };
 
 /** Which loss each of them leads to; what is not named here says it itself. */

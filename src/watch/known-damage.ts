@@ -1,0 +1,56 @@
+import { formatQuantity } from '../lib/index.ts';
+import { listKnownDamage, type Repository } from '../repository/index.ts';
+import type { Finding } from './status.ts';
+
+/** So many damaged objects are told one by one; a disk that fails has thousands. */
+const toldMax = 5;
+
+const verifyAdvice = 'Run holdfast verify --all to see what it costs.';
+const healAdvice = 'Run holdfast backup, or holdfast repository heal; then holdfast verify --all says what is healed.';
+
+/**
+ * What is recorded as damaged, each with its cost in one line. What is healed is not told, and nothing is read again here.
+ *
+ * `toldAlready`: objects of which the reader hears anyway. Errors: those of the store.
+ */
+export async function describeKnownDamage(
+  repository: Repository,
+  toldAlready: ReadonlySet<string>,
+): Promise<Finding[]> {
+  const known = await listKnownDamage(repository);
+  const unjudged = known.filter(({ note }) => note === null).length;
+  const notes = known.flatMap(({ note }) => (note === null || toldAlready.has(note.object) ? [] : [note]));
+  const harmful = notes.filter(({ state }) => state === 'harmful');
+  const harmless = notes.filter(({ state }) => state === 'harmless').length;
+  const more = harmful.length - toldMax;
+  return [
+    ...harmful
+      .slice(0, toldMax)
+      .map(({ object, sentence }) => problem('damage', `${object} is damaged. ${sentence}`, healAdvice)),
+    ...(more <= 0
+      ? []
+      : [problem('damage', `${formatQuantity(more, 'more object')} cost something, too.`, verifyAdvice)]),
+    ...(unjudged === 0
+      ? []
+      : [
+          problem(
+            'damage-unjudged',
+            `${countObjects(unjudged)} recorded as damaged, at a cost not known yet.`,
+            verifyAdvice,
+          ),
+        ]),
+    ...(harmless === 0 ? [] : [notice(`${countObjects(harmless)} damaged, and nothing that is needed is lost by it.`)]),
+  ];
+}
+
+function countObjects(count: number): string {
+  return count === 1 ? 'One object is' : `${count} objects are`;
+}
+
+function problem(code: string, sentence: string, advice: string): Finding {
+  return { severity: 'problem', code, sentence, advice };
+}
+
+function notice(sentence: string): Finding {
+  return { severity: 'notice', code: 'damage-harmless', sentence, advice: null };
+}
