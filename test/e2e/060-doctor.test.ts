@@ -362,7 +362,8 @@ describe('the doctor', () => {
         environment: place,
       });
       assert.equal(run.code, 0, run.stderr);
-      const { checks } = await examine(place);
+      const { checks, verdictOf } = await examine(place);
+      assert.equal(verdictOf('push-socket'), 'ok');
       const said = checks.filter(({ area, verdict }) => area === 'protection' && verdict !== 'ok');
       assert.deepEqual(said, []);
     } finally {

@@ -164,7 +164,10 @@ function judgePrograms({ serverPrograms }: HostFacts): Check {
         found: serverPrograms.sentence,
         expected: `the server's programs of PostgreSQL ${serverPrograms.major}`,
         why: 'In a disaster they would have to be found and installed first, and no backup can be proven here until then.',
-        mends: [shell(`sudo apt-get install postgresql-${serverPrograms.major}`)],
+        mends: [
+          shell(`sudo apt-get install postgresql-${serverPrograms.major}`),
+          advice('If they are in a place of their own, name it when you restore: --bin-dir.'),
+        ],
       });
   }
 }

@@ -24,6 +24,7 @@ import { judgeServer } from './judge-server.ts';
 import { judgeLeases, judgeStore } from './judge-store.ts';
 import { findKnownBugs } from './known-bugs.ts';
 import { neededSenders, proposeSlotBudget } from './needs.ts';
+import { judgePushSocket } from './push-socket.ts';
 import type { ServerFacts } from './server-facts.ts';
 
 /** What is not as it should be, as `problem code`. */
@@ -532,6 +533,17 @@ describe('the state of protection', () => {
   for (const [title, checks, expected] of cases) {
     it(`${title}: ${expected.join(', ')}`, () => assert.deepEqual(told(checks), expected));
   }
+});
+
+describe('the door of a receiver for files', () => {
+  const verdicts = (mode: number, answers: boolean) => told(judgePushSocket({ path: '/state/a.sock', mode, answers }));
+
+  it('is served and closed to others, or that is told', () => {
+    assert.deepEqual(verdicts(0o600, true), []);
+    assert.deepEqual(verdicts(0o600, false), ['warning push-socket']);
+    assert.deepEqual(verdicts(0o666, true), ['problem push-socket']);
+    assert.deepEqual(judgePushSocket(null), []);
+  });
 });
 
 describe('every finding', () => {

@@ -27,6 +27,7 @@ import { judgeRights, type LinkFacts } from './judge-rights.ts';
 import { judgeServer } from './judge-server.ts';
 import { judgeLeases, judgeStore } from './judge-store.ts';
 import type { KeysFacts } from './keys-facts.ts';
+import { gatherPushSocket, judgePushSocket } from './push-socket.ts';
 import type { ReplicationLogin, ServerFacts } from './server-facts.ts';
 import type { StoreFacts } from './store-facts.ts';
 
@@ -108,6 +109,9 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
         storeOffsetMs: store?.offsetMs ?? null,
         locales: server.facts?.locales ?? null,
       }),
+      ...judgePushSocket(
+        server.facts === null ? null : await gatherPushSocket(options.stateDirectory, server.facts.system),
+      ),
       ...judgeKeys(keys),
       ...(store === null ? [notGiven('store', 'store', 'No repository was named')] : judgeStore(store, host.volumes)),
       ...judgeChoice(known),
@@ -164,8 +168,9 @@ async function tryReplicationIfGiven(
   return await tryReplication(source, clock);
 }
 
-function isAway({ code }: HoldfastError): boolean {
-  return !['PG_ACCESS_DENIED', 'PG_AUTHENTICATION_FAILED', 'PG_DATABASE_NOT_FOUND', 'PG_SERVER_ERROR'].includes(code);
+/** Nobody answered, or not yet: that may be over in a minute. */
+function isAway({ retryable }: HoldfastError): boolean {
+  return retryable;
 }
 
 async function describeLink(source: ConnectionTarget, replication: ReplicationLogin): Promise<LinkFacts> {
