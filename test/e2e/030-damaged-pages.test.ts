@@ -64,7 +64,7 @@ describe('a snapshot with pages that the server found damaged', () => {
     assert.match((await run('show', snapshot)).stdout, victim);
     const status = await run('status');
     assert.equal(status.code, 3);
-    assert.match(status.stdout, /The newest snapshot holds pages that are damaged on the server: .*(victim|Sad tale));
+    assert.match(status.stdout, /The newest snapshot holds pages that are damaged on the server: .*(victim|Sad tale)/);
     assert.match((await run('verify')).stdout, victim);
   });
 

@@ -70,6 +70,9 @@ function parseSize(text: string): number {
 function blockSizeRefused(found: string): HoldfastError {
   return new HoldfastError('PG_BLOCK_SIZE_UNSUPPORTED', `cannot back up a server with block size ${found}`, {
     detail: `Expected ${BLOCK_BYTES} bytes, found ${found}. The block size is fixed when PostgreSQL is compiled.`,
+    hints: [
+      'Move the databases with pg_dump to a server with pages of 8 KiB, as all packages of PostgreSQL have them.',
+    ],
   });
 }
 
