@@ -52,6 +52,8 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'PG_CONNECTION_STRING_INVALID':
     case 'PG_CONNECTION_STRING_UNSUPPORTED':
     case 'PG_LSN_INVALID':
+    case 'PG_SERVICE_FILE_INVALID':
+    case 'PG_SERVICE_NOT_FOUND':
     case 'PG_SLOT_NAME_INVALID':
     case 'PLAN_AMBIGUOUS':
     case 'PLAN_FORMAT_UNSUPPORTED':
@@ -83,6 +85,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'RESTORE_PROPOSAL_OUTDATED':
     case 'RESTORE_TARGET_NOT_EMPTY':
     case 'RESTORE_TARGET_RUNNING':
+    case 'WAL_RESCUE_RUNNING':
     case 'SETUP_ARCHIVE_TAKEN':
     case 'SETUP_NOT_CONFIRMED':
     case 'SETUP_PROPOSAL_OUTDATED':

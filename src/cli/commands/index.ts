@@ -15,6 +15,7 @@ import { status } from './status.ts';
 import { verify } from './verify.ts';
 import { walFetch } from './wal-fetch.ts';
 import { walPush } from './wal-push.ts';
+import { walRescue } from './wal-rescue.ts';
 import { walStatus } from './wal-status.ts';
 import { walStream } from './wal-stream.ts';
 
@@ -37,6 +38,7 @@ export const commands: readonly Command[] = [
   walStatus,
   walFetch,
   walPush,
+  walRescue,
   completion,
 ];
 

@@ -4,7 +4,7 @@ import type { LsnRange } from '../lsn-ranges.ts';
 
 // What is wrong with files, in words: what is so, what it costs, what to do.
 
-export function unsoundFile(name: string, stop: WalStop | null, cause: unknown): HoldfastError {
+export function unsoundFile(name: string, stop: WalStop | null): HoldfastError {
   const where = stop === null ? 'It does not pass the check.' : `At ${formatLsn(stop.lsn)}: ${stop.detail}`;
   return new HoldfastError('WAL_FILE_UNSOUND', `cannot keep "${name}": it is not sound WAL`, {
     detail: `${where} Nothing of it was stored.`,
@@ -12,7 +12,6 @@ export function unsoundFile(name: string, stop: WalStop | null, cause: unknown):
       'Check the disks and the memory of the server.',
       'Run `holdfast wal stream`, or take a base backup, to be protected while the archiver is stuck at this file.',
     ],
-    cause,
   });
 }
 

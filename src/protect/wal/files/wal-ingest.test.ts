@@ -109,6 +109,18 @@ describe('a segment that comes as a file', () => {
     assert.equal((await lineagesOf(repository)).length, 1, 'only the place for it was made');
   });
 
+  it('is refused, and taken for no other history, when it was damaged after it was stored', async (test) => {
+    const { repository, host } = await make(test);
+    const wal = makeWal();
+    for (const index of [0n, 1n]) await host(wal).ingest.keepSegment(fileOf(wal, index));
+    const bytes = wal.bytes().subarray(Number(MIB), 2 * Number(MIB));
+    bytes[400_000]! ^= 1;
+    const broken = describeSegmentBytes(formatSegmentName(1, FIRST + 1n, Number(MIB)), Buffer.from(bytes));
+    const { ingest, alarms } = host(wal);
+    await assert.rejects(ingest.keepSegment(broken), { code: 'WAL_FILE_UNSOUND' });
+    assert.deepEqual([(await lineagesOf(repository)).length, alarms], [1, []]);
+  });
+
   it('of another history goes into a lineage of its own, and so does all that follows it', async (test) => {
     const { repository, host } = await make(test);
     const [ours, theirs] = [makeWal(), makeWal({ twistAt: START + MIB + 500_000n })];
@@ -217,8 +229,8 @@ describe('a part of a segment', () => {
     wal.bytes().copy(bytes, 0, 0, Number(end - START) + 2000);
     const file = describeSegmentBytes(formatSegmentName(1, FIRST, Number(MIB)), bytes);
     const { ingest } = host(wal);
-    assert.equal((await ingest.keepPart(file)).isNew, true);
-    assert.equal((await ingest.keepPart(file)).isNew, false);
+    assert.equal((await ingest.keepPart(file, { untilSwitch: true })).isNew, true);
+    assert.equal((await ingest.keepPart(file, { untilSwitch: true })).isNew, false);
     const [lineage] = await lineagesOf(repository);
     assert.deepEqual(lineage!.timelines.get(1)!.ranges, [{ start: START, end }]);
     assert.equal(lineage!.timelines.get(1)!.segments.size, 0);
@@ -231,7 +243,7 @@ describe('a part of a segment', () => {
     await lineage.segment(wal, FIRST);
     const switchLsn = wal.records.find(({ lsn }) => lsn > START + MIB + 300_000n)!.lsn;
     await lineage.history(2, [{ timeline: 1, switchLsn, reason: 'test' }]);
-    await host(wal).ingest.keepPart(fileOf(wal, 1n));
+    await host(wal).ingest.keepPart(fileOf(wal, 1n), { untilSwitch: true });
     const [after] = await lineagesOf(repository);
     assert.deepEqual(after!.timelines.get(1)!.ranges, [{ start: START, end: switchLsn }]);
   });

@@ -98,9 +98,13 @@ export class WalIngest {
     return this.#place(file, (lineage) => this.#trySegment(lineage, file));
   }
 
-  /** Keeps what is valid of a segment that is not whole, as fragments. Errors: as `keepSegment`, without WAL_FILE_UNSOUND. */
-  keepPart(file: SegmentFile): Promise<KeptFile> {
-    return this.#place(file, (lineage) => this.#tryPart(lineage, file));
+  /**
+   * Keeps what is valid of a segment that is not whole, as fragments. With `untilSwitch`, WAL behind the position at which the lineage left the
+   * timeline is passed over, as a server that was promoted has no use for it; without, it is another history's.
+   * Errors: as `keepSegment`, without WAL_FILE_UNSOUND.
+   */
+  keepPart(file: SegmentFile, options: { untilSwitch: boolean }): Promise<KeptFile> {
+    return this.#place(file, (lineage) => this.#tryPart(lineage, file, options.untilSwitch));
   }
 
   /** Keeps a history file. `segmentBytes` is for a lineage that begins with it. Errors: WAL_HISTORY_ABSENT; those of the store. */
@@ -246,7 +250,12 @@ export class WalIngest {
 
   async #trySegment(lineage: LineageInventory, file: SegmentFile): Promise<Attempt> {
     const match = await this.#match(lineage, file, { end: file.end, isPart: false });
-    if (match.kind === 'conflict') return { diverged: match.diverged };
+    if (match.kind === 'conflict') {
+      // A file that was damaged since it was stored differs as well; it is no other history.
+      const alone = await new SegmentChecker(file.segmentBytes, file.system).check(file.number, file.read());
+      if (alone !== null) throw unsoundFile(file.name, alone);
+      return { diverged: match.diverged };
+    }
     if (match.kind === 'elsewhere') return 'elsewhere';
     const bounds = { start: file.start, end: file.end };
     const kept = { place: placeOf(lineage), objects: [segmentObjectName(lineage, file.name)], range: bounds };
@@ -302,7 +311,7 @@ export class WalIngest {
       if (['OBJECT_DAMAGED', 'OBJECT_TRUNCATED'].includes(codeOf(error) ?? '')) return 'damaged-there';
       if (codeOf(error) !== 'WAL_SEGMENT_UNSOUND') throw error;
       const alone = await new SegmentChecker(segmentBytes, file.system).check(number, file.read());
-      if (alone !== null || !isPrimed) throw unsoundFile(file.name, alone, error);
+      if (alone !== null || !isPrimed) throw unsoundFile(file.name, alone);
       // Sound WAL, which does not go on from what is stored: it is another history's.
       return bytesDiffer(file);
     }
@@ -310,9 +319,9 @@ export class WalIngest {
     return 'joined';
   }
 
-  async #tryPart(lineage: LineageInventory, file: SegmentFile): Promise<Attempt> {
+  async #tryPart(lineage: LineageInventory, file: SegmentFile, untilSwitch: boolean): Promise<Attempt> {
     const alone = await findValidEnd(file, null);
-    const match = await this.#match(lineage, file, { end: alone.end, isPart: true });
+    const match = await this.#match(lineage, file, { end: alone.end, isPart: untilSwitch });
     if (match.kind === 'conflict') return { diverged: match.diverged };
     if (match.kind === 'elsewhere') return 'elsewhere';
     let { end } = match;

@@ -12,7 +12,7 @@ export function keepFile(ingest: WalIngest, file: StorableFile, segmentBytes: nu
     case 'segment':
       return ingest.keepSegment(file.segment);
     case 'part':
-      return ingest.keepPart(file.segment);
+      return ingest.keepPart(file.segment, { untilSwitch: true });
     case 'history':
       return ingest.keepHistory(file.history, segmentBytes);
   }
