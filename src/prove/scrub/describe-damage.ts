@@ -29,8 +29,10 @@ function describeSnapshots(costs: readonly SnapshotCost[], all: readonly Snapsho
     newest === undefined
       ? `No other snapshot of "${cluster}" is there.`
       : `It does not touch ${formatQuantity(whole.length, 'other snapshot')} of "${cluster}", the newest of them ${newest.id.slice(0, 12)} of ${formatMoment(Date.parse(newest.completedAt))}.`;
-  const noun = costs.length === 1 ? 'snapshot cannot' : 'snapshots cannot';
-  return [`${costs.length} of ${own.length} ${noun} be restored whole: ${named}${more}.`, rest];
+  return [
+    `${costs.length} of ${formatQuantity(own.length, 'snapshot')} cannot be restored whole: ${named}${more}.`,
+    rest,
+  ];
 }
 
 function describeSnapshot({ snapshot, files, names }: SnapshotCost): string {

@@ -3,9 +3,9 @@ import { parseLsn, segmentStartOf, timestampToMilliseconds } from '../../postgre
 import {
   contiguousEnd,
   findLineage,
+  LandmarkReader,
   type LsnRange,
   pathInLineage,
-  scanWal,
   type WalInventory,
 } from '../../protect/wal/index.ts';
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
@@ -13,7 +13,7 @@ import type { WalCost } from './verdict.ts';
 import { type PlacedWal, whyWalIncomplete } from './wal-check.ts';
 
 /** So many segments before a loss are searched for the last commit: an idle server may write none for long. */
-const segmentsSearchedMax = 8n;
+const segmentsSearchedMax = 32n;
 
 /** What the loss of WAL is judged by. */
 export interface WalSurroundings {
@@ -26,7 +26,7 @@ export interface WalSurroundings {
 
 /**
  * What a lost stretch of WAL costs (rule D5): positions from its start to the end of the next snapshot that was begun behind it. Times are those of
- * commits beside it, looked for in the WAL that is left. Errors: those of the store.
+ * commits beside it, by the commit index, and by the WAL that is left where that has none. Errors: those of the store.
  */
 export async function costOfWal(around: WalSurroundings, object: PlacedWal, lost: LsnRange): Promise<WalCost> {
   const { lineage, timeline } = object;
@@ -104,7 +104,8 @@ async function lastTransaction(
   try {
     findLineage(sound, range.lineage);
     if (contiguousEnd(sound, range.lineage, range.timeline, range.from) <= range.from) return null;
-    for await (const landmark of scanWal(repository, sound, range)) {
+    const reader = new LandmarkReader(repository, sound, range);
+    for await (const landmark of reader.read(range)) {
       if (landmark.kind === 'transaction') last = timestampToMilliseconds(landmark.transaction.at);
     }
   } catch (error) {
