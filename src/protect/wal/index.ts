@@ -40,6 +40,7 @@ export { findLastCommit } from './last-commit.ts';
 export { type LastRecord, lastRecord } from './last-record.ts';
 export type { ForkReason, LineageHeader, LineageParent } from './lineage.ts';
 export type { LsnRange } from './lsn-ranges.ts';
+export { type MadeIndex, type MakeIndexOptions, makeIndex } from './make-index.ts';
 export { historyObjectName, type LineagePlace, lineagePrefix, segmentObjectName } from './object-names.ts';
 export {
   listRecoveryFiles,

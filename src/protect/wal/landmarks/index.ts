@@ -11,7 +11,7 @@
 export { carriedBy, type SegmentBlock, type SegmentTail } from './block.ts';
 export { LandmarkCollector, type UnplacedBlock } from './collector.ts';
 export { fullXidNear } from './full-xid.ts';
-export { type IndexPlace, readBlock, readBlockBefore } from './index-objects.ts';
-export { LandmarkKeeper, rollUp } from './keeper.ts';
+export { FAN_OUT, type IndexPlace, indexObjectName, LEVEL_MAX, readBlock, readBlockBefore } from './index-objects.ts';
+export { LandmarkKeeper, putBlock, rollUp, rollUpLevel } from './keeper.ts';
 export { type LandmarkQuestion, type LandmarkRange, LandmarkReader, type SummaryDecision } from './reader.ts';
 export type { LandmarkSummary } from './summary.ts';

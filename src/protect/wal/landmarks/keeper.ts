@@ -1,5 +1,5 @@
 import { codeOf } from '../../../lib/index.ts';
-import { formatSegmentName } from '../../../postgres/index.ts';
+import { formatSegmentName, parseSegmentName } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import { segmentObjectName } from '../object-names.ts';
 import { encodeBlock, encodeBlocks, type SegmentBlock } from './block.ts';
@@ -16,6 +16,9 @@ import { encodeSummaries, type LandmarkSummary, mergeSummaries, summarizeBlock }
 
 /** What could not be stored is tried again with the next segment; more than so many are left to whoever makes the index anew. */
 const WAITING_MAX = 64;
+
+/** A segment's name ends in so many digits that are not its timeline's. */
+const SEGMENT_DIGITS_OF_NUMBER = 16;
 
 /**
  * Stores the index of segments as they become whole, and rolls it up: sixteen segments into one object with the same landmarks, and into one
@@ -45,8 +48,7 @@ export class LandmarkKeeper {
 
   async #store(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<void> {
     const { number } = block;
-    const encoded = encodeBlock(block, place.segmentBytes);
-    await repository.putBody('wal-landmarks', indexObjectName(place, number, 'one'), encodeBlocks([encoded]));
+    const encoded = await putBlock(repository, place, block);
     const name = (of: bigint) => indexObjectName(place, of, 'one');
     if (number % FAN_OUT === 0n) this.#recent = new Map();
     this.#recent.set(name(number), encoded);
@@ -54,6 +56,13 @@ export class LandmarkKeeper {
     await rollUp(repository, place, number + 1n - FAN_OUT, (of) => this.#recent.get(name(of)) ?? null);
     this.#recent = new Map();
   }
+}
+
+/** Stores the block of one segment, and gives it as it is encoded. Errors: those of the store. */
+export async function putBlock(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<Buffer> {
+  const encoded = encodeBlock(block, place.segmentBytes);
+  await repository.putBody('wal-landmarks', indexObjectName(place, block.number, 'one'), encodeBlocks([encoded]));
+  return encoded;
 }
 
 /**
@@ -85,22 +94,45 @@ export async function rollUp(
 }
 
 /** Fills the levels above the first, as far as the group that begins with `first` is the last of its parent's. */
-export async function rollUpLevels(repository: Repository, place: IndexPlace, first: bigint): Promise<void> {
+async function rollUpLevels(repository: Repository, place: IndexPlace, first: bigint): Promise<void> {
+  const end = first + FAN_OUT;
   for (let level = 2; level <= LEVEL_MAX; level++) {
-    const childSegments = FAN_OUT ** BigInt(level - 1);
-    const end = first + FAN_OUT;
-    if (end % (childSegments * FAN_OUT) !== 0n) return;
-    const start = end - childSegments * FAN_OUT;
-    const summaries: LandmarkSummary[] = [];
-    for (let child = start; child < end; child += childSegments) {
-      const parts = await readSummaries(repository, place, child, level - 1);
-      const merged = parts === null ? null : mergeAll(parts);
-      // One that leaves out some of its segments says nothing that one could pass over them by.
-      if (merged !== null && BigInt(merged.segments) === childSegments) summaries.push(merged);
-    }
-    if (summaries.length === 0) return;
-    await putSummaries(repository, place, { first: start, level, summaries });
+    const segments = FAN_OUT ** BigInt(level);
+    if (end % segments !== 0n) return;
+    await rollUpLevel(repository, place, { level, start: end - segments });
   }
+}
+
+/**
+ * Puts the summaries of sixteen groups into one object of the next level. A group that leaves out some of its segments has no summary that one
+ * could pass over it by: the one in which the timeline begins is left out, and any other one is waited for.
+ *
+ * Errors: those of the store.
+ */
+export async function rollUpLevel(
+  repository: Repository,
+  place: IndexPlace,
+  { level, start }: { level: number; start: bigint },
+): Promise<void> {
+  const childSegments = FAN_OUT ** BigInt(level - 1);
+  const summaries: LandmarkSummary[] = [];
+  for (let child = start; child < start + childSegments * FAN_OUT; child += childSegments) {
+    const parts = await readSummaries(repository, place, child, level - 1);
+    const merged = parts === null ? null : mergeAll(parts);
+    if (merged !== null && BigInt(merged.segments) === childSegments) summaries.push(merged);
+    else if (child > (await firstStored(repository, place))) return;
+  }
+  if (summaries.length > 0) await putSummaries(repository, place, { first: start, level, summaries });
+}
+
+/** The number of the first whole segment of the timeline that is stored. */
+async function firstStored(repository: Repository, place: IndexPlace): Promise<bigint> {
+  const name = segmentObjectName(place, formatSegmentName(place.timeline, 0n, place.segmentBytes));
+  const ofTimeline = name.slice(0, -SEGMENT_DIGITS_OF_NUMBER);
+  for await (const entry of repository.store.list(ofTimeline)) {
+    return parseSegmentName(entry.name.slice(entry.name.lastIndexOf('/') + 1), place.segmentBytes).number;
+  }
+  return 0n;
 }
 
 function mergeAll(parts: readonly LandmarkSummary[]): LandmarkSummary | null {

@@ -4,6 +4,7 @@ import type { Repository } from '../../../repository/index.ts';
 import type { WalEvent } from '../events.ts';
 import type { LineageInventory, StoredFragment, TimelineInventory } from '../inventory.ts';
 import { clipRange, type LsnRange } from '../lsn-ranges.ts';
+import { makeIndex } from '../make-index.ts';
 import { fragmentObject, readWalObject, StoredWal, type WalObject } from '../stored-wal.ts';
 import { Comparison } from './comparison.ts';
 import { deleteFragments, joinSegment } from './join-segment.ts';
@@ -18,9 +19,12 @@ export interface SweepOptions {
   readonly signal: AbortSignal;
 }
 
+/** So many of the newest segments are looked at for what a crash left out of their index: more are `holdfast wal index`'s. */
+const INDEXED_NEWEST = 32;
+
 /**
  * Finishes what receivers before left: fragments whose segment is stored are compared with it and deleted; fragments that make up a whole
- * segment are joined. The tail of a timeline that ended stays in fragments.
+ * segment are joined. The tail of a timeline that ended stays in fragments. What is missing of the commit index of the newest segments is made.
  *
  * What cannot be finished is told and left as it is. Errors: those of the store.
  */
@@ -41,6 +45,8 @@ export async function sweepFragments(options: SweepOptions): Promise<void> {
       });
     }
   }
+  // A segment that cannot be indexed is damaged, which whoever verifies or restores it says.
+  await makeIndex({ repository: options.repository, lineage, newest: INDEXED_NEWEST, signal });
 }
 
 interface SegmentLeftovers {
