@@ -17,8 +17,11 @@ import { seededRandom } from '../support/seeded-random.ts';
 const owner = runsAsRoot ? { owner: nobody } : {};
 const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Beside the restored files: what a restore is, and the WAL that its first start takes. */
-const OURS = [MARKER_NAME, 'holdfast-recovery'].map((name) => `--ignore=${name}`);
+/**
+ * Beside the restored files: what a restore is, and the WAL that its first start takes. The map of tablespaces is not restored, as the server
+ * would follow it to the old places.
+ */
+const OURS = [MARKER_NAME, 'holdfast-recovery', 'tablespace_map'].map((name) => `--ignore=${name}`);
 
 /** Every kind of index that amcheck can hold against its table, in two databases, with values that are stored apart. */
 const schema = `
@@ -39,6 +42,8 @@ for (const major of [18, 14] as const) {
     /** Restored and not started; the first start recovers to the end. */
     let waiting: RestoreResult;
     let manifest: string;
+    /** Where the second database lies on the server. */
+    let tablespace: string;
 
     before(async () => {
       tools = await fetchRefereeTools();
@@ -50,7 +55,11 @@ for (const major of [18, 14] as const) {
       });
       const { server } = world;
       if (major >= 15) await prepareRandomHistory(server);
-      await server.query('CREATE DATABASE second');
+      tablespace = join(world.scratch, 'apart');
+      await mkdir(tablespace);
+      await giveToServerUser(tablespace);
+      await server.query(`CREATE TABLESPACE apart LOCATION '${tablespace}'`);
+      await server.query('CREATE DATABASE second TABLESPACE apart');
       for (const database of ['postgres', 'second']) await server.query(schema, database);
       const load = () =>
         major >= 15
@@ -180,19 +189,28 @@ for (const major of [18, 14] as const) {
         const increment = join(scratch, 'increment');
         const taken = await tools.run(
           'pg_basebackup',
-          ['-U', 'postgres', '-D', increment, `--incremental=${manifest}`, '-c', 'fast', '-X', 'stream'],
+          [
+            ...['-U', 'postgres', '-D', increment, `--incremental=${manifest}`, '-c', 'fast', '-X', 'stream'],
+            ...['-T', `${tablespace}=${increment}-apart`],
+          ],
           connection,
         );
         assert.equal(taken.code, 0, taken.stderr);
         const combined = join(scratch, 'combined');
-        const verdict = await tools.run('pg_combinebackup', [directory, increment, '-o', combined]);
+        const verdict = await tools.run('pg_combinebackup', [
+          ...[directory, increment, '-o', combined],
+          ...['-T', `${increment}-apart=${combined}-apart`],
+        ]);
         assert.equal(verdict.code, 0, verdict.stderr);
         const verified = await tools.run('pg_verifybackup', [combined]);
         assert.equal(verified.code, 0, verified.stderr);
+        await giveToServerUser(`${combined}-apart`);
         await using started = await startPostgres({ major, dataDirectory: combined });
         await untilOpen(started);
         const count = 'SELECT count(*)::int AS items, max(id) AS last FROM item';
-        assert.deepEqual(await started.query(count), await server.query(count));
+        for (const database of ['postgres', 'second']) {
+          assert.deepEqual(await started.query(count, database), await server.query(count, database));
+        }
         await rm(directory, { recursive: true });
       });
     }
