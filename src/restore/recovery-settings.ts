@@ -1,5 +1,7 @@
 import { formatLsn } from '../postgres/index.ts';
 import { restoreCommand } from './spool/index.ts';
+import type { PlacedTablespace } from './tablespaces.ts';
+import type { WalSurvey } from './wal-survey.ts';
 
 /** A setting of the server with its value, unquoted. */
 export type Settings = Readonly<Record<string, string>>;
@@ -39,11 +41,13 @@ export function recoverySettings(stop: RecoveryStop): Settings {
 
 /**
  * The settings by which a restored server has nothing to do with the old world: it does not archive into it, stream from it, wait for
- * standbys of it or run its clean-up commands, and shows nobody a state that is not yet recovered.
+ * standbys of it, run its clean-up commands or go on with its subscriptions, whose slots on other servers would be moved, and shows nobody a
+ * state that is not yet recovered.
  */
 export function separationSettings(major: number): Settings {
   return {
     archive_mode: 'off',
+    max_logical_replication_workers: '0',
     primary_conninfo: '',
     primary_slot_name: '',
     synchronous_standby_names: '',
@@ -53,6 +57,24 @@ export function separationSettings(major: number): Settings {
     ...(major <= PROMOTE_TRIGGER_MAJOR_MAX ? { promote_trigger_file: '' } : {}),
     hot_standby: 'off',
   };
+}
+
+/** Room for prepared transactions, when the WAL says that there was made more of it since the backup. */
+export function preparedSettings(
+  { settings }: WalSurvey,
+  control: { readonly maxPreparedTransactions: number },
+): Settings {
+  const prepared = settings?.maxPreparedTransactions ?? 0;
+  return prepared > control.maxPreparedTransactions ? { max_prepared_transactions: String(prepared) } : {};
+}
+
+/**
+ * Leave for tablespaces that lie in the data directory itself, when there are any: without it recovery takes their directories for left-overs
+ * of its own and ends. Source: PostgreSQL, xlogrecovery.c, CheckTablespaceDirectory.
+ */
+export function inPlaceSettings(survey: WalSurvey, tablespaces: readonly PlacedTablespace[]): Settings {
+  const isInPlace = [...tablespaces, ...survey.tablespaces].some(({ path }) => path === null);
+  return isInPlace ? { allow_in_place_tablespaces: 'on' } : {};
 }
 
 /** Settings as lines of a configuration file. */
@@ -66,7 +88,7 @@ export function formatSettings(settings: Settings): string {
 export function formatBlock(settings: Settings): string {
   return [
     BLOCK_BEGIN,
-    '# Remove the lines down to the end mark once this server is in use: until then it neither archives nor waits for standbys.',
+    '# Remove the lines down to the end mark once this server is in use: until then it neither archives, nor waits for standbys, nor subscribes.',
     formatSettings(settings).trimEnd(),
     BLOCK_END,
     '',

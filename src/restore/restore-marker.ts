@@ -27,7 +27,9 @@ const marker = z.object({
   /** Where each tablespace is restored that does not lie in the directory itself. */
   tablespaces: z.array(z.object({ oid: z.int(), path: z.string() })).default([]),
   /** Of a delta: the directory, inside this one, to which is moved what does not belong to the data; and whether all of it is there. */
-  aside: z.object({ name: z.string().regex(new RegExp(`^${ASIDE_PREFIX}[0-9TZ]+$`)), isComplete: z.boolean() }).optional(),
+  aside: z
+    .object({ name: z.string().regex(new RegExp(`^${ASIDE_PREFIX}[0-9TZ]+$`)), isComplete: z.boolean() })
+    .optional(),
   repository: z.string(),
   snapshot: z.string(),
   startedAt: z.string(),

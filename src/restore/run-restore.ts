@@ -130,6 +130,7 @@ async function executeRestore(
       ...record.notes,
       ...written.notes,
       ...describeReuse(extracted.reuse, target),
+      ...describeChecks(checks),
       ...describeRest(lost, target),
     ],
   };
@@ -148,6 +149,22 @@ function describeReuse({ clonedBytes, copiedBytes }: Reuse, { marker, path }: Cl
       : [
           `${formatBytes(copiedBytes)} were copied and ${formatBytes(clonedBytes)} cloned: where the file system cannot clone, a copy takes the time and the space of one.`,
         ]),
+  ];
+}
+
+/** What has to be known before the server's answers are believed, and before it is started with its own configuration. */
+function describeChecks(checks: InstanceChecks | null): string[] {
+  return [
+    ...((checks?.collationMismatches.length ?? 0) > 0
+      ? [
+          'Collations have another version on this machine: index scans are turned off, and indexes on text must be rebuilt before use.',
+        ]
+      : []),
+    ...((checks?.subscriptions.length ?? 0) > 0
+      ? [
+          'It has subscriptions, which are at rest here: disable or drop them before it is started beside the old server, whose slots they would move.',
+        ]
+      : []),
   ];
 }
 

@@ -1,4 +1,5 @@
 import {
+  highestSettings,
   isOfExtension,
   parseTablespaceCreation,
   parseXlogEvent,
@@ -60,7 +61,7 @@ class Survey {
   add(record: WalRecord): void {
     if (isOfExtension(record)) this.#extensions.add(record.resourceManager);
     const event = parseXlogEvent(record);
-    if (event?.kind === 'parameter-change') this.#settings = highest(this.#settings, event.settings);
+    if (event?.kind === 'parameter-change') this.#settings = highestSettings(this.#settings, event.settings);
     const created = parseTablespaceCreation(record);
     if (created === null) return;
     const { oid, path } = created;
@@ -74,16 +75,4 @@ class Survey {
       extensions: [...this.#extensions].sort((a, b) => a - b),
     };
   }
-}
-
-/** The higher of each setting. A server that replays with a lower one may find no room for what the old server held. */
-export function highest(one: RequiredSettings | null, other: RequiredSettings): RequiredSettings {
-  if (one === null) return other;
-  return {
-    maxConnections: Math.max(one.maxConnections, other.maxConnections),
-    maxWorkerProcesses: Math.max(one.maxWorkerProcesses, other.maxWorkerProcesses),
-    maxWalSenders: Math.max(one.maxWalSenders, other.maxWalSenders),
-    maxPreparedTransactions: Math.max(one.maxPreparedTransactions, other.maxPreparedTransactions),
-    maxLocksPerTransaction: Math.max(one.maxLocksPerTransaction, other.maxLocksPerTransaction),
-  };
 }

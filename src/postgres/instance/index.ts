@@ -14,6 +14,7 @@ export {
   type InstanceOptions,
   startInstance,
 } from './instance.ts';
+export { highestSettings } from './isolation.ts';
 export { parseRecoveryLog, type RecoveryReport } from './recovery-log.ts';
 export { whyServerMayRun, whyTablespaceInUse } from './running-server.ts';
 export { putBackConfiguration } from './set-aside.ts';

@@ -8,7 +8,16 @@ import { readControlFile } from '../control-file.ts';
 import { formatHistoryName } from '../segment-name.ts';
 import { parseServerVersion } from '../server-version.ts';
 import { parseTimelineHistory } from '../timeline-history.ts';
-import { isolatedSettings, type SystemUser, writeConfiguration } from './isolation.ts';
+import type { RequiredSettings } from '../wal/index.ts';
+import {
+  highestSettings,
+  isolatedSettings,
+  type SystemUser,
+  sessionSettings,
+  walSizeSettings,
+  writeConfiguration,
+} from './isolation.ts';
+import { findNamespaceLauncher } from './network-namespace.ts';
 import { instanceExitError, parseRecoveryLog, type RecoveryReport } from './recovery-log.ts';
 import { putBackConfiguration, setConfigurationAside } from './set-aside.ts';
 
@@ -20,6 +29,8 @@ export interface InstanceOptions {
   readonly runDirectory: string;
   /** Only names the socket. */
   readonly port?: number;
+  /** What the WAL that will be replayed needs, besides `pg_control`; the higher value of each counts. */
+  readonly required?: RequiredSettings | null;
   /** Settings over those of the isolation: restore_command, recovery_target_lsn, shared_buffers … */
   readonly settings?: Readonly<Record<string, string>>;
   /** Needed when we are root: the server refuses to run as root. The owner of the data directory when not given. */
@@ -42,9 +53,13 @@ export interface Instance {
   /** Where it can be reached: over its private socket, without a password. */
   readonly target: ConnectionTarget;
   readonly logPath: string;
+  /** Whether it runs in a network namespace of its own, in which there is no network. Without one it only listens on nothing. */
+  readonly hasOwnNetwork: boolean;
   /** Settled when the server has ended, for whatever reason. */
   readonly exited: Promise<InstanceExit>;
   connect(options?: ConnectOptions): Promise<PostgresConnection>;
+  /** Puts further settings in force while it runs; only those that a server takes up without a restart. */
+  configure(settings: Readonly<Record<string, string>>): Promise<void>;
   /** What its log tells of recovery up to now. */
   recoveryReport(): Promise<RecoveryReport>;
   /**
@@ -75,6 +90,8 @@ const PORT_DEFAULT = 5432;
 /** Between two looks at a server that starts or recovers. */
 const POLL_MS = 50;
 const PROGRESS_MS = 1_000;
+/** Exit codes of a program that starts another one: it may not be run, or is not there. */
+const LAUNCH_FAILED = [126, 127];
 /** Until the postmaster answers at all; recovery is not counted. */
 const START_WAIT_MS = 60_000;
 /** A checkpoint of a large cache on a slow disk takes its time. */
@@ -96,10 +113,17 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
   const owner = await chooseOwner(options);
   const control = await readControlFile(dataDirectory);
   const major = parseServerVersion(await readFile(join(dataDirectory, 'PG_VERSION'), 'utf8')).major;
-  const settings = { ...isolatedSettings(control, major, { runDirectory, port }), ...options.settings };
+  const required = highestSettings(options.required ?? null, control);
+  const settings = {
+    ...isolatedSettings(required, major, { runDirectory, port }),
+    // The server wants room for two segments at least, and its own bounds are too low for large ones.
+    ...walSizeSettings(control.walSegmentSize),
+    ...options.settings,
+  };
   await writeConfiguration(runDirectory, settings, owner);
   await setConfigurationAside(dataDirectory);
-  const instance = new RunningInstance(options, port, owner);
+  const launcher = await findNamespaceLauncher(owner);
+  const instance = new RunningInstance(options, { port, owner, settings, launcher, major });
   try {
     await instance.start();
   } catch (error) {
@@ -127,14 +151,35 @@ class RunningInstance implements Instance {
   readonly #options: InstanceOptions;
   readonly #owner: SystemUser | undefined;
   readonly #clock: Clock;
+  readonly #launcher: readonly string[] | null;
+  readonly #major: number;
+  #settings: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   #exit: InstanceExit | undefined;
   #exited: Promise<InstanceExit> = new Promise(() => {});
   #spawnError: unknown;
 
-  constructor(options: InstanceOptions, port: number, owner: SystemUser | undefined) {
+  constructor(
+    options: InstanceOptions,
+    {
+      port,
+      owner,
+      settings,
+      launcher,
+      major,
+    }: {
+      port: number;
+      owner: SystemUser | undefined;
+      settings: Readonly<Record<string, string>>;
+      launcher: readonly string[] | null;
+      major: number;
+    },
+  ) {
     this.#options = options;
     this.#owner = owner;
+    this.#launcher = launcher;
+    this.#major = major;
+    this.#settings = settings;
     this.#clock = options.clock ?? systemClock;
     this.logPath = join(options.runDirectory, 'server.log');
     this.target = new ConnectionTarget({
@@ -151,6 +196,10 @@ class RunningInstance implements Instance {
     return this.#child?.pid ?? 0;
   }
 
+  get hasOwnNetwork(): boolean {
+    return this.#launcher !== null;
+  }
+
   get exited(): Promise<InstanceExit> {
     return this.#exited;
   }
@@ -160,12 +209,18 @@ class RunningInstance implements Instance {
     const log = openSync(this.logPath, 'w', 0o600);
     try {
       if (this.#owner !== undefined) await chown(this.logPath, this.#owner.uid, this.#owner.gid);
-      const child = spawn(
-        join(binDirectory, 'postgres'),
-        ['-D', dataDirectory, '-c', `config_file=${join(runDirectory, 'postgresql.conf')}`],
-        // A group of its own: Ctrl-C in a terminal ends us, and we end the server in the right order.
-        { stdio: ['ignore', log, log], cwd: '/', detached: true, ...this.#owner, env: serverEnvironment() },
-      );
+      const [program, ...words] = [
+        ...(this.#launcher ?? []),
+        ...[join(binDirectory, 'postgres'), '-D', dataDirectory],
+        ...['-c', `config_file=${join(runDirectory, 'postgresql.conf')}`],
+      ];
+      // The launcher itself becomes the user who runs the server, behind the last thing for which it needs more rights.
+      const user = this.#launcher === null ? this.#owner : undefined;
+      // A group of its own: Ctrl-C in a terminal ends us, and we end the server in the right order.
+      const child = spawn(program!, words, {
+        ...{ stdio: ['ignore', log, log], cwd: '/', detached: true, env: serverEnvironment() },
+        ...user,
+      });
       this.#child = child;
       this.#exited = new Promise((resolve) => {
         const settle = (exit: InstanceExit) => {
@@ -189,7 +244,14 @@ class RunningInstance implements Instance {
   }
 
   connect(options: ConnectOptions = {}): Promise<PostgresConnection> {
-    return connect(this.target, { clock: this.#clock, ...options });
+    const settings = { ...sessionSettings(this.#major), ...options.settings };
+    return connect(this.target, { clock: this.#clock, ...options, settings });
+  }
+
+  async configure(settings: Readonly<Record<string, string>>): Promise<void> {
+    this.#settings = { ...this.#settings, ...settings };
+    await writeConfiguration(this.#options.runDirectory, this.#settings, this.#owner);
+    this.#child?.kill('SIGHUP');
   }
 
   async recoveryReport(): Promise<RecoveryReport> {
@@ -276,15 +338,20 @@ class RunningInstance implements Instance {
   }
 
   async #exitError(): Promise<HoldfastError> {
-    if (this.#spawnError !== undefined) {
-      return new HoldfastError('PG_INSTANCE_START_FAILED', `could not run "${this.#options.binDirectory}/postgres"`, {
-        detail: `The system said: ${messageOf(this.#spawnError)}.`,
-        hints: ['Check that the user who runs the server may enter the directories of its programs and of its data.'],
-        cause: this.#spawnError,
-      });
-    }
+    if (this.#spawnError !== undefined) return this.#notRun(messageOf(this.#spawnError), this.#spawnError);
     const { code, signal } = this.#exit ?? { code: null, signal: null };
-    return instanceExitError(await this.#log(), signal === null ? `exit code ${code}` : `signal ${signal}`);
+    const log = await this.#log();
+    // What the launcher says when it is not let at the program.
+    if (this.#launcher !== null && LAUNCH_FAILED.includes(code ?? 0)) return this.#notRun(log.trim());
+    return instanceExitError(log, signal === null ? `exit code ${code}` : `signal ${signal}`);
+  }
+
+  #notRun(words: string, cause?: unknown): HoldfastError {
+    return new HoldfastError('PG_INSTANCE_START_FAILED', `could not run "${this.#options.binDirectory}/postgres"`, {
+      detail: `The system said: ${words}.`,
+      hints: ['Check that the user who runs the server may enter the directories of its programs and of its data.'],
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 
   async #notAnswering(): Promise<HoldfastError> {

@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError } from '../../lib/index.ts';
-import type { ControlFile } from '../control-file.ts';
+import type { RequiredSettings } from '../wal/index.ts';
 
 /** Who the server runs as. */
 export interface SystemUser {
@@ -14,16 +14,25 @@ const SOCKET_PATH_BYTES_MAX = 103;
 
 const EVENT_TRIGGERS_MAJOR_MIN = 17;
 const SUMMARIZE_WAL_MAJOR_MIN = 17;
+const SYNC_SLOTS_MAJOR_MIN = 17;
 const ARCHIVE_LIBRARY_MAJOR_MIN = 15;
 const STARTUP_PROGRESS_MAJOR_MIN = 15;
+const ACTIVE_ORIGINS_MAJOR_MIN = 18;
+
+/**
+ * Places for the progress of subscriptions, which is replayed too: with fewer than the old server had, recovery fails, and `pg_control` does not
+ * tell how many those were. Each takes some hundred bytes.
+ */
+const ORIGINS_MAX = 1000;
 
 /**
  * Settings under which a restored server can neither reach nor harm anything: it listens on a private socket only, archives
  * nothing, follows nobody, starts no subscriptions and no background workers of extensions, and fires no event triggers.
- * What WAL replay needs is taken from `pg_control`: with less, prepared transactions could not be brought back.
+ * What WAL replay needs is taken from `pg_control` and from what the WAL itself says: with less, prepared transactions could not be brought
+ * back.
  */
 export function isolatedSettings(
-  control: ControlFile,
+  control: RequiredSettings,
   major: number,
   place: { runDirectory: string; port: number },
 ): Record<string, string> {
@@ -54,6 +63,7 @@ export function isolatedSettings(
     max_wal_senders: String(control.maxWalSenders),
     max_prepared_transactions: String(control.maxPreparedTransactions),
     max_locks_per_transaction: String(control.maxLocksPerTransaction),
+    max_replication_slots: String(ORIGINS_MAX),
     logging_collector: 'off',
     log_destination: 'stderr',
     log_line_prefix: '%m [%p] ',
@@ -66,7 +76,50 @@ export function isolatedSettings(
   if (major >= STARTUP_PROGRESS_MAJOR_MIN) settings.log_startup_progress_interval = '1s';
   if (major >= EVENT_TRIGGERS_MAJOR_MIN) settings.event_triggers = 'off';
   if (major >= SUMMARIZE_WAL_MAJOR_MIN) settings.summarize_wal = 'off';
+  if (major >= SYNC_SLOTS_MAJOR_MIN) settings.sync_replication_slots = 'off';
+  if (major >= ACTIVE_ORIGINS_MAJOR_MIN) settings.max_active_replication_origins = String(ORIGINS_MAX);
   return settings;
+}
+
+/** The server refuses to start with less than two segments in `min_wal_size`; its defaults are 5 and 64 segments of 16 MB. */
+const MIN_WAL_SEGMENTS = 5;
+const MAX_WAL_SEGMENTS = 16;
+const MAX_WAL_BYTES_MIN = 1 << 30;
+
+/** Bounds of `pg_wal` that hold enough segments of the given size, in bytes. */
+export function walSizeSettings(segmentBytes: number): Record<string, string> {
+  const kilobytes = (bytes: number) => `${Math.ceil(bytes / 1024)}kB`;
+  return {
+    min_wal_size: kilobytes(MIN_WAL_SEGMENTS * segmentBytes),
+    max_wal_size: kilobytes(Math.max(MAX_WAL_BYTES_MIN, MAX_WAL_SEGMENTS * segmentBytes)),
+  };
+}
+
+/** The higher of each setting. A server that replays with a lower one may find no room for what the old server held. */
+export function highestSettings(one: RequiredSettings | null, other: RequiredSettings): RequiredSettings {
+  return {
+    maxConnections: Math.max(one?.maxConnections ?? 0, other.maxConnections),
+    maxWorkerProcesses: Math.max(one?.maxWorkerProcesses ?? 0, other.maxWorkerProcesses),
+    maxWalSenders: Math.max(one?.maxWalSenders ?? 0, other.maxWalSenders),
+    maxPreparedTransactions: Math.max(one?.maxPreparedTransactions ?? 0, other.maxPreparedTransactions),
+    maxLocksPerTransaction: Math.max(one?.maxLocksPerTransaction ?? 0, other.maxLocksPerTransaction),
+  };
+}
+
+/**
+ * Settings for our own sessions. What `ALTER ROLE` and `ALTER DATABASE` have set lies in the data, comes back with it, and wins over every
+ * configuration file; only what a session asks for itself wins over that.
+ */
+export function sessionSettings(major: number): Record<string, string> {
+  return {
+    session_preload_libraries: '',
+    local_preload_libraries: '',
+    role: 'none',
+    statement_timeout: '0',
+    lock_timeout: '0',
+    idle_in_transaction_session_timeout: '0',
+    ...(major >= EVENT_TRIGGERS_MAJOR_MIN ? { event_triggers: 'off' } : {}),
+  };
 }
 
 /**

@@ -18,6 +18,8 @@ export interface InstanceChecks {
   readonly preparedTransactions: readonly FoundInDatabase[];
   /** Collations whose version is another one here: their indexes may be in the wrong order. */
   readonly collationMismatches: readonly FoundInDatabase[];
+  /** Subscriptions that are enabled: a server that is started in the ordinary way goes on with them, and moves their slots on other servers. */
+  readonly subscriptions: readonly FoundInDatabase[];
 }
 
 const INVALID_INDEXES = `
@@ -36,6 +38,15 @@ const DATABASE_COLLATIONS = `
   SELECT datname FROM pg_database
   WHERE datcollversion IS NOT NULL AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) ORDER BY 1`;
 
+const SUBSCRIPTIONS = `
+  SELECT s.subname, d.datname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 2, 1`;
+
+/** Our questions mean the system's own tables, whatever search path a role or a database was given. */
+const SESSION = { search_path: 'pg_catalog' };
+
+/** With these, a query never takes its answer from an index, whose order another version of a collation may contradict. */
+const WITHOUT_INDEX_SCANS = { enable_indexscan: 'off', enable_indexonlyscan: 'off', enable_bitmapscan: 'off' };
+
 /** The one database that every cluster has: "postgres" may have been dropped. */
 const GLOBAL_DATABASE = 'template1';
 
@@ -44,7 +55,7 @@ const DATABASE_COLLATION_MAJOR_MIN = 15;
 
 /**
  * Looks into a server that says it has recovered: every database can be connected to, it is the right cluster and open for writing, and what
- * a person should know of its contents.
+ * a person should know of its contents. Where collations have another version here, index scans are turned off, as they could answer wrongly.
  *
  * Errors: RESTORE_CHECK_FAILED.
  */
@@ -68,7 +79,7 @@ export async function checkInstance(instance: Instance, proposal: RestoreProposa
       collationMismatches.push(...found(await column(connection, COLLATIONS)));
     });
   }
-  return inDatabase(instance, GLOBAL_DATABASE, async (connection) => {
+  const checks = await inDatabase(instance, GLOBAL_DATABASE, async (connection) => {
     const prepared = await rows(connection, PREPARED_TRANSACTIONS);
     if (snapshot.serverMajor >= DATABASE_COLLATION_MAJOR_MIN) {
       const names = await column(connection, DATABASE_COLLATIONS);
@@ -79,8 +90,14 @@ export async function checkInstance(instance: Instance, proposal: RestoreProposa
       invalidIndexes,
       preparedTransactions: prepared.map(([name, database]) => ({ database: database ?? '', name: name ?? '' })),
       collationMismatches,
+      subscriptions: (await rows(connection, SUBSCRIPTIONS)).map(([name, database]) => ({
+        database: database ?? '',
+        name: name ?? '',
+      })),
     };
   });
+  if (collationMismatches.length > 0) await instance.configure(WITHOUT_INDEX_SCANS);
+  return checks;
 }
 
 async function inDatabase<Value>(
@@ -90,7 +107,7 @@ async function inDatabase<Value>(
 ): Promise<Value> {
   let connection: PostgresConnection;
   try {
-    connection = await instance.connect({ database });
+    connection = await instance.connect({ database, settings: SESSION });
   } catch (error) {
     throw failed(`Expected to connect to database "${database}": ${messageOf(error)}.`, error);
   }

@@ -37,11 +37,12 @@ const LEFT_OUT = [
   'recovery.signal',
   'postmaster.pid',
   'postmaster.opts',
-  // Links are made instead: from this file PostgreSQL would make them again, to the old places.
-  'tablespace_map',
   MARKER_NAME,
   SPOOL_DIRECTORY,
 ];
+
+/** From this file PostgreSQL would link the tablespaces again, to the old places; links are made instead. Without tablespaces it is empty, and stays. */
+const TABLESPACE_MAP = 'tablespace_map';
 
 /**
  * Reads the tree once and checks that it is a cluster's; `visit` sees each file.
@@ -92,11 +93,12 @@ export async function* readDataEntries(
   snapshot: SnapshotFacts,
   readChunk: FetchChunk,
 ): AsyncGenerator<Exclude<TreeEntry, { type: 'link' }>, void> {
+  const leftOut = snapshot.tablespaces.length === 0 ? LEFT_OUT : [...LEFT_OUT, TABLESPACE_MAP];
   for (const prefix of [DATA_PREFIX, SPACE_PREFIX]) {
     for await (const entry of readTree(snapshot.treeRoot, readChunk, { prefix })) {
       const rest = entry.path.slice(prefix.length);
       const path = prefix === SPACE_PREFIX ? `${LINKS}/${rest}` : rest;
-      if (LEFT_OUT.includes(path.split('/')[0]!)) continue;
+      if (leftOut.includes(path.split('/')[0]!)) continue;
       // Some clusters keep their WAL or their configuration elsewhere through a link, which would lead into the old place.
       if (entry.type === 'link') throw linkRefused(snapshot, path, entry.target);
       yield { ...entry, path };

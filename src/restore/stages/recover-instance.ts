@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Clock, codeOf, HoldfastError, messageOf, type Progress } from '../../lib/index.ts';
 import { type EndOfRecovery, type Instance, putBackConfiguration, startInstance } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { recoverySettings } from '../recovery-settings.ts';
+import { inPlaceSettings, recoverySettings } from '../recovery-settings.ts';
 import type { FetchLimits, Owner, ReadWalFile, RecoverySpool } from '../spool/index.ts';
 import { WalFetcher } from '../spool/index.ts';
 import { reachedOtherPosition, whyNotReached } from '../verify-reached.ts';
@@ -56,6 +56,7 @@ export async function recoverInstance(options: {
   signal?: AbortSignal | undefined;
 }): Promise<RestoredInstance & { end: EndOfRecovery }> {
   const { proposal, target, spool, read, start, binDirectory, clock, progress } = options;
+  const { survey, tablespaces } = proposal;
   const segments = proposal.wal.files.filter(({ kind }) => kind === 'segment').map(({ name }) => name);
   progress.begin('replaying WAL', { unit: 'segments', total: segments.length });
   const onFetched = () => progress.advance(1);
@@ -67,7 +68,8 @@ export async function recoverInstance(options: {
     const instance = await startInstance({
       dataDirectory: target.path,
       ...restored,
-      settings: instanceSettings(proposal),
+      settings: { ...instanceSettings(proposal), ...inPlaceSettings(survey, tablespaces) },
+      required: survey.settings,
       runAs: target.owner,
       clock,
       signal: options.signal,

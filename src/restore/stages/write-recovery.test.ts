@@ -16,7 +16,8 @@ const automatic = 'postgresql.auto.conf';
 /** Only what the stage looks at. */
 function proposalOf(major: number, start: boolean): RestoreProposal {
   const target = { recordLsn: 0x16b374d848n, inclusive: false, timeline: 3 };
-  return { snapshot: { serverMajor: major }, start, target } as unknown as RestoreProposal;
+  const survey = { settings: null, tablespaces: [], extensions: [] };
+  return { snapshot: { serverMajor: major }, start, target, survey, tablespaces: [] } as unknown as RestoreProposal;
 }
 
 async function write(

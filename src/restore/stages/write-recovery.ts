@@ -1,9 +1,16 @@
 import { appendFile, chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../lib/index.ts';
-import { parseControlFile } from '../../postgres/index.ts';
+import { type ControlFile, parseControlFile } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { formatBlock, formatSettings, recoverySettings, separationSettings } from '../recovery-settings.ts';
+import {
+  formatBlock,
+  formatSettings,
+  inPlaceSettings,
+  preparedSettings,
+  recoverySettings,
+  separationSettings,
+} from '../recovery-settings.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { WAITING_CONTROL_FILE } from './extract-files.ts';
 import type { TreeOutline } from './read-outline.ts';
@@ -44,6 +51,8 @@ export async function writeRecovery(options: {
   const major = proposal.snapshot.serverMajor;
   const settings = {
     ...separationSettings(major),
+    ...(proposal.survey.settings === null ? {} : preparedSettings(proposal.survey, await readControl(target))),
+    ...inPlaceSettings(proposal.survey, proposal.tablespaces),
     ...(proposal.start ? {} : recoverySettings(proposal.target)),
   };
   const made = await makeConfiguration(target, outline);
@@ -62,10 +71,9 @@ export async function writeRecovery(options: {
  * Debian keeps configuration outside the data directory, where no backup sees it. Without any the server does not start, so it gets one that
  * is enough to look at the data.
  */
-async function makeConfiguration(target: ClaimedTarget, outline: TreeOutline): Promise<string[]> {
-  const { configuration } = outline;
+async function makeConfiguration(target: ClaimedTarget, { configuration }: TreeOutline): Promise<string[]> {
   if (configuration.has('postgresql.conf')) return [];
-  const control = parseControlFile(await readFile(join(target.path, WAITING_CONTROL_FILE)));
+  const control = await readControl(target);
   const settings = formatSettings({
     listen_addresses: 'localhost',
     max_connections: String(control.maxConnections),
@@ -73,6 +81,8 @@ async function makeConfiguration(target: ClaimedTarget, outline: TreeOutline): P
     max_wal_senders: String(control.maxWalSenders),
     max_prepared_transactions: String(control.maxPreparedTransactions),
     max_locks_per_transaction: String(control.maxLocksPerTransaction),
+    // Recovery must have room for the progress of every subscription that there was, and nothing tells how many those were.
+    max_replication_slots: '1000',
   });
   const contents: Record<string, string> = {
     'postgresql.conf': `# Made by Holdfast: the backup had no postgresql.conf in the data directory.\n${settings}`,
@@ -86,6 +96,10 @@ async function makeConfiguration(target: ClaimedTarget, outline: TreeOutline): P
     made.push(name);
   }
   return made;
+}
+
+async function readControl(target: ClaimedTarget): Promise<ControlFile> {
+  return parseControlFile(await readFile(join(target.path, WAITING_CONTROL_FILE)));
 }
 
 function describeMade(made: readonly string[]): string[] {
