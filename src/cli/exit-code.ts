@@ -89,6 +89,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'SETUP_ARCHIVE_TAKEN':
     case 'SETUP_NOT_CONFIRMED':
     case 'SETUP_PROPOSAL_OUTDATED':
+    case 'SETUP_SLOT_ENDANGERED':
       return 'refused';
     case 'INTERRUPTED':
       return 'interrupted';

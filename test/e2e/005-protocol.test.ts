@@ -9,7 +9,8 @@ import { postgresMajors } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
-const target = (url: string): ConnectionTarget => parseConnectionString(url, { variables: {} });
+const target = (url: string): ConnectionTarget =>
+  parseConnectionString(url, { variables: {}, homeDirectory: '/nowhere' });
 
 for (const major of postgresMajors) {
   describe(`a conversation with PostgreSQL ${major}`, () => {
@@ -193,6 +194,17 @@ for (const major of postgresMajors) {
       const connection = await connect(bound);
       await connection.close();
       await assert.rejects(connect(bound.with({ sslMode: 'disable' })), { code: 'PG_CHANNEL_BINDING_IMPOSSIBLE' });
+    });
+
+    it('carries a request to cancel as well', async () => {
+      const connection = await connect(target(server.url).with({ sslMode: 'require' }));
+      let isOver = false;
+      const query = assert.rejects(connection.query('SELECT pg_sleep(600)'), { sqlState: '57014' }).finally(() => {
+        isOver = true;
+      });
+      while (!isOver) await connection.cancel();
+      await query;
+      await connection.close();
     });
 
     it('carries a large copy whole', async () => {

@@ -34,7 +34,7 @@ export function reopenRepository(path: string, access: 'read' | 'write' = 'write
   return openRepository({ store: openDiskStore(path), credential: testCredential, access, clock: systemClock });
 }
 
-/** A connection string as a program without any environment would read it. */
+/** A connection string as a program without any environment would read it, nor any file of the user. */
 export function targetOf(url: string): ConnectionTarget {
-  return parseConnectionString(url, { variables: {} });
+  return parseConnectionString(url, { variables: {}, homeDirectory: '/nowhere' });
 }

@@ -233,6 +233,16 @@ describe('connecting to one of several', () => {
     await attempt;
   });
 
+  it('goes on where a name leads nowhere', async () => {
+    await using second = await welcoming();
+    const target = second.target.with({ servers: [{ host: 'gone.example', port: 1 }, second.target.servers[0]] });
+    const resolvers = [async () => [], async () => Promise.reject(new Error('getaddrinfo ENOTFOUND gone.example'))];
+    for (const resolveHost of resolvers) {
+      await (await connect(target, { resolveHost })).close();
+      await assert.rejects(connect(target.at(target.servers[0]), { resolveHost }), { code: 'PG_HOST_NOT_FOUND' });
+    }
+  });
+
   it('stops at once when it is told to', async () => {
     const controller = new AbortController();
     await using first = await serve(async () => controller.abort());

@@ -19,16 +19,18 @@ export const systemResolver: ResolveHost = async (name) => {
 export async function resolveServer(target: ConnectionTarget, resolve: ResolveHost): Promise<ConnectionTarget[]> {
   const [server] = target.servers;
   if (target.isLocal || server.hostAddress !== undefined || isIP(server.host) !== 0) return [target];
-  let addresses: readonly string[];
-  try {
-    addresses = await resolve(server.host);
-  } catch (error) {
-    throw new HoldfastError('PG_HOST_NOT_FOUND', `could not find the host of ${target.place}`, {
-      detail: `The system said: ${messageOf(error)}.`,
-      hints: ['Check the host name.'],
-      retryable: codeOf(error) === 'EAI_AGAIN',
-      cause: error,
-    });
-  }
+  const addresses = await resolve(server.host).catch((error: unknown) => {
+    throw hostNotFound(target, error);
+  });
+  if (addresses.length === 0) throw hostNotFound(target, new Error('the name has no address'));
   return addresses.map((hostAddress) => target.at({ ...server, hostAddress }));
+}
+
+function hostNotFound(target: ConnectionTarget, cause: unknown): HoldfastError {
+  return new HoldfastError('PG_HOST_NOT_FOUND', `could not find the host of ${target.place}`, {
+    detail: `The system said: ${messageOf(cause)}.`,
+    hints: ['Check the host name.'],
+    retryable: codeOf(cause) === 'EAI_AGAIN',
+    cause,
+  });
 }
