@@ -64,7 +64,7 @@ describe(`a history of PostgreSQL ${major} restored to ${points} random moments 
         await compareWithExpected(result.instance!.instance, foldRecords(replayed), describePoint(point));
       } finally {
         await result.instance!.stop();
-        await rm(into, { recursive: true });
+        for (const path of [into, `${into}.tablespaces`]) await rm(path, { recursive: true, force: true });
       }
     });
   }

@@ -2,7 +2,7 @@ import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../src/lib/index.ts';
 import { connect } from '../../src/postgres/index.ts';
-import { takePlainBackup } from './plain-backup.ts';
+import { giveToServerUser, takePlainBackup } from './plain-backup.ts';
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
 import { targetOf } from './repository.ts';
 
@@ -14,7 +14,10 @@ export async function startStandby(
 ): Promise<PostgresServer> {
   const connection = await connect(targetOf(primary.backupUrl), { replication: 'physical' });
   try {
-    await takePlainBackup(connection, directory);
+    const { archives } = await takePlainBackup(connection, directory);
+    // Where a plain backup puts tablespaces.
+    const spaces = archives.filter((name) => name !== 'base.tar').map((name) => name.replace('.tar', ''));
+    for (const oid of spaces) await giveToServerUser(`${directory}-${oid}`);
   } finally {
     await connection.close();
   }

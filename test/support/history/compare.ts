@@ -22,8 +22,8 @@ export async function compareWithExpected(instance: Instance, expected: Expected
     }
   }
   const wanted = describeCluster(expected);
-  const different = wanted.map((line, place) => [line, found[place]]).find(([line, other]) => line !== other);
-  if (different !== undefined) assert.deepEqual(shorten(different[1]), shorten(different[0]), message);
+  const place = wanted.findIndex((line, at) => line !== found[at]);
+  if (place !== -1) assert.fail(`${message}: ${describeDifference(wanted[place]!, found[place])}`);
   assert.equal(found.length, wanted.length, `${message}: more is there than was expected`);
 }
 
@@ -71,8 +71,12 @@ async function ask(instance: Instance, database: string, sql: string): Promise<s
   }
 }
 
-/** Rows of whole tables would bury what differs. */
-function shorten(line: string | undefined): string {
-  if (line === undefined) return '(missing)';
-  return line.length <= 4_000 ? line : `${line.slice(0, 4_000)} … (${line.length} characters)`;
+/** The words of which one line has more than the other: a whole table would bury them. */
+function describeDifference(wanted: string, found = ''): string {
+  const [has, should] = [new Set(found.split(' ')), new Set(wanted.split(' '))];
+  const missing = [...should].filter((word) => !has.has(word)).slice(0, WORDS_SHOWN_MAX);
+  const foreign = [...has].filter((word) => !should.has(word)).slice(0, WORDS_SHOWN_MAX);
+  return `in "${wanted.slice(0, 40)}" is missing: ${missing.join(' ')}; there is too much: ${foreign.join(' ')}`;
 }
+
+const WORDS_SHOWN_MAX = 30;

@@ -1,10 +1,11 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { silentProgress, systemClock } from '../../../src/lib/index.ts';
 import { parseLsn } from '../../../src/postgres/index.ts';
 import { runBackup } from '../../../src/protect/backup/index.ts';
 import { readWalInventory } from '../../../src/protect/wal/index.ts';
+import { giveToServerUser } from '../plain-backup.ts';
 import type { PostgresMajor } from '../postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../postgres-server.ts';
 import { untilOpen } from '../protected-server.ts';
@@ -15,7 +16,7 @@ import { startStandby, untilReplayed } from '../standby-server.ts';
 import { flushLsnOf, type ReceiverProcess, startReceiverProcess } from '../wal-receiver.ts';
 import { judgeRecords, listRecordStarts } from './judge.ts';
 import { type ClusterState, emptyDatabase, foldRecords, type JudgedRecord, type Transaction } from './model.ts';
-import { endPrepared, maintain, type SessionContext, writeTransaction } from './session.ts';
+import { endPrepared, maintain, type SessionContext, TABLESPACE, writeTransaction } from './session.ts';
 
 /** One history of the cluster, as far as it went. */
 export interface Branch {
@@ -79,12 +80,22 @@ export async function makeHistory(options: {
   }
 }
 
+interface MakerParts {
+  readonly scratch: string;
+  readonly random: Random;
+  readonly place: TestRepository;
+  readonly server: PostgresServer;
+  readonly transactions: number;
+  readonly laterRounds: readonly (readonly Incident[])[];
+}
+
 class HistoryMaker {
   readonly #stack = new AsyncDisposableStack();
   readonly #scratch: string;
   readonly #random: Random;
   readonly #place: TestRepository;
   readonly #transactionsPerRound: number;
+  readonly #laterRounds: readonly (readonly Incident[])[];
   readonly #branches: Branch[] = [];
   readonly #incidents: string[] = [];
   #server: PostgresServer;
@@ -94,24 +105,19 @@ class HistoryMaker {
   #points: RestorePoint[] = [];
   /** Up to here the WAL was judged. */
   #judged = 0n;
-  /** Of each round, by number: after a crash a number may be given again. */
-  readonly #transactions: Map<number, Transaction>[] = [];
+  /** Those that may end in the WAL that is judged next, by number: after a crash and after a promotion a number may be given again. */
+  #transactions = new Map<number, Transaction>();
   #databases = ['postgres', 'second'];
   #lastNumber = 0;
   #standbys = 0;
 
-  private constructor(
-    scratch: string,
-    random: Random,
-    place: TestRepository,
-    server: PostgresServer,
-    transactions: number,
-  ) {
-    this.#scratch = scratch;
-    this.#random = random;
-    this.#place = place;
-    this.#server = server;
-    this.#transactionsPerRound = transactions;
+  private constructor(parts: MakerParts) {
+    this.#scratch = parts.scratch;
+    this.#random = parts.random;
+    this.#place = parts.place;
+    this.#server = parts.server;
+    this.#transactionsPerRound = parts.transactions;
+    this.#laterRounds = parts.laterRounds;
   }
 
   static async begin({ seed, major, transactions }: { seed: number; major: PostgresMajor; transactions: number }) {
@@ -131,7 +137,9 @@ class HistoryMaker {
       },
     });
     const place = await makeRepository(scratch);
-    const maker = new HistoryMaker(scratch, random, place, server, transactions);
+    // Drawn before the writers draw, who take their turns as the server lets them.
+    const laterRounds = shuffle(LATER_ROUNDS, random);
+    const maker = new HistoryMaker({ scratch, random, place, server, transactions, laterRounds });
     maker.#stack.defer(() => rm(scratch, { recursive: true, force: true }));
     maker.#stack.defer(() => place.repository.close());
     maker.#stack.defer(() => server.dispose());
@@ -151,6 +159,10 @@ class HistoryMaker {
 
   async #prepare(): Promise<void> {
     await this.#server.query('CREATE EXTENSION pg_walinspect');
+    const tablespace = join(this.#scratch, TABLESPACE);
+    await mkdir(tablespace);
+    await giveToServerUser(tablespace);
+    await this.#server.query(`CREATE TABLESPACE ${TABLESPACE} LOCATION '${tablespace}'`);
     for (const name of ['second', MOULD]) await this.#server.query(`CREATE DATABASE ${name}`);
     for (const name of this.#databases) await this.#server.query(tablesOfDatabase(name), name);
     await this.#server.query(tablesOfDatabase('third'), MOULD);
@@ -167,7 +179,7 @@ class HistoryMaker {
 
   async writeRounds(): Promise<void> {
     await this.#writeRound(FIRST_ROUND);
-    for (const incidents of shuffle(LATER_ROUNDS, this.#random)) await this.#writeRound(incidents);
+    for (const incidents of this.#laterRounds) await this.#writeRound(incidents);
   }
 
   async end(): Promise<History> {
@@ -192,7 +204,7 @@ class HistoryMaker {
 
   async #writeRound(incidents: readonly Incident[]): Promise<void> {
     this.#incidents.push(incidents.join(' and '));
-    this.#transactions.push(new Map());
+    this.#transactions = new Map();
     const promotes = incidents.includes('promotion') || incidents.includes('promotion-with-loss');
     const standby = promotes ? await this.#makeStandby() : undefined;
     const crashes = incidents.includes('server-crash');
@@ -209,9 +221,8 @@ class HistoryMaker {
       incidents.includes('receiver-crash') ? untilHalf().then(() => this.#restartReceiver()) : undefined,
       incidents.includes('promotion-with-loss') ? untilHalf().then(() => cutOff(standby!)) : undefined,
     ]);
-    if (crashes) await this.#server.restart();
-    if (crashes) await untilOpen(this.#server);
-    await this.#judge();
+    if (crashes) await this.#restartServer();
+    await this.#judge(await flushLsnOf(this.#server));
     if (standby !== undefined) await this.#promote(standby, incidents.includes('promotion'));
   }
 
@@ -225,7 +236,7 @@ class HistoryMaker {
       writers.map(({ database, name }) => {
         const context: SessionContext = {
           ...{ random: this.#random, name, database, waiting: waiting.get(database)! },
-          begun: (transaction) => void this.#transactions.at(-1)!.set(transaction.xid, transaction),
+          begun: (transaction) => void this.#transactions.set(transaction.xid, transaction),
           named: (point, lsn) => void this.#points.push({ name: point, endLsn: parseLsn(lsn) }),
           nextNumber: () => ++this.#lastNumber,
         };
@@ -272,7 +283,7 @@ class HistoryMaker {
       "SELECT xmin::text AS xid FROM pg_database WHERE datname = 'third'",
     );
     const xid = Number(row!.xid);
-    this.#transactions.at(-1)!.set(xid, { xid, database: 'postgres', effects: [makeDatabase('third')] });
+    this.#transactions.set(xid, { xid, database: 'postgres', effects: [makeDatabase('third')] });
     this.#databases.push('third');
   }
 
@@ -302,20 +313,29 @@ class HistoryMaker {
     }
   }
 
-  async #judge(): Promise<void> {
-    const range = { from: this.#judged, to: await flushLsnOf(this.#server) };
+  async #restartServer(): Promise<void> {
+    await this.#server.restart();
+    // The checkpoint that ends the recovery: all that the writers did stands before it.
+    const [row] = await this.#server.query<{ lsn: string }>(
+      'SELECT checkpoint_lsn AS lsn FROM pg_control_checkpoint()',
+    );
+    await this.#judge(parseLsn(row!.lsn));
+    this.#transactions = new Map();
+  }
+
+  /** Reads what became of the transactions in the WAL up to a position. */
+  async #judge(to: bigint): Promise<void> {
+    const range = { from: this.#judged, to };
     const records = await judgeRecords(this.#server, range, (xid) => this.#find(xid));
     this.#records = [...this.#records, ...records];
     this.#starts = [...this.#starts, ...(await listRecordStarts(this.#server, range))];
     this.#judged = range.to;
   }
 
-  /** Of this round, or prepared in an earlier one. */
+  /** Of this round, or prepared in an earlier one of this history. */
   #find(xid: number): Transaction | null {
-    const [current, ...earlier] = this.#transactions.toReversed();
-    const found = current!.get(xid);
-    if (found !== undefined) return found;
-    return earlier.map((round) => round.get(xid)).find((transaction) => transaction?.gid !== undefined) ?? null;
+    const prepared = this.#records.findLast((record) => record.kind === 'prepare' && record.xid === xid);
+    return this.#transactions.get(xid) ?? prepared?.transaction ?? null;
   }
 
   async #makeStandby(): Promise<PostgresServer> {
@@ -350,7 +370,9 @@ class HistoryMaker {
     this.#points = left.points.filter(({ endLsn }) => endLsn <= fork);
     this.#judged = fork;
     this.#server = standby;
-    await this.#judge();
+    // None of them goes on behind the fork, where their numbers may be given to others.
+    this.#transactions = new Map();
+    await this.#judge(await flushLsnOf(standby));
     this.#databases = [...foldRecords(this.#records).cluster.databases.keys()].filter((name) => name !== MOULD);
     await this.#startReceiver();
   }

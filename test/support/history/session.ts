@@ -20,6 +20,8 @@ export interface SessionContext {
 /** A value long enough that hundreds of them fill pages; some are stored apart. */
 const VALUE_REPEATS = [1, 1, 1, 3, 600];
 const TABLES_MAX = 5;
+/** Some tables lie there, for a while or always. */
+export const TABLESPACE = 'apart';
 /** Beyond 64 the server no longer keeps the numbers of subtransactions in shared memory. */
 const SUBTRANSACTIONS_MANY = 70;
 
@@ -134,7 +136,7 @@ class Work {
     const tables = tablesOf(this.#seen(), this.#context);
     const table = tables.size === 0 ? null : random.pick([...tables.keys()]);
     if (table === null || (tables.size < TABLES_MAX && random.below(4) === 0)) return this.#createTable();
-    const kind = random.below(14);
+    const kind = random.below(15);
     const [divisor, remainder] = [2 + random.below(4), random.below(2)];
     const value = `${nextNumber()}`.repeat(random.pick(VALUE_REPEATS));
     switch (kind) {
@@ -185,6 +187,9 @@ class Work {
       }
       case 12:
         return this.#changeLargeObject();
+      case 13:
+        await this.#client.query(`ALTER TABLE ${table} SET TABLESPACE ${random.pick([TABLESPACE, 'pg_default'])}`);
+        return;
       default:
         return this.#takeNumber();
     }
@@ -198,7 +203,10 @@ class Work {
       rows.push([nextNumber(), 'made']);
       await this.#client.query(`CREATE TABLE ${table} AS SELECT ${rows[0]![0]} AS id, 'made'::text AS v`);
       await this.#client.query(`ALTER TABLE ${table} ADD PRIMARY KEY (id)`);
-    } else await this.#client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text)`);
+    } else {
+      const place = random.below(3) === 0 ? `TABLESPACE ${TABLESPACE}` : '';
+      await this.#client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text) ${place}`);
+    }
     this.#note(({ tables }) => tables.set(table, { columns: ['id', 'v'], rows: new Map(rows) }));
   }
 
