@@ -22,7 +22,15 @@ export {
   parseConnectionString,
   parseLsn,
 } from './postgres/index.ts';
-export { type BackupOptions, type BackupResult, runBackup } from './protect/backup/index.ts';
+export {
+  type BackupOptions,
+  type BackupResult,
+  type CollectedConfiguration,
+  type ConfigurationDifference,
+  compareConfigurations,
+  readConfiguration,
+  runBackup,
+} from './protect/backup/index.ts';
 export { createRepository } from './protect/keys/index.ts';
 export {
   fetchWalFile,

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import {
   type ConnectionTarget,
@@ -12,7 +13,7 @@ import type { CollectedConfiguration, ConfigurationFileKind, ConfigurationGap, S
 import { type FileSource, filesOnDisk, filesOverSql } from './file-sources.ts';
 import { type GatheredFiles, gatherFiles, type ReceivedConfiguration } from './gather-files.ts';
 import { fileGrants, settingsGrant } from './grants.ts';
-import { holdsAllSettings, readFileSettings, readSettings } from './read-settings.ts';
+import { holdsAllSettings, readFileSettings, readSettings, readSystemId } from './read-settings.ts';
 
 export type { ReceivedConfiguration } from './gather-files.ts';
 
@@ -120,7 +121,7 @@ async function findPlaces(
   for (const name of ['data_directory', ...Object.keys(FILE_SETTINGS)]) {
     const row = settings?.find((setting) => setting.name === name);
     const place = row?.setting ?? (settings === null && replication !== null ? await ask(replication, name) : null);
-    if (place !== null && place !== undefined) places.set(name, place);
+    if (place !== null && place !== undefined) places.set(name, posix.normalize(place).replace(/(?<=.)\/$/, ''));
   }
   return places;
 }
@@ -176,10 +177,8 @@ async function diskIfSame(
   const target = (sql ?? replication)?.target ?? source;
   if (!target.isLocal || dataDirectory === null) return [];
   try {
-    const identity = replication === null ? null : await identifySystem(replication);
-    const { systemId } = await readControlFile(dataDirectory);
-    if (identity === null || systemId === identity.systemId) return [filesOnDisk];
-    return [];
+    const systemId = sql === null ? (await identifySystem(replication!)).systemId : await readSystemId(sql);
+    return (await readControlFile(dataDirectory)).systemId === systemId ? [filesOnDisk] : [];
   } catch (error) {
     const cause = codeOf((error as Error).cause);
     if (cause !== 'EACCES') return [];

@@ -41,13 +41,16 @@ interface Wanted {
 export async function gatherFiles(options: GatherOptions): Promise<GatheredFiles> {
   const files: ConfigurationFile[] = [];
   const failures: { path: string; reason: string }[] = [];
-  const waiting: Wanted[] = options.seeds.map((seed) => ({ ...seed, isRequired: true }));
+  // Each file under one name only: two that mean the same would stand in the tree twice.
+  const waiting: Wanted[] = options.seeds.map(({ path, kind }) => {
+    return { path: posix.normalize(path), kind, isRequired: true };
+  });
   const known = new Set<string>();
   for (let wanted = waiting.shift(); wanted !== undefined && known.size < FILES_MAX; wanted = waiting.shift()) {
     const { path, kind, isRequired } = wanted;
     if (known.has(path)) continue;
     known.add(path);
-    const found = await readOne(path, options);
+    const found = await readOne(wanted, options);
     if (typeof found === 'string') failures.push({ path, reason: found });
     else if (found !== null) {
       files.push({ path, kind, treePath: treePathOf(path, options), ...found });
@@ -68,16 +71,18 @@ function pathInData(path: string, { dataDirectory }: GatherOptions): string | nu
 
 function treePathOf(path: string, options: GatherOptions): string {
   const inData = pathInData(path, options);
-  return inData === null ? `${FILES_PREFIX}${path}` : `data/${inData}`;
+  const isWithData = inData !== null && options.received?.has(inData) !== false;
+  return isWithData ? `data/${inData}` : `${FILES_PREFIX}${path}`;
 }
 
 /** Null when it is missing; a sentence when it cannot be read. */
-async function readOne(path: string, options: GatherOptions): Promise<ReadFile | null | string> {
+async function readOne({ path, isRequired }: Wanted, options: GatherOptions): Promise<ReadFile | null | string> {
   const inData = pathInData(path, options);
   if (inData !== null && options.received !== null) {
     const content = options.received.texts.get(inData);
     if (content !== undefined) return { content, mode: 0o600, mtimeMs: 0 };
-    if (!options.received.has(inData)) return null;
+    // A backup has no symbolic links: a file behind one is there all the same, and has to be read like one that lies elsewhere.
+    if (!options.received.has(inData) && !isRequired) return null;
   }
   return firstAnswer(
     path,

@@ -32,6 +32,12 @@ export async function holdsAllSettings(connection: PostgresConnection): Promise<
   return row?.[0] === 'true';
 }
 
+/** The server's system identifier, which every role may ask for. */
+export async function readSystemId(connection: PostgresConnection): Promise<string | null> {
+  const [row] = await ask(connection, 'SELECT system_identifier::text FROM pg_catalog.pg_control_system()');
+  return row?.[0] ?? null;
+}
+
 /** What the files say, null for a role that may not ask. Errors: those of the connection. */
 export async function readFileSettings(connection: PostgresConnection): Promise<FileSetting[] | null> {
   try {

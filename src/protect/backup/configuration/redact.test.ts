@@ -14,6 +14,7 @@ describe('redacting settings', () => {
     ['archive_command', `env PGPASSWORD='${secret}' push %p`],
     ['app.settings.jwt_secret', secret],
     ['vault.api_key', secret],
+    ['app.signingKey', secret],
   ];
   for (const [name, value] of hidden) {
     it(`hides what is secret in ${name} = ${value}`, () => {

@@ -6,6 +6,8 @@ const HIDDEN = '[redacted]';
 /** Settings whose whole value is a secret, or a command that may print one. */
 const SECRET_NAME =
   /(^|[._])(passphrase|password|passwd|secret|secrets|token|salt|credentials?|api_?key|private_?key|access_?key|jwt)($|[._])/i;
+/** No setting of PostgreSQL's own ends so. */
+const KEY_NAME = /key$/i;
 const SECRET_NAMES: ReadonlySet<string> = new Set(['ssl_passphrase_command']);
 /** These have the words and no secret. */
 const OPEN_NAMES: ReadonlySet<string> = new Set(['password_encryption', 'ssl_passphrase_command_supports_reload']);
@@ -49,7 +51,7 @@ export function isChangedSetting({ setting, bootValue, source }: Setting): boole
 
 function isSecretName(name: string): boolean {
   if (OPEN_NAMES.has(name)) return false;
-  return SECRET_NAMES.has(name) || SECRET_NAME.test(name);
+  return SECRET_NAMES.has(name) || SECRET_NAME.test(name) || KEY_NAME.test(name);
 }
 
 function redactText(text: string): string {

@@ -99,7 +99,8 @@ async function ask(source: ConnectionTarget, clock: Clock, database: string, sql
     clock,
   });
   try {
-    return (await connection.query(sql)).at(-1)?.rows[0]?.[0] ?? null;
+    // Whoever may make tables gives them names; none of them shall move the cursor of a terminal.
+    return (await connection.query(sql)).at(-1)?.rows[0]?.[0]?.replaceAll(/\p{Cc}/gu, '?') ?? null;
   } finally {
     await connection.close();
   }

@@ -79,6 +79,8 @@ class Comparison {
   readonly #wal: BackupWal;
   readonly #over = Promise.withResolvers<void>();
   #piece: Buffer = Buffer.alloc(0);
+  /** The stored WAL has a hole at the position that was reached, which then tells. */
+  #hasHole = false;
   #lastLook: { readonly at: bigint; readonly since: number } | null = null;
   /** Up to here both are equal. */
   at: bigint;
@@ -96,14 +98,15 @@ class Comparison {
   }
 
   get isOver(): boolean {
-    return this.differsAt !== null || this.at >= this.#wal.end;
+    return this.differsAt !== null || this.#hasHole || this.at >= this.#wal.end;
   }
 
   async take(startLsn: bigint, data: Buffer): Promise<void> {
     while (!this.isOver) {
       const offset = Number(this.at - startLsn);
       if (offset >= data.length) return;
-      if (this.#piece.length === 0 && !(await this.#nextPiece())) return;
+      if (this.#piece.length === 0) await this.#nextPiece();
+      if (this.#hasHole) break;
       const length = Math.min(this.#piece.length, data.length - offset);
       const difference = firstDifference(data.subarray(offset, offset + length), this.#piece.subarray(0, length));
       this.at += BigInt(difference);
@@ -119,12 +122,10 @@ class Comparison {
     return now - this.#lastLook.since;
   }
 
-  /** False when the stored WAL has a hole here, which the end that was reached then tells. */
-  async #nextPiece(): Promise<boolean> {
+  async #nextPiece(): Promise<void> {
     const { value, done } = await this.#stored.next();
-    if (done === true) return false;
-    this.#piece = value;
-    return true;
+    if (done === true) this.#hasHole = true;
+    else this.#piece = value;
   }
 }
 
