@@ -137,8 +137,10 @@ export class ChunkIndex {
     if (number !== undefined) this.#packs.markDoubtful(number);
   }
 
+  /** Gives back its file and its memory; nothing can be looked up any more. */
   close(): void {
     this.#records.close();
+    this.#tables.length = 0;
   }
 
   /** The hot loop of opening a repository: no object is made for an entry, and identities move as words. */

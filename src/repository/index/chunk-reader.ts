@@ -7,15 +7,35 @@ import type { ChunkIndex, ChunkLocation } from './chunk-index.ts';
 /** Openers kept with their derived keys: neighbours in a tree lie in few packs. */
 const OPENERS_MAX = 64;
 
+/**
+ * Chunks of a tree lie in the order in which a walk needs them, a few hundred bytes each: so much is read at once, and so many windows are kept.
+ */
+const WINDOW_BYTES = 256 << 10;
+const WINDOWS_MAX = 8;
+
+/** A stretch of a tree pack, being read or there. */
+interface Window {
+  readonly packNumber: number;
+  readonly start: number;
+  readonly bytes: Promise<Buffer>;
+}
+
 /** Errors of one copy after which the next one is tried; anything else is the store's own trouble. */
 const COPY_LOST_CODES = new Set(['OBJECT_ABSENT', 'OBJECT_TRUNCATED', 'CHUNK_DAMAGED', 'KEY_EPOCH_ABSENT']);
 
-/** Reads single chunks, one request each: for trees and maps. Bulk data goes through the extract pipeline. */
+/**
+ * Reads single chunks: for trees and maps, whose neighbours come along. Bulk data goes through the extract pipeline. What was not sound is asked of
+ * the store again the next time.
+ */
 export class ChunkReader {
   readonly #store: ObjectStore;
   readonly #keys: KeyRing;
   readonly #index: ChunkIndex;
   readonly #openers = new Map<number, PackOpener>();
+  /** The one that was used last stands last. */
+  readonly #windows: Window[] = [];
+  /** By pack: from here on a window would reach over its end. */
+  readonly #tails = new Map<number, number>();
 
   constructor(options: { store: ObjectStore; keys: KeyRing; index: ChunkIndex }) {
     this.#store = options.store;
@@ -49,11 +69,54 @@ export class ChunkReader {
   };
 
   async #readCopy(id: Uint8Array, location: ChunkLocation): Promise<Buffer> {
-    const frame = await this.#store.getRange(packName(location.packId), location.offset, location.frameLength);
-    return this.#openerOf(location).openChunkFrame(
-      { id, offset: location.offset, rawLength: location.rawLength },
-      frame,
+    const frame = await this.#readFrame(location);
+    const chunk = { id, offset: location.offset, rawLength: location.rawLength };
+    try {
+      return this.#openerOf(location).openChunkFrame(chunk, frame);
+    } catch (error) {
+      this.#forget(location);
+      throw error;
+    }
+  }
+
+  async #readFrame(location: ChunkLocation): Promise<Buffer> {
+    const { packId, packNumber, offset, frameLength } = location;
+    const isWindowed = location.content === 'tree' && frameLength <= WINDOW_BYTES / 2;
+    if (isWindowed && offset < (this.#tails.get(packNumber) ?? Number.POSITIVE_INFINITY)) {
+      const window = this.#windowAt(location);
+      try {
+        const bytes = await window.bytes;
+        return bytes.subarray(offset - window.start, offset - window.start + frameLength);
+      } catch {
+        // It reaches over the end of the pack, or the store has a trouble, which the request for the frame alone tells.
+        this.#forget(location);
+        this.#tails.set(packNumber, Math.min(offset, this.#tails.get(packNumber) ?? offset));
+      }
+    }
+    return this.#store.getRange(packName(packId), offset, frameLength);
+  }
+
+  #windowAt({ packId, packNumber, offset, frameLength }: ChunkLocation): Window {
+    const at = this.#windows.findIndex(
+      (window) =>
+        window.packNumber === packNumber &&
+        window.start <= offset &&
+        offset + frameLength <= window.start + WINDOW_BYTES,
     );
+    const bytes = () => this.#store.getRange(packName(packId), offset, WINDOW_BYTES);
+    const window = at === -1 ? { packNumber, start: offset, bytes: bytes() } : this.#windows.splice(at, 1)[0]!;
+    // Whoever waits for it sees its failure.
+    window.bytes.catch(() => {});
+    this.#windows.push(window);
+    if (this.#windows.length > WINDOWS_MAX) this.#windows.shift();
+    return window;
+  }
+
+  #forget({ packNumber, offset }: ChunkLocation): void {
+    const at = this.#windows.findIndex(
+      (window) => window.packNumber === packNumber && window.start <= offset && offset < window.start + WINDOW_BYTES,
+    );
+    if (at !== -1) this.#windows.splice(at, 1);
   }
 
   #openerOf({ packNumber, packId, content, epoch }: ChunkLocation): PackOpener {
