@@ -11,7 +11,7 @@ import { makeRepository, targetOf } from '../support/repository.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 import { flushLsnOf, startReceiver } from '../support/wal-receiver.ts';
 
-it('a promoted copy beside its original, which goes on, gets a lineage of its own', async () => {
+it('a promoted copy beside its original, which goes on, gets a lineage of its own, and both find theirs again', async () => {
   const scratch = await makeScratchDirectory('wal-promoted-copy');
   try {
     await using original = await startPostgres({ major: 18, walSegmentSizeMb: 1, settings: { autovacuum: 'off' } });
@@ -43,7 +43,22 @@ it('a promoted copy beside its original, which goes on, gets a lineage of its ow
     await second.stop();
     await receiver.stop();
 
+    // Both come back, in either order and with the past of neither in memory: each finds its own lineage, and no other begins.
+    for (const [server, statement] of [
+      [original, 'INSERT INTO item VALUES (4)'],
+      [copy, 'INSERT INTO item VALUES (5)'],
+      [original, 'INSERT INTO item VALUES (6)'],
+    ] as const) {
+      await using again = startReceiver({ ...place, source: server.backupUrl });
+      await server.query(statement);
+      await again.durable(await flushLsnOf(server));
+      await again.stop();
+      const alarms = again.events.filter((event) => event.kind === 'alarm');
+      assert.deepEqual(alarms, []);
+    }
+
     const { lineages } = await readWalInventory(place.repository);
+    assert.equal(lineages.length, 2);
     const parent = lineages.find(({ header }) => header.parent === null)!;
     const child = lineages.find(({ header }) => header.parent !== null);
     assert.equal(child?.header.parent?.lineage, parent.lineage);

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { openLedger } from '../../../ledger/index.ts';
 import { assert, type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import { segmentStartOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
@@ -8,6 +7,7 @@ import { type LineageInventory, makeTimelineInventory, readWalInventory, type Wa
 import type { LineageParent } from '../lineage.ts';
 import { rankLineages } from '../lineage-candidates.ts';
 import { type LsnRange, mergeRanges, minLsn, missingRanges } from '../lsn-ranges.ts';
+import { noteFork } from '../note-fork.ts';
 import { fragmentObjectName, historyObjectName, type LineagePlace, segmentObjectName } from '../object-names.ts';
 import {
   createLineage,
@@ -219,7 +219,7 @@ export class WalIngest {
     const child = await createLineage(repository, { ...beginning, startLsn }, parent, clock);
     const error = forkAlarm(cluster, parent);
     onAlarm({ alarm: 'fork', parent: placeOf(left), child: { system: left.system, lineage: child.lineage }, error });
-    await this.#noteFork(child.lineage, parent);
+    await noteFork(repository, this.#options.stateDirectory, { cluster, child: child.lineage, parent });
     this.#preferred = child.lineage;
     this.#inventory = null;
     this.#chain = null;
@@ -227,18 +227,6 @@ export class WalIngest {
     if (file === null || startLsn >= file.start) return;
     const previous = await this.#options.findPrevious(file);
     if (previous !== null) await this.keepSegment(previous);
-  }
-
-  /** A ledger that cannot be written, or that misses its head, is told of by whoever opens it to act on it; the WAL is not to wait for that. */
-  async #noteFork(child: string, parent: LineageParent): Promise<void> {
-    const { repository, stateDirectory, cluster } = this.#options;
-    const facts = { cluster, parent: parent.lineage, forkLsn: String(parent.forkLsn), reason: parent.reason };
-    try {
-      const ledger = await openLedger(repository, stateDirectory);
-      await ledger.append({ action: 'wal-fork', outcome: 'done', subject: child, facts });
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-    }
   }
 
   #beginning(segmentBytes: number, startTimeline: number, startLsn: bigint): LineageBeginning {

@@ -103,4 +103,29 @@ describe('comparing what arrives with what is stored', () => {
     changed[70_000]! ^= 1;
     assert.equal(await feed(new Comparison(repository, objects, () => {}), changed, [9_000]), 70_000);
   });
+
+  it('goes on with the segment that took the place of a fragment which another receiver has joined', async (test) => {
+    const { repository, store, bytes, objects } = await stored(test);
+    const wal = new WalBuilder({ startLsn: START });
+    fillTo(wal, START + 2n * 1024n * 1024n);
+    const lineage = await LineageWriter.create(repository, { id: 'b' });
+    const joined = {
+      ...{ kind: 'wal-segment' as const, start: START, end: START + 1024n * 1024n, comparedEnd: START + 1024n * 1024n },
+      objectName: await lineage.segment(wal, START / (1024n * 1024n)),
+    };
+    for (const { objectName } of objects) await store.delete(objectName);
+    const damaged: string[] = [];
+    const onDamage: Damaged = ({ objectName }) => void damaged.push(objectName);
+    const comparison = new Comparison(repository, objects, onDamage, async () => [joined]);
+    assert.equal(await feed(comparison, bytes, [7000]), null);
+    assert.deepEqual(damaged, []);
+    assert.ok(comparison.comparedBytes >= 99_000n, `${comparison.comparedBytes}`);
+    const other = Buffer.from(bytes);
+    other[50_000]! ^= 1;
+    const again = new Comparison(repository, objects, onDamage, async () => [joined]);
+    assert.equal(await feed(again, other, [7000]), 50_000, 'what took its place is compared, too');
+    const lost = new Comparison(repository, objects, onDamage, async () => []);
+    assert.equal(await feed(lost, bytes, [7000]), null);
+    assert.equal(damaged.length, 3, 'what nothing took the place of is damage');
+  });
 });

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../lib/index.ts';
 import { formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { compareLsn, type LsnRange, maxLsn, minLsn } from '../lsn-ranges.ts';
+import { compareLsn, type LsnRange, maxLsn, mergeRanges, minLsn, unbrokenEnd } from '../lsn-ranges.ts';
 import { isWalDamage, readWalObject, type WalObject } from '../stored-wal.ts';
 
 /** A stored object with the part of it that the server's WAL must equal: an older timeline's ends at the switch. */
@@ -30,13 +30,27 @@ export class Comparison {
   /** By start; those that the stream has passed are gone. */
   #waiting: ComparedObject[];
   #open: OpenObject[] = [];
+  /** Those that are or were compared. */
+  readonly #known: Set<string>;
+  readonly #listAgain: (() => Promise<readonly ComparedObject[]>) | null;
   /** Stored bytes that were found equal. */
   comparedBytes = 0n;
 
-  constructor(repository: Repository, objects: readonly ComparedObject[], onDamage: Damaged) {
+  /**
+   * `listAgain` gives what is stored now. With it, an object that another receiver has joined meanwhile is no damage: what took its place is
+   * compared instead.
+   */
+  constructor(
+    repository: Repository,
+    objects: readonly ComparedObject[],
+    onDamage: Damaged,
+    listAgain: (() => Promise<readonly ComparedObject[]>) | null = null,
+  ) {
     this.#repository = repository;
     this.#onDamage = onDamage;
+    this.#listAgain = listAgain;
     this.#waiting = objects.toSorted((a, b) => compareLsn(a.start, b.start));
+    this.#known = new Set(objects.map(({ objectName }) => objectName));
   }
 
   /** Compares the next bytes of the stream; gives the first difference, `null` when there is none. */
@@ -48,6 +62,7 @@ export class Comparison {
         this.#open.push(new OpenObject(this.#repository, object, maxLsn(object.start, lsn)));
     }
     let found: Divergence | null = null;
+    // What takes the place of a vanished object is added while the list is walked, and compared with the same bytes.
     for (const open of this.#open) {
       const difference = await this.#checkOne(open, { start: lsn, end }, bytes);
       if (difference !== null && (found === null || difference.lsn < found.lsn)) found = difference;
@@ -75,9 +90,27 @@ export class Comparison {
     } catch (error) {
       if (!isWalDamage(error)) throw error;
       open.isDamaged = true;
+      if (error.code === 'OBJECT_ABSENT' && (await this.#findHeirs(open))) return null;
       this.#onDamage(object, error);
     }
     return null;
+  }
+
+  /** Goes on with what took the place of an object that is gone; false when nothing did, or not for all of its bytes. */
+  async #findHeirs({ object, at }: OpenObject): Promise<boolean> {
+    if (this.#listAgain === null) return false;
+    const now = await this.#listAgain();
+    const heirs = now.filter(({ start, comparedEnd }) => start < object.comparedEnd && comparedEnd > at);
+    if (
+      unbrokenEnd(mergeRanges(heirs.map(({ start, comparedEnd: end }) => ({ start, end }))), at) < object.comparedEnd
+    ) {
+      return false;
+    }
+    for (const heir of heirs.filter(({ objectName }) => !this.#known.has(objectName))) {
+      this.#known.add(heir.objectName);
+      this.#open.push(new OpenObject(this.#repository, heir, maxLsn(heir.start, at)));
+    }
+    return true;
   }
 }
 

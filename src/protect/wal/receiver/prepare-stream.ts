@@ -2,15 +2,24 @@ import type { Clock } from '../../../lib/index.ts';
 import { segmentStartOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import type { LineageInventory, WalInventory } from '../inventory.ts';
+import { rankLineages } from '../lineage-candidates.ts';
 import { minLsn } from '../lsn-ranges.ts';
 import { readReceiverStatuses, STATUS_FRESH_MS, type StoredReceiverStatus } from '../receiver-status.ts';
 import { isWalDamage } from '../stored-wal.ts';
 import { newestTimeline, type TimelineStretch, timelinePath } from '../timeline-path.ts';
 import { serverBehind } from './alarms.ts';
+import type { Fork } from './fork-search.ts';
 import { holdsRecordBehind, openLineage, storeHistories } from './lineage-keeper.ts';
 import type { Link } from './link.ts';
 import type { Persistence } from './persistence.ts';
-import { type DivergedPlan, planResume, type ResumeFacts, type ResumePlan, type StreamPlan } from './resume-plan.ts';
+import {
+  type BehindPlan,
+  type DivergedPlan,
+  planResume,
+  type ResumeFacts,
+  type ResumePlan,
+  type StreamPlan,
+} from './resume-plan.ts';
 
 /** How often it is looked whether another receiver has spoken again. */
 const ANOTHER_POLL_MS = 500;
@@ -28,17 +37,29 @@ export interface PrepareOptions {
   readonly wantedFrom: bigint | null;
   readonly isStartGone: boolean;
   readonly signal: AbortSignal;
+  /** The lineage that this receiver followed last. */
+  readonly preferred: string | null;
+  /** Lineages that are not the server's. */
+  readonly left: ReadonlyMap<string, Fork>;
   /** Told before anything is planned, as a plan may fail on what is stored. */
-  readonly onLineage: (lineage: LineageInventory, inventory: WalInventory, created: boolean) => void;
+  readonly onInventory: (inventory: WalInventory) => void;
 }
 
 /** Where WAL is to go and from where on; or where the server left what is stored. */
 export type PreparedStream =
-  | { readonly kind: 'ready'; readonly lineage: LineageInventory; readonly plan: StreamPlan }
-  | { readonly kind: 'diverged'; readonly lineage: LineageInventory; readonly plan: DivergedPlan };
+  | {
+      readonly kind: 'ready';
+      readonly lineage: LineageInventory;
+      readonly plan: StreamPlan;
+      /** True when it was begun just now. */
+      readonly created: boolean;
+    }
+  /** No lineage of the cluster is the server's. */
+  | { readonly kind: 'diverged'; readonly forks: readonly Fork[] };
 
 /**
- * Chooses or begins the lineage, plans where to go on, and stores the history files that must be there first.
+ * Chooses the first lineage that the server does not contradict, or begins one where there is none, plans where to go on, and stores the history
+ * files that must be there first.
  * Errors: WAL_SERVER_BEHIND, and those of what it calls.
  */
 export async function prepareStream(options: PrepareOptions): Promise<PreparedStream> {
@@ -47,14 +68,22 @@ export async function prepareStream(options: PrepareOptions): Promise<PreparedSt
   const startLsn = segmentStartOf(wantedFrom ?? keptFrom, link.segmentBytes);
   const beginning = { system, cluster, segmentBytes: link.segmentBytes, startTimeline, startLsn };
   const opened = await persistence.run(() => openLineage(repository, beginning, clock));
-  options.onLineage(opened.lineage, opened.inventory, opened.created);
-  const planned = await planWithTails(options, opened.inventory, opened.lineage);
-  const plan = planned.kind === 'stream' ? ((await leaveToAnother(options, opened.lineage)) ?? planned) : planned;
-  if (plan.kind === 'server-behind') throw serverBehind(plan.timeline, plan.until);
-  if (plan.kind === 'diverged') return { kind: 'diverged', lineage: opened.lineage, plan };
-  // Invariant 2: no WAL of a timeline before its history.
-  const lineage = await persistence.run(() => storeHistories(repository, opened.lineage, link));
-  return { kind: 'ready', lineage, plan };
+  options.onInventory(opened.inventory);
+  const forks: Fork[] = [...options.left.values()];
+  let behind: BehindPlan | null = null;
+  for (const candidate of rankLineages(opened.inventory, { system, cluster }, options.preferred)) {
+    if (options.left.has(candidate.lineage) || candidate.header.segmentBytes !== link.segmentBytes) continue;
+    const planned = await planWithTails(options, opened.inventory, candidate);
+    const plan = planned.kind === 'stream' ? ((await leaveToAnother(options, candidate)) ?? planned) : planned;
+    if (plan.kind === 'server-behind') behind ??= plan;
+    if (plan.kind === 'diverged') forks.push({ left: candidate, diverged: plan });
+    if (plan.kind !== 'stream') continue;
+    // Invariant 2: no WAL of a timeline before its history.
+    const lineage = await persistence.run(() => storeHistories(repository, candidate, link));
+    return { kind: 'ready', lineage, plan, created: opened.created && opened.lineage.lineage === lineage.lineage };
+  }
+  if (behind !== null) throw serverBehind(behind.timeline, behind.until);
+  return { kind: 'diverged', forks };
 }
 
 /** The way through the timelines that leads to the server. */

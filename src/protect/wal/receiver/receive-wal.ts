@@ -3,12 +3,17 @@ import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
 import { type PostgresConnection, startReplication, type WalStream } from '../../../postgres/index.ts';
 import type { WalEvent } from '../events.ts';
-import type { LineageInventory } from '../inventory.ts';
+import { findLineage, type LineageInventory, readWalInventory } from '../inventory.ts';
+import { noteFork } from '../note-fork.ts';
 import type { LineagePlace } from '../object-names.ts';
+import { isWalDamage } from '../stored-wal.ts';
+import { storedOnPath } from '../timeline-path.ts';
 import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
 import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
+import { Continuation } from './continuation.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
+import { ForkSearch } from './fork-search.ts';
 import { findOtherSystem, storeHistories } from './lineage-keeper.ts';
 import {
   boundAnswer,
@@ -25,7 +30,7 @@ import { isStoreAway, Persistence } from './persistence.ts';
 import { pathOfServer, prepareStream } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
 import { Reception } from './reception.ts';
-import type { DivergedPlan, StreamPlan } from './resume-plan.ts';
+import type { StreamPlan } from './resume-plan.ts';
 import { serverSideName } from './server-side-name.ts';
 import { type ServerReport, watchServer } from './server-watch.ts';
 import { SlotKeeper } from './slot-keeper.ts';
@@ -88,8 +93,9 @@ class WalReceiver {
   #lineage: LineageInventory | null = null;
   #open: OpenStream | null = null;
   #timeline: number | null = null;
-  #isNewSystem = false;
-  #divergence: { readonly left: LineageInventory; readonly diverged: DivergedPlan } | null = null;
+  readonly #forks = new ForkSearch();
+  /** The lineage that is tried first: the one that was followed, or that was begun for this server. */
+  #preferred: string | null = null;
   #watch: {
     readonly connection: PostgresConnection;
     readonly stop: AbortController;
@@ -194,6 +200,8 @@ class WalReceiver {
   async #connect(): Promise<ReceiverEvent> {
     this.#link = await openLink(this.#linkOptions);
     this.#hasAnswered = true;
+    // Another server may answer than the one that was held against them.
+    this.#forks.forget();
     return 'identified';
   }
 
@@ -206,21 +214,18 @@ class WalReceiver {
     const prepared = await prepareStream({
       ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
       ...{ receiver: this.#id, signal: this.#stop.signal, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
-      onLineage: (lineage, inventory, created) => {
-        this.#announcer.damage(inventory);
-        this.#useLineage(lineage, created);
-      },
+      ...{ preferred: this.#preferred, left: this.#forks.left },
+      onInventory: (inventory) => this.#announcer.damage(inventory),
     });
     if (prepared.kind === 'diverged') {
-      this.#divergence = { left: prepared.lineage, diverged: prepared.plan };
+      this.#forks.settle(prepared.forks);
       return 'diverged';
     }
-    if (this.#isNewSystem) {
+    this.#useLineage(prepared.lineage, prepared.created);
+    if (prepared.created) {
       const error = await this.#persistence.run(() => findOtherSystem(repository, cluster, link.identity.systemId));
       if (error !== null) this.#announcer.alarm({ alarm: 'other-system', error });
-      this.#isNewSystem = false;
     }
-    this.#useLineage(prepared.lineage, false);
     await this.#openStream(prepared.lineage, prepared.plan, slot.name);
     return 'stream-opened';
   }
@@ -269,8 +274,10 @@ class WalReceiver {
         ? await openLink(this.#linkOptions)
         : await boundAnswer(open, this.#options.clock, refreshLink(open));
     this.#link = link;
-    const { repository, cluster, clock } = this.#options;
-    const { left, diverged } = this.#divergence!;
+    // Perhaps the server's WAL lies in another lineage of the cluster.
+    if (this.#forks.closest === null) return 'another-lineage';
+    const { repository, cluster, clock, stateDirectory } = this.#options;
+    const { left, diverged } = this.#forks.closest;
     const keptFrom = (await boundAnswer(link, clock, this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
     const { signal } = this.#stop;
     const persistence = this.#persistence;
@@ -286,8 +293,10 @@ class WalReceiver {
       signal,
     });
     if (begun === null) return 'stop-requested';
-    this.#divergence = null;
+    this.#forks.forget();
+    this.#preferred = begun.child.lineage;
     this.#announcer.alarm({ alarm: 'fork', parent: left, child: begun.child, error: forkAlarm(cluster, begun.parent) });
+    await noteFork(repository, stateDirectory, { cluster, child: begun.child.lineage, parent: begun.parent });
     return 'fork-located';
   }
 
@@ -309,10 +318,16 @@ class WalReceiver {
   async #openStream(lineage: LineageInventory, plan: StreamPlan, slot: string | null): Promise<void> {
     const { repository, clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
     const { connection } = this.#link!;
+    const path = pathOfServer(this.#link!);
     const reception = new Reception({
       ...{ repository, lineage, clock, flushIntervalMs, receiver: this.#id, persistence: this.#persistence },
       ...{ timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil },
-      stored: storedObjectsFrom(lineage, pathOfServer(this.#link!), plan.start),
+      stored: storedObjectsFrom(lineage, path, plan.start),
+      listStored: async () => {
+        const now = await readWalInventory(repository, lineage.system);
+        return storedObjectsFrom(findLineage(now, lineage.lineage), path, plan.start);
+      },
+      continuation: await this.#primeContinuation(lineage, plan),
       spoolDirectory: join(stateDirectory, 'wal'),
       isUrgent: () => this.#synchronous !== false,
       emit: (event) => this.#announcer.emit(event),
@@ -339,6 +354,20 @@ class WalReceiver {
     this.#startWatch();
   }
 
+  /** Where the server has nothing left to compare, and what is stored ends just where the stream begins. */
+  async #primeContinuation(lineage: LineageInventory, plan: StreamPlan): Promise<Continuation | null> {
+    const path = pathOfServer(this.#link!);
+    const adjoins = storedOnPath(lineage, path).some(({ start, end }) => start < plan.start && end === plan.start);
+    if (plan.storedUntil > plan.start || !adjoins) return null;
+    try {
+      return await this.#persistence.run(() => Continuation.prime(this.#options.repository, lineage, path, plan.start));
+    } catch (error) {
+      if (!isWalDamage(error)) throw error;
+      // What is damaged proves nothing, and is named by whoever reads it as WAL.
+      return null;
+    }
+  }
+
   /** Whoever uses the slot may be our own past, for a moment; when it is somebody else, a receiver that has just been started says so. */
   #namedStartError(error: unknown): unknown {
     const active = this.#slots.noteStartError(error, this.#options.clock.monotonic());
@@ -350,6 +379,7 @@ class WalReceiver {
   #onCompared(): void {
     this.#hasStreamed = true;
     this.#isStartGone = false;
+    this.#forks.forget();
     this.#announcer.isOver('slot-active');
     this.#status.begin();
     this.#startSweep();
@@ -397,7 +427,7 @@ class WalReceiver {
     const { lsn } = await reception.diverged;
     const forkLsn = reception.comparedBytes >= FORK_PROOF_BYTES ? lsn : null;
     const diverged = { kind: 'diverged', reason: 'bytes-differ', forkTimeline: plan.timeline, forkLsn } as const;
-    this.#divergence = { left: this.#lineage!, diverged };
+    this.#forks.note({ left: this.#lineage!, diverged });
     await this.#stopStream(this.#open!.stream);
   }
 
@@ -459,7 +489,7 @@ class WalReceiver {
     const isOther = this.#lineage?.lineage !== lineage.lineage;
     this.#lineage = lineage;
     if (!isOther) return;
-    this.#isNewSystem = created;
+    this.#preferred = lineage.lineage;
     this.#progress.forgetPositions();
     this.#announcer.emit({ kind: 'lineage', place: this.#place()!, created });
   }

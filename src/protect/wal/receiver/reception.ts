@@ -7,6 +7,7 @@ import { LsnCoverage, type LsnRange, minLsn } from '../lsn-ranges.ts';
 import { fragmentObjectName } from '../object-names.ts';
 import type { WalObject } from '../stored-wal.ts';
 import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
+import type { Continuation } from './continuation.ts';
 import { deleteFragments, joinSegment } from './join-segment.ts';
 import type { Persistence } from './persistence.ts';
 import { type SegmentBuffer, SegmentBuffers } from './segment-buffer.ts';
@@ -34,6 +35,10 @@ export interface ReceptionOptions {
   readonly storedUntil: bigint;
   /** Everything stored at or behind `start` that the server's WAL must equal. */
   readonly stored: readonly ComparedObject[];
+  /** The same as the store has it now: another receiver may have joined what is to be compared. */
+  readonly listStored?: () => Promise<readonly ComparedObject[]>;
+  /** Where nothing is stored to be compared, but what is stored ends at `start`: the proof that this WAL goes on from it. */
+  readonly continuation?: Continuation | null;
   /** The receiver's own id, in the names of its fragments. */
   readonly receiver: string;
   readonly spoolDirectory: string;
@@ -70,6 +75,8 @@ export class Reception {
   readonly #checker: SegmentChecker;
   readonly #buffers: SegmentBuffers;
   #received: bigint;
+  /** Until it has proved that the WAL goes on from what is stored. */
+  #continuation: Continuation | null;
   #stored: readonly ComparedObject[];
   /** What this reception has stored itself. */
   readonly #own = new LsnCoverage();
@@ -105,7 +112,9 @@ export class Reception {
     this.#received = start;
     this.#stored = stored;
     this.#coverage = this.#cover();
-    this.#comparison = new Comparison(options.repository, stored, (object, error) => this.#onDamage(object, error));
+    this.#continuation = options.continuation ?? null;
+    const onDamage = (object: WalObject, error: HoldfastError) => this.#onDamage(object, error);
+    this.#comparison = new Comparison(options.repository, stored, onDamage, options.listStored);
     this.#buffers = new SegmentBuffers(this.#segmentBytes, options.spoolDirectory);
     this.#checker = new SegmentChecker(this.#segmentBytes, lineage.system);
     this.#failed.promise.catch(() => {});
@@ -132,7 +141,7 @@ export class Reception {
   }
 
   get isComparing(): boolean {
-    return this.#received < this.#options.storedUntil;
+    return this.#received < this.#options.storedUntil || this.#continuation !== null;
   }
 
   /** Stored bytes that were found equal. */
@@ -188,7 +197,7 @@ export class Reception {
 
   async #takePart(part: Buffer): Promise<void> {
     const start = this.#received;
-    const divergence = await this.#comparison.check(start, part);
+    const divergence = (await this.#comparison.check(start, part)) ?? this.#checkContinuation(part);
     if (divergence !== null) {
       this.#isClosed = true;
       this.#diverged.resolve(divergence);
@@ -203,6 +212,14 @@ export class Reception {
     // What was stored already, behind a gap that has just been filled, becomes durable by being compared.
     if (!this.isComparing && this.durable > durableBefore) this.#options.onDurable(this.durable);
     if (segmentOffsetOf(this.#received, this.#segmentBytes) === 0) this.#completeSegment(segment);
+  }
+
+  #checkContinuation(part: Buffer): Divergence | null {
+    if (this.#continuation === null) return null;
+    const found = this.#continuation.check(part);
+    if (found === 'broken') return { lsn: this.#options.start, objectName: '' };
+    if (found === 'proved') this.#continuation = null;
+    return null;
   }
 
   #passComparison(): void {

@@ -12,6 +12,7 @@ import { assert } from '../../../lib/index.ts';
  *                                                      │  └── fork-located ── locating-fork ◀── diverged ──────┘  switching
  *                                                      └─────────────────────── history-stored ────────────────────┘
  *
+ *   locating-fork ── another-lineage ──▶ preparing, as long as another lineage of the cluster may be the server's
  *   from any of them:  ── stop-requested ──▶ draining ── drained ──▶ stopped        ── broken ──▶ failed
  *
  * Invariants, in every state:
@@ -57,6 +58,8 @@ export type ReceiverEvent =
   | 'diverged'
   /** It is known up to where the server's WAL equals what is stored, and the new lineage is begun. */
   | 'fork-located'
+  /** The server's WAL is not that of the lineage it was held against; another one may be its own. */
+  | 'another-lineage'
   /** The server has sent all of this timeline. */
   | 'timeline-ended'
   /** The history file of the next timeline is durable. */
@@ -80,6 +83,7 @@ const NEVER: Record<ReceiverEvent, null> = {
   compared: null,
   diverged: null,
   'fork-located': null,
+  'another-lineage': null,
   'timeline-ended': null,
   'history-stored': null,
   unreachable: null,
@@ -98,7 +102,7 @@ export const TRANSITIONS: TransitionTable = {
   comparing: { ...WHILE_CONNECTED, compared: 'streaming', diverged: 'locating-fork', 'timeline-ended': 'switching' },
   streaming: { ...WHILE_CONNECTED, diverged: 'locating-fork', 'timeline-ended': 'switching' },
   switching: { ...WHILE_CONNECTED, 'history-stored': 'preparing' },
-  'locating-fork': { ...WHILE_CONNECTED, 'fork-located': 'preparing' },
+  'locating-fork': { ...WHILE_CONNECTED, 'fork-located': 'preparing', 'another-lineage': 'preparing' },
   draining: { ...NEVER, drained: 'stopped', broken: 'failed' },
   stopped: NEVER,
   failed: NEVER,

@@ -41,6 +41,8 @@ export async function sweepFragments(options: SweepOptions): Promise<void> {
       await sweepSegment(options, checker, { timeline, number, bounds, fragments }).catch((error: unknown) => {
         const segmentName = formatSegmentName(timeline.timeline, number, Number(size));
         if (!isOfOneSegment(error)) throw error;
+        // Another receiver is at the same leftovers, and was faster.
+        if (error.code === 'OBJECT_ABSENT') return;
         options.emit({ kind: 'alarm', alarm: 'segment-not-joined', segmentName, error });
       });
     }
@@ -93,10 +95,10 @@ async function compareWithSegment(
 ): Promise<void> {
   const { repository, emit } = options;
   const objects = fragments.map((fragment) => ({ ...fragmentObject(fragment), comparedEnd: fragment.end }));
-  // A damaged fragment is no loss when the segment is sound: it goes with the others.
-  const comparison = new Comparison(repository, objects, ({ objectName }, error) =>
-    emit({ kind: 'alarm', alarm: 'damaged', objectName, error }),
-  );
+  // A damaged fragment is no loss when the segment is sound: it goes with the others. One that is gone was deleted by another receiver.
+  const comparison = new Comparison(repository, objects, ({ objectName }, error) => {
+    if (error.code !== 'OBJECT_ABSENT') emit({ kind: 'alarm', alarm: 'damaged', objectName, error });
+  });
   let at = segment.start;
   for await (const piece of readWalObject(repository, segment)) {
     const divergence = await comparison.check(at, piece);
