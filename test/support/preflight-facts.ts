@@ -56,6 +56,7 @@ export const soundServer: ServerFacts = {
   role: {
     ...{ name: 'holdfast', isSuperuser: false, mayReplicate: true, mayMonitor: true, passwordValidUntil: null },
   },
+  addresses: { client: '192.0.2.7', server: '192.0.2.1' },
   clockOffset: { ms: 3, uncertaintyMs: 1 },
 };
 

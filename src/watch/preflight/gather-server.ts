@@ -114,6 +114,7 @@ export async function askServer(connection: PostgresConnection, clock: Clock): P
     locales: await askLocales(connection, version),
     databases: [],
     role: await askRole(connection),
+    addresses: await askAddresses(connection),
     clockOffset: await measureClock(connection, clock),
   };
 }
@@ -241,6 +242,14 @@ async function askRole(connection: PostgresConnection): Promise<RoleFacts> {
     mayMonitor: row.monitors === 't',
     passwordValidUntil: row.until == null ? null : Number(row.until),
   };
+}
+
+async function askAddresses(connection: PostgresConnection): Promise<ServerFacts['addresses']> {
+  const { client, server } = await one(
+    connection,
+    'SELECT host(inet_client_addr()) AS client, host(inet_server_addr()) AS server',
+  );
+  return client == null || server == null ? null : { client, server };
 }
 
 /** The server's time is taken between two looks at ours: it is off by at most half of what passed between them. */

@@ -7,6 +7,12 @@ const { ok, unseen, warning } = checksOf('server');
 /** A transaction that was prepared is committed within seconds, or was forgotten. */
 const PREPARED_AGE_MS_MAX = 60 * 60 * 1000;
 
+/** From this version on a database says with which version of its collation it was made. */
+const VERSIONED_LOCALE_MAJOR_MIN = 15;
+
+/** Locales that sort by bytes, whatever becomes of the system's libraries. */
+const isFixed = (locale: string) => /^(C|POSIX)(\.|$)/.test(locale);
+
 /** So many are told by name; the rest is counted. */
 const NAMES_MAX = 20;
 
@@ -52,10 +58,11 @@ function judgePrepared({ preparedTransactions }: ServerFacts): Check {
 }
 
 function judgeUnlogged(databases: readonly SeenDatabase[]): Check {
+  if (databases.length === 0) return unseen('unlogged-tables', 'No database could be looked into for unlogged tables.');
   const tables = databases.flatMap(({ name, unloggedTables }) =>
     unloggedTables.map((table) => ({ database: name, table })),
   );
-  if (tables.length === 0) return ok('unlogged-tables', 'No table is unlogged.');
+  if (tables.length === 0) return ok('unlogged-tables', 'No table is unlogged in the databases that were looked into.');
   const shown = tables.slice(0, NAMES_MAX);
   return warning(
     'unlogged-tables',
@@ -94,13 +101,17 @@ function judgeResourceManagers({ customResourceManagers }: ServerFacts): Check {
   });
 }
 
-function judgeCollations({ locales }: ServerFacts, databases: readonly SeenDatabase[]): Check {
+function judgeCollations({ locales, version }: ServerFacts, databases: readonly SeenDatabase[]): Check {
   const whole = locales.filter(({ versions }) => versions !== null);
   const single = databases.flatMap(({ name, staleCollations }) =>
     staleCollations.map((collation) => ({ database: name, collation })),
   );
-  if (whole.length + single.length === 0)
+  if (whole.length + single.length === 0) {
+    if (version.major < VERSIONED_LOCALE_MAJOR_MIN && locales.some(({ locale }) => !isFixed(locale))) {
+      return unseen('collations', 'This version does not record with which collations its databases were made.');
+    }
     return ok('collations', 'Collations sort as they did when indexes were made.');
+  }
   return warning('collations', 'Collations sort otherwise than when indexes were made.', {
     found: [
       ...whole.map(({ database, versions }) => `${quoteIdentifier(database)}: ${versions?.made}, now ${versions?.now}`),

@@ -2,7 +2,7 @@ import { formatBytes } from '../../lib/index.ts';
 import { findInSynchronousNames } from '../../protect/wal/index.ts';
 import { advice, type Check, checksOf, type Mend, quoteLiteral, setParameter, shell, sql } from './check.ts';
 import { restartCommand } from './judge-server.ts';
-import { neededSenders, neededSlots, proposeSlotBudget } from './needs.ts';
+import { neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from './needs.ts';
 import { type ServerFacts, type SlotFacts, settingBytes, toMegabytes } from './server-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('server');
@@ -55,7 +55,11 @@ function judgeSenders({ settings, senders, slots }: ServerFacts): Check {
     found: value,
     expected: `${count} or more: ${sum}`,
     why: 'A replica, the receiver or a backup is turned away when all are taken.',
-    mends: [...setParameter('max_wal_senders', String(count)), restartCommand(settings)],
+    mends: [
+      ...[standbysFirst({ senders, slots })].flatMap((sentence) => (sentence === null ? [] : [advice(sentence)])),
+      ...setParameter('max_wal_senders', String(count)),
+      restartCommand(settings),
+    ],
   });
 }
 

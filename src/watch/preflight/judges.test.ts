@@ -26,6 +26,7 @@ import { findKnownBugs } from './known-bugs.ts';
 import { neededSenders, proposeSlotBudget } from './needs.ts';
 import { judgePushSocket } from './push-socket.ts';
 import type { ServerFacts } from './server-facts.ts';
+import { proposeSetup } from './setup/propose-setup.ts';
 
 /** What is not as it should be, as `problem code`. */
 function told(checks: readonly Check[]): string[] {
@@ -188,7 +189,7 @@ describe('a server', () => {
     [
       'with a database that lets nobody in',
       { databases: [{ kind: 'unseen', name: 'secret', why: 'no entry' }] },
-      ['unseen database'],
+      ['unseen unlogged-tables', 'unseen database'],
     ],
     ['that does not say how much it writes', { walBytesPerSecond: null }, ['unseen wal-rate']],
     ['whose configuration is closed to us', { configurationErrors: null }, ['unseen configuration-files']],
@@ -295,6 +296,7 @@ describe('what Holdfast needs of a server', () => {
     assert.equal(neededSenders({ senders, slots: [] }).count, 6);
     const checks = ofServer({ senders, settings: settingsWith({ max_wal_senders: '3' }) });
     assert.deepEqual(told(checks), ['problem wal-senders']);
+    assert.match(mendsOf(checks)[0]!, /on every standby first/);
     assert.ok(mendsOf(checks).includes("sql: ALTER SYSTEM SET max_wal_senders = '6';"));
   });
 
@@ -310,6 +312,25 @@ describe('what Holdfast needs of a server', () => {
     assert.equal(propose(0, null, null), 4 * 1024 ** 3);
     assert.equal(propose(1_000_000, null, null), 86_400_000_000);
     assert.equal(propose(1_000_000, null, 40_000_000_000), 20_000_000_000);
+  });
+});
+
+describe('a limit for slots', () => {
+  const behind = { ...slot, name: 'replica_1', keptBytes: 10 * 1024 ** 3 };
+
+  it('never makes the server give up a slot that is there: it is twice what that keeps at least', () => {
+    const facts = { ...soundServer, slots: [slot, behind] };
+    const { bytes, origin } = proposeSlotBudget(facts, { plannedBytes: null, freeBytes: 1024 ** 3 });
+    assert.deepEqual([bytes, origin], [20 * 1024 ** 3, 'twice what a slot keeps already']);
+  });
+
+  it('that was asked for is refused when a slot is beyond it', () => {
+    const server = { ...soundServer, slots: [slot, behind] };
+    const wish = { slot: slot.name, role: null, archiveCommand: null, replacesArchive: false };
+    const facts = { server, role: null, written: null, walDirectoryFreeBytes: null };
+    const code = 'SETUP_SLOT_ENDANGERED';
+    assert.throws(() => proposeSetup(facts, { ...wish, slotBudgetBytes: 1024 ** 3 }), { code });
+    assert.equal(proposeSetup(facts, { ...wish, slotBudgetBytes: 11 * 1024 ** 3 }).settings[0]?.to, '11264MB');
   });
 });
 

@@ -41,10 +41,11 @@ export function neededSlots({ slots }: Pick<ServerFacts, 'slots'>): { count: num
  * How many bytes of WAL a slot may keep at most (rule C2), and where that comes from.
  *
  * What the plan says; else what a day without a receiver would write, at least four gigabytes and twice `max_wal_size`, and at most half of the room
- * that is free beside pg_wal where that can be seen.
+ * that is free beside pg_wal where that can be seen. A limit holds for every slot: one below what some slot keeps already would make the server
+ * give that one up, so twice as much is the least.
  */
 export function proposeSlotBudget(
-  facts: Pick<ServerFacts, 'walBytesPerSecond' | 'settings'>,
+  facts: Pick<ServerFacts, 'walBytesPerSecond' | 'settings' | 'slots'>,
   known: { readonly plannedBytes: number | null; readonly freeBytes: number | null },
 ): { bytes: number; origin: string } {
   if (known.plannedBytes !== null) return { bytes: known.plannedBytes, origin: 'as the plan says' };
@@ -52,6 +53,10 @@ export function proposeSlotBudget(
   const checkpointing = facts.settings.get('max_wal_size');
   const atLeast = Math.max(BUDGET_BYTES_MIN, checkpointing === undefined ? 0 : 2 * (settingBytes(checkpointing) ?? 0));
   const wished = Math.max(perDay, atLeast);
+  const kept = 2 * largestKept(facts);
+  if (kept > wished || (known.freeBytes !== null && kept > known.freeBytes / 2)) {
+    return { bytes: kept, origin: 'twice what a slot keeps already' };
+  }
   if (known.freeBytes !== null && wished > known.freeBytes / 2) {
     return { bytes: known.freeBytes / 2, origin: 'half of the room that is free beside pg_wal' };
   }
@@ -59,4 +64,18 @@ export function proposeSlotBudget(
     bytes: wished,
     origin: perDay > atLeast ? 'a day of WAL at the rate so far' : 'at least 4 GiB and twice max_wal_size',
   };
+}
+
+/** What the slot that is furthest behind keeps, in bytes. */
+export function largestKept({ slots }: Pick<ServerFacts, 'slots'>): number {
+  return Math.max(0, ...slots.map(({ keptBytes }) => keptBytes ?? 0));
+}
+
+/**
+ * What has to be done before `max_wal_senders` is raised on this server; `null` without standbys. A standby on which it is lower than on its primary
+ * stops replaying. Source: PostgreSQL manual, "Hot Standby", Administrator's Overview.
+ */
+export function standbysFirst({ senders, slots }: Pick<ServerFacts, 'senders' | 'slots'>): string | null {
+  if (countOthers({ senders, slots }) === 0) return null;
+  return 'Raise it on every standby first and restart those: one on which it is lower than on its primary stops replaying.';
 }

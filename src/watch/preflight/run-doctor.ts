@@ -85,7 +85,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const { clock } = options;
   const server = await askServerIfGiven(options);
   const replication = await tryReplicationIfGiven(options, server);
-  const link = options.source === null ? null : await describeLink(options.source, replication);
+  const link = options.source === null ? null : await describeLink(options.source, replication, server.facts);
   const opening = await openIfGiven(options);
   try {
     const keys = await describeKeys(options, opening);
@@ -173,13 +173,20 @@ function isAway({ retryable }: HoldfastError): boolean {
   return retryable;
 }
 
-async function describeLink(source: ConnectionTarget, replication: ReplicationLogin): Promise<LinkFacts> {
+async function describeLink(
+  source: ConnectionTarget,
+  replication: ReplicationLogin,
+  server: ServerFacts | null,
+): Promise<LinkFacts> {
+  const addresses = server?.addresses ?? null;
+  const isSame = addresses !== null && addresses.client === addresses.server;
+  const isOnThisHost = source.isLocal || isOwnAddress(source.host) || isSame;
   const passwordFile = source.parts.passwordFile ?? null;
   const mode = passwordFile === null ? null : await modeOf(passwordFile);
   return {
     ...{ host: source.host, user: source.user, sslMode: source.parts.sslMode },
-    isOnThisHost: source.isLocal || isOwnAddress(source.host),
-    clientAddress: source.isLocal ? null : isOwnAddress(source.host) ? '127.0.0.1' : firstOwnAddress(),
+    isOnThisHost,
+    clientAddress: source.isLocal ? null : (addresses?.client ?? (isOnThisHost ? '127.0.0.1' : firstOwnAddress())),
     isEncrypted: replication.kind === 'done' ? replication.isEncrypted : null,
     passwordFile: passwordFile === null || mode === null ? null : { path: passwordFile, mode },
   };

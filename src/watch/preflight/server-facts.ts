@@ -112,6 +112,8 @@ export interface ServerFacts {
   readonly locales: readonly DatabaseLocale[];
   readonly databases: readonly DatabaseFacts[];
   readonly role: RoleFacts;
+  /** Our address as the server sees it, and its own; `null` over a Unix socket. */
+  readonly addresses: { readonly client: string; readonly server: string } | null;
   /** The server's clock minus ours, in milliseconds, and half the time that asking took. */
   readonly clockOffset: { readonly ms: number; readonly uncertaintyMs: number };
 }

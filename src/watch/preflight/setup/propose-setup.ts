@@ -1,6 +1,6 @@
-import { HoldfastError } from '../../../lib/index.ts';
+import { formatBytes, HoldfastError } from '../../../lib/index.ts';
 import { quoteIdentifier } from '../check.ts';
-import { neededSenders, neededSlots, proposeSlotBudget } from '../needs.ts';
+import { largestKept, neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from '../needs.ts';
 import { type ServerFacts, settingBytes } from '../server-facts.ts';
 import type {
   ExistingRole,
@@ -23,7 +23,7 @@ export const ARCHIVING_OFF = '(disabled)';
 /**
  * What has to be done so that base backups and WAL can leave the server. Pure; the same facts after it was done give an empty proposal.
  *
- * Errors: SETUP_ON_STANDBY, SETUP_ARCHIVE_TAKEN.
+ * Errors: SETUP_ON_STANDBY, SETUP_ARCHIVE_TAKEN, SETUP_SLOT_ENDANGERED.
  */
 export function proposeSetup(facts: SetupFacts, wish: SetupWish): SetupProposal {
   const { server } = facts;
@@ -74,8 +74,10 @@ function proposeCounts(server: ServerFacts): Wanted[] {
     Number(server.settings.get(name)?.value ?? 0) >= count
       ? []
       : want(server, name, String(count), { why: sum, needsRestart: true });
+  const senders = neededSenders(server);
+  const first = standbysFirst(server);
   return [
-    ...atLeast('max_wal_senders', neededSenders(server)),
+    ...atLeast('max_wal_senders', first === null ? senders : { ...senders, sum: `${senders.sum}. ${first}` }),
     ...atLeast('max_replication_slots', neededSlots(server)),
   ];
 }
@@ -90,6 +92,7 @@ function proposeBudget({ server, walDirectoryFreeBytes }: SetupFacts, wish: Setu
     plannedBytes: wish.slotBudgetBytes,
     freeBytes: walDirectoryFreeBytes,
   });
+  if (bytes < largestKept(server)) throw slotEndangered(bytes, largestKept(server));
   const megabytes = String(Math.max(1, Math.ceil(bytes / MEGABYTE)));
   const why = `a slot must not fill the disk of the server; ${origin}`;
   return want(server, name, megabytes, { why, needsRestart: false, to: `${megabytes}MB` });
@@ -164,6 +167,16 @@ function archiveTaken(found: string): HoldfastError {
     hints: [
       'Leave it and let holdfast wal stream bring the WAL: run again without --archive.',
       'Or replace it with --replace-archive-command.',
+    ],
+  });
+}
+
+function slotEndangered(limit: number, kept: number): HoldfastError {
+  return new HoldfastError('SETUP_SLOT_ENDANGERED', 'refused a limit for slots that one of them is beyond already', {
+    detail: `Expected at least ${formatBytes(kept)}, which a slot keeps now, found ${formatBytes(limit)}: the server would give that slot up at its next checkpoint.`,
+    hints: [
+      'Let the client of that slot catch up first; SELECT slot_name, restart_lsn FROM pg_replication_slots shows which it is.',
+      'Or give a higher limit with --slot-budget.',
     ],
   });
 }

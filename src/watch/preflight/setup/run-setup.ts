@@ -284,8 +284,8 @@ async function letIn(
   const target = roleTarget(options);
   const first = await tryReplication(target, options.clock);
   if (first.kind !== 'refused') return null;
-  const address = target.isLocal ? null : await ownAddress(connection);
-  const isOnThisHost = address === null || address === '127.0.0.1' || address === '::1';
+  const address = target.isLocal ? null : (server.addresses?.client ?? '127.0.0.1');
+  const isOnThisHost = address === null || address === server.addresses?.server || /^(127\.|::1$)/.test(address);
   const line = hbaLine({ user: target.user, clientAddress: address, isOnThisHost });
   const file = server.settings.get('hba_file')?.value;
   const refusal = (sentence: string): LoginRefusal => ({
@@ -307,16 +307,11 @@ async function letIn(
   return refusal(first.sentence);
 }
 
-/** Our address as the server sees it, over this very connection. */
-async function ownAddress(connection: PostgresConnection): Promise<string | null> {
-  const [result] = await connection.query('SELECT host(inet_client_addr())');
-  return result?.rows[0]?.[0] ?? null;
-}
-
 function mendLogin(code: string, line: string, file: string | undefined): Mend[] {
   if (code === 'PG_PASSWORD_MISSING' || code === 'PG_AUTHENTICATION_FAILED') {
     return [advice('Run again with --write-password FILE, which draws a password, or with --role-password-file FILE.')];
   }
+  if (code !== 'PG_ACCESS_DENIED') return [shell('holdfast doctor')];
   return [
     advice(
       'Add the line above any line that refuses this role, or run again with --write-hba on the host of the server.',
