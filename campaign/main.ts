@@ -33,6 +33,7 @@ const runs: readonly Run[] = [
   { name: 'wal-stops', file: 'test/fault/wal-stops.test.ts', counts: {} },
   { name: 'restore-stops', file: 'test/fault/restore-stops.test.ts', counts: {} },
   { name: 'wal-stream', file: 'test/e2e/020-wal-stream.test.ts', counts: {} },
+  { name: 'large-repository', file: 'test/e2e/066-large-repository.test.ts', counts: { HOLDFAST_CHUNKS: '10000000' } },
   { name: 'many-files', file: 'test/e2e/013-many-files.test.ts', counts: { HOLDFAST_RELATION_FILES: '100000' } },
   { name: 'files-under-change', file: 'test/e2e/014-files-under-change.test.ts', counts: {} },
 ];
