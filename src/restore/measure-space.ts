@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { formatBytes, HoldfastError } from '../lib/index.ts';
 
 /** Bytes that a restore puts somewhere. */
@@ -43,5 +44,26 @@ export function refuseShort(fileSystems: readonly FileSystemNeed[], { start }: {
         ],
       },
     );
+  }
+}
+
+/** Of several places the one with the least free space; the first when nothing tells them apart. */
+export async function findFullest(paths: readonly [string, ...string[]]): Promise<string> {
+  let fullest: string = paths[0];
+  let least = Number.POSITIVE_INFINITY;
+  for (const path of paths) {
+    const free = await freeBytesOf(path);
+    if (free < least) [fullest, least] = [path, free];
+  }
+  return fullest;
+}
+
+async function freeBytesOf(path: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
+  } catch {
+    // Safe: a place that is not there has no say in which one is full.
+    return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,4 +1,5 @@
 import { formatBytes, silentProgress } from '../lib/index.ts';
+import { findFullest } from './measure-space.ts';
 import { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
 import type { RestoreProposal } from './proposal.ts';
 import { walFileReader } from './read-wal-file.ts';
@@ -8,6 +9,7 @@ import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
 import { releaseTablespaces } from './stages/claim-tablespaces.ts';
 import { type ClaimedTarget, claimTarget } from './stages/claim-target.ts';
 import { extractFiles, type Reuse } from './stages/extract-files.ts';
+import { DamageAdvisor } from './stages/find-sound-snapshot.ts';
 import { type Loss, measureLoss } from './stages/measure-loss.ts';
 import { placeWal } from './stages/place-wal.ts';
 import { prepareStart } from './stages/prepare-start.ts';
@@ -69,10 +71,15 @@ export async function runRestore(options: RestoreOptions): Promise<RestoreResult
   try {
     return await executeRestore(options, { ...prepared, proposal }, record);
   } catch (thrown) {
-    const error = targetErrorOf(thrown, proposal.into);
+    const error = targetErrorOf(thrown, await fullestOf(proposal));
     await record.failed(error);
     throw error;
   }
+}
+
+/** The place that is told of when writing fails: the system names none, and of several file systems the fullest is the likeliest. */
+function fullestOf({ into, tablespaces }: RestoreProposal): Promise<string> {
+  return findFullest([into, ...tablespaces.flatMap(({ path }) => (path === null ? [] : [path]))]);
 }
 
 async function executeRestore(
@@ -87,13 +94,15 @@ async function executeRestore(
   await using cleanup = new AsyncDisposableStack();
   const index = cleanup.adopt(await repository.loadIndex(), (opened) => opened.close());
   const { readChunk } = repository.openChunkReader(index);
-  const outline = await readOutline(snapshot, readChunk);
+  const advisor = new DamageAdvisor({ repository, proposal, readChunk });
+  const outline = await advisor.during(readOutline(snapshot, readChunk));
   const { owner, binDirectory } = await prepareStart({ proposal, place, start, owner: options.owner });
 
   // The marker is the first thing in the directory, so that a restore broken off anywhere below is known for one.
   const target = await claimTarget({ place, proposal, topLevel: outline.topLevel, owner, startedAt });
   record.claimed(target);
-  const extracted = await extractFiles({ ...options, progress, index, readChunk, proposal, outline, target });
+  const extraction = { ...options, progress, index, readChunk, proposal, outline, target, onLost: advisor.noteLost };
+  const extracted = await advisor.during(extractFiles(extraction));
   const written = await writeRecovery({ proposal, outline, target });
   const spool = new RecoverySpool(target.path, owner);
   const read = walFileReader(repository, proposal);

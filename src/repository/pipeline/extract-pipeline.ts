@@ -105,6 +105,11 @@ export class ExtractPipeline {
     return [...this.#damagedPacks];
   }
 
+  /** Chunks that no pack could give so far. */
+  get lostChunks(): readonly LostChunk[] {
+    return [...this.#lost];
+  }
+
   /** Names a file that exists with its final size; the number is used in `addExtent`. */
   addFile(path: string): number {
     const file = this.#paths.length;

@@ -41,6 +41,9 @@ const DATABASE_COLLATIONS = `
 const SUBSCRIPTIONS = `
   SELECT s.subname, d.datname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 2, 1`;
 
+const TABLESPACES =
+  "SELECT oid, spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid";
+
 /** Our questions mean the system's own tables, whatever search path a role or a database was given. */
 const SESSION = { search_path: 'pg_catalog' };
 
@@ -68,6 +71,7 @@ export async function checkInstance(instance: Instance, proposal: RestoreProposa
     );
     if (identity?.[0] !== snapshot.system) throw failed(`Expected cluster ${snapshot.system}, found ${identity?.[0]}.`);
     if (identity[1] !== 'false') throw failed('Expected a server that is open for writing, found one in recovery.');
+    refuseLostTablespaces(await rows(connection, TABLESPACES), proposal);
     return column(connection, 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY oid');
   });
   const invalidIndexes: FoundInDatabase[] = [];
@@ -98,6 +102,19 @@ export async function checkInstance(instance: Instance, proposal: RestoreProposa
   });
   if (collationMismatches.length > 0) await instance.configure(WITHOUT_INDEX_SCANS);
   return checks;
+}
+
+/**
+ * Each tablespace must have come from the backup or from the WAL. Servers before version 16 leave those that lie in the data directory itself
+ * out of base backups without a word; then its tables are there by name, and their files are not.
+ */
+function refuseLostTablespaces(found: readonly (readonly (string | null)[])[], proposal: RestoreProposal): void {
+  const { snapshot, survey } = proposal;
+  const known = new Set([...snapshot.tablespaces, ...survey.tablespaces].map(({ oid }) => String(oid)));
+  const lost = found.filter(([oid]) => !known.has(oid ?? ''));
+  if (lost.length === 0) return;
+  const names = lost.map(([oid, name]) => `"${name}" (${oid})`).join(', ');
+  throw failed(`Expected the files of every tablespace in the backup or the WAL, found none of ${names}.`);
 }
 
 async function inDatabase<Value>(

@@ -9,6 +9,7 @@ import {
   type FetchChunk,
   type FileEntry,
   type FileMap,
+  type LostChunk,
   mapLength,
   type Repository,
   readFileMap,
@@ -76,6 +77,8 @@ export async function extractFiles(options: {
   progress: Progress;
   workers?: number;
   signal?: AbortSignal;
+  /** Is told of chunks that no pack could give, before the error says so in words. */
+  onLost: (lost: readonly LostChunk[]) => void;
 }): Promise<ExtractedFiles> {
   const { repository, index, readChunk, proposal, outline, progress } = options;
   progress.begin('restoring files', { unit: 'bytes', total: outline.bytes });
@@ -100,6 +103,7 @@ export async function extractFiles(options: {
     return { files, directories, bytes: extraction.bytes, reuse: extraction.reuse() };
   } finally {
     await pipeline.abandon();
+    options.onLost(pipeline.lostChunks);
     await reportDamage(repository, pipeline.damagedPacks, progress);
   }
 }

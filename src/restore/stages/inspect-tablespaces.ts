@@ -145,11 +145,12 @@ export async function markTablespace(path: string, value: z.infer<typeof marker>
   await writeFile(join(path, TABLESPACE_MARKER), `${JSON.stringify(value)}\n`, { mode: 0o600 });
 }
 
-/** Removes what a broken-off restore left in a tablespace's directory; only what a server or we have made there. */
+/** Removes what a broken-off restore left in a tablespace's directory, its mark last; only what a server or we have made there. */
 export async function emptyTablespace(path: string): Promise<void> {
   for (const name of await readdir(path)) {
     if (VERSION_DIRECTORY.test(name)) await rm(join(path, name), { recursive: true, force: true });
   }
+  await rm(join(path, TABLESPACE_MARKER), { force: true });
 }
 
 /** Makes a tablespace's directory, and the common one above it when that is missing too. */
