@@ -2,13 +2,17 @@
  * Data out again: a cluster brought back to a moment, in a place of its own.
  *
  * Nouns. *Target*: the moment asked for. *Proposal*: what a restore would do, concluded from what is stored and shown before it is done. *Route*: one
- * history of the cluster through the stored WAL. *WAL plan*: the exact list of files that exist for the recovery. *Spool*: where the
+ * history of the cluster through the stored WAL. *WAL plan*: the exact list of files that exist for the recovery. *Moment*: what committed, or was
+ * named, somewhere in the WAL. *Spool*: where the
  * recovering server takes them from. *Marker*: the file that says what a restored directory is.
  *
  * It ends when a server stands recovered and checked, or when a directory is ready for one. It puts nothing into service, changes nothing in the
  * repository but the ledger and records of damage, and removes nothing that it did not make.
  */
+export { type ChosenHistory, chooseHistory, type HistoryChoice } from './choose-history.ts';
 export { describeProposal } from './describe-proposal.ts';
+export { type ListedMoments, listMoments, type MomentQuestion } from './list-moments.ts';
+export type { Moment } from './moment.ts';
 export { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
 export { type CommitFacts, proposeRestore, type RestoreProposal } from './proposal.ts';
 export { BLOCK_BEGIN, BLOCK_END } from './recovery-settings.ts';

@@ -13,7 +13,9 @@ import { settingsDiff } from './settings-diff.ts';
 import { show } from './show.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
+import { walCommits } from './wal-commits.ts';
 import { walFetch } from './wal-fetch.ts';
+import { walIndex } from './wal-index.ts';
 import { walPush } from './wal-push.ts';
 import { walRescue } from './wal-rescue.ts';
 import { walStatus } from './wal-status.ts';
@@ -36,6 +38,8 @@ export const commands: readonly Command[] = [
   repositoryAcknowledge,
   walStream,
   walStatus,
+  walCommits,
+  walIndex,
   walFetch,
   walPush,
   walRescue,

@@ -23,7 +23,11 @@ export const restore: Command = {
     },
     {
       flag: '--to <target>',
-      help: 'latest, a time with its zone such as 2026-11-23T09:00:00Z, or an LSN such as 16/B374D848. (default: latest)',
+      help: 'latest, a time with its zone such as 2026-11-23T09:00:00Z, an LSN such as 16/B374D848, before:LSN, xid:NUMBER, name:TEXT for a restore point, or immediate; holdfast wal commits finds the moment. (default: latest)',
+    },
+    {
+      flag: '--timeline <which>',
+      help: 'latest, current for that of the base backup, or a number. (default: latest)',
     },
     { flag: '--exclusive', help: 'Leave out what lies exactly at the target, such as the commit of a DROP TABLE.' },
     { flag: '--start', help: 'Start the server, without any network, wait for the end of its recovery and check it.' },
@@ -54,6 +58,7 @@ export const restore: Command = {
       formatRecoveryTarget,
       parseRecoveryTarget,
       parseTablespaceMapping,
+      parseTimelineChoice,
       prepareRestore,
       prepareStart,
       runRestore,
@@ -62,6 +67,7 @@ export const restore: Command = {
     const words: Words = { formatLsn, formatTimestamp, formatTarget: formatRecoveryTarget, describe: describeProposal };
     const { name, nameOrigin } = context.plan.cluster;
     const [snapshot, lineage] = [input.optional('snapshot'), input.optional('lineage')];
+    const timeline = input.optional('timeline');
     const [cloneFrom, tablespacesInto] = [input.optional('clone-from'), input.optional('tablespaces-into')];
     if (input.isSet('delta') && cloneFrom !== undefined) throw bothManners();
     const request = {
@@ -81,6 +87,7 @@ export const restore: Command = {
       ...(nameOrigin === null ? {} : { cluster: name }),
       ...(snapshot === undefined ? {} : { snapshot }),
       ...(lineage === undefined ? {} : { lineage }),
+      ...(timeline === undefined ? {} : { timeline: parseTimelineChoice(timeline) }),
     };
     if (input.isSet('dry-run')) {
       const { proposal, place } = await prepareRestore(request, input.isSet('start'));
@@ -173,12 +180,14 @@ function proposalDocument(proposal: RestoreProposal, words: Words): { readonly [
       timeline: target.timeline,
       reachedLsn: lsn(target.reachedLsn),
       lastCommit: commitDocument(target.lastCommit, words),
+      prepared: target.prepared.map(({ xid, name, lsn: at }) => ({ xid, name, lsn: lsn(at) })),
       notes: target.notes,
     },
     wal: { from: lsn(wal.from), to: lsn(wal.to), files: wal.files.length, bytes: wal.bytes },
     lost: {
       bytes: Number(lost.bytes),
       durableLsn: lsn(lost.durableEnd),
+      firstCommit: commitDocument(lost.firstCommit, words),
       lastCommit: commitDocument(lost.lastCommit, words),
     },
     manner,
@@ -228,6 +237,7 @@ function restoreDocument(result: RestoreResult, words: Words): { readonly [key: 
             port: instance.instance.target.port,
             binDirectory: instance.binDirectory,
             log: instance.instance.logPath,
+            ownNetwork: instance.instance.hasOwnNetwork,
           },
     checks:
       checks === null
@@ -237,6 +247,7 @@ function restoreDocument(result: RestoreResult, words: Words): { readonly [key: 
             invalidIndexes: checks.invalidIndexes.map((found) => ({ ...found })),
             preparedTransactions: checks.preparedTransactions.map((found) => ({ ...found })),
             collationMismatches: checks.collationMismatches.map((found) => ({ ...found })),
+            subscriptions: checks.subscriptions.map((found) => ({ ...found })),
           },
     notes,
   };
@@ -305,6 +316,7 @@ function checksText({ checks }: RestoreResult, paint: Paint): string[] {
     ['invalid index', checks.invalidIndexes],
     ['prepared transaction', checks.preparedTransactions],
     ['collation of another version', checks.collationMismatches],
+    ['enabled subscription', checks.subscriptions],
   ] as const;
   const found = listed.flatMap(([what, all]) =>
     all.map(({ database, name }) => `${what} ${name} in database ${database}`),

@@ -34,7 +34,8 @@ export function chooseTimeline(options: {
   lineage?: string;
   inventory: WalInventory;
   chosen: WalRoute;
-  newest: SnapshotFacts;
+  /** Of which cluster, and where its newest base backup began: there `current` leads. */
+  newest: Pick<SnapshotFacts, 'system' | 'cluster' | 'lineage' | 'timeline'>;
 }): WalRoute | null {
   const { timeline = 'latest', inventory, chosen, newest } = options;
   if (timeline === 'latest') return null;

@@ -69,6 +69,11 @@ export class LandmarkReader {
     return this.#nextXid;
   }
 
+  /** Bytes of a segment of the history. */
+  get segmentBytes(): bigint {
+    return this.#size;
+  }
+
   /**
    * The landmarks of records that begin at `from` or later and end before `to`, no further than WAL is stored without a gap.
    *
