@@ -54,7 +54,7 @@ describe('without a plan, flags or variables', () => {
       cluster: { name: 'main', nameOrigin: null, connection: null },
       repository: { location: null, credential: null },
       stateDirectory: '/home/ann/.local/state/holdfast',
-      wal: { flushIntervalMs: 1_000 },
+      wal: { flushIntervalMs: 1_000, budgetBytes: 16 * 1024 ** 3 },
       backup: { workers: 3, compressionLevel: null, maxRate: null },
     });
   });

@@ -54,7 +54,10 @@ export async function loadPlan(options: LoadOptions): Promise<ResolvedPlan> {
       credential: await readCredential(reading, options.needs.credential),
     },
     stateDirectory: reading.read(schema.stateDirectory),
-    wal: { flushIntervalMs: reading.read(schema.walFlushInterval) },
+    wal: {
+      flushIntervalMs: reading.read(schema.walFlushInterval),
+      budgetBytes: reading.read(schema.walBudget),
+    },
     backup: {
       workers: reading.read(schema.backupWorkers),
       compressionLevel: reading.readIfGiven(schema.backupCompressionLevel),

@@ -18,7 +18,11 @@ export interface ResolvedPlan {
     readonly credential: PlanCredential | null;
   };
   readonly stateDirectory: string;
-  readonly wal: { readonly flushIntervalMs: number };
+  readonly wal: {
+    readonly flushIntervalMs: number;
+    /** How much WAL the server may keep before there is an alarm. */
+    readonly budgetBytes: number;
+  };
   readonly backup: {
     readonly workers: number;
     /** `null`: the repository's own. */

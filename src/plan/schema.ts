@@ -97,6 +97,25 @@ export const walFlushInterval = z
     default: { value: () => '1s', text: '1s', reason: 'One second of loss at most, for one small object a second.' },
   });
 
+/** A budget below a few segments would be exceeded by what every server keeps. */
+const walBudgetMin = 64 * 1024 * 1024;
+const walBudgetDefault = 16 * 1024 * 1024 * 1024;
+
+export const walBudget = z
+  .union([z.number(), z.string().transform(toBytes)])
+  .pipe(z.number().int().min(walBudgetMin))
+  .register(optionFacts, {
+    help: 'How much WAL the server may keep, by the slot or in pg_wal, before there is an alarm.',
+    expected: 'bytes from 64MiB on, such as 16GiB',
+    flag: '--wal-budget <bytes>',
+    default: {
+      value: () => walBudgetDefault,
+      text: '16GiB',
+      reason:
+        'Well above what a server keeps by itself, and half an hour of writing at full speed: time to act before a usual disk is full.',
+    },
+  });
+
 const workersMax = 64;
 
 export const backupWorkers = z
@@ -145,7 +164,7 @@ export const planSchema = z.strictObject({
     keyFile: repositoryKeyFile.optional(),
   }),
   stateDirectory: stateDirectory.optional(),
-  wal: z.strictObject({ flushInterval: walFlushInterval.optional() }).optional(),
+  wal: z.strictObject({ flushInterval: walFlushInterval.optional(), budget: walBudget.optional() }).optional(),
   backup: z
     .strictObject({
       workers: backupWorkers.optional(),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { JudgedSpace } from '../protect/wal/index.ts';
 import { judgeCluster } from './judge-status.ts';
 import type { ClusterFacts, SnapshotFacts, WalFacts } from './status.ts';
 
@@ -23,7 +24,22 @@ const wal: WalFacts = {
   timeline: 1,
   durableLsn: 0x9000n,
   gaps: [],
-  receiver: { running: true, saidAt: now - 2_000, knownUntil: now - 1_000, synchronous: false },
+  receiver: { running: true, saidAt: now - 2_000, knownUntil: now - 1_000, synchronous: false, space: null },
+  segmentBytes: 0x1000,
+  push: null,
+};
+
+const tight: JudgedSpace = {
+  slotBytes: 2n ** 34n,
+  slotStatus: 'unreserved',
+  safeBytes: 0n,
+  walBytes: 2n ** 35n,
+  freeBytes: 2n ** 30n,
+  budgetBytes: 2 ** 33,
+  isOverBudget: true,
+  growthPerSecond: 2 ** 20,
+  fullInSeconds: 1024,
+  lostInSeconds: 0,
 };
 
 const well: ClusterFacts = {
@@ -63,18 +79,47 @@ describe('a cluster', () => {
     ],
     [
       'with a gap after its newest snapshot is a problem, as nothing after it can be reached',
-      { wal: { ...wal, gaps: [{ start: 0x3000n, end: 0x4000n }] } },
+      { wal: { ...wal, gaps: [{ start: 0x3000n, end: 0x4000n, cost: 'No moment in it can be restored.' }] } },
       ['problem gap'],
     ],
     [
       'with a gap before its newest snapshot is merely told',
-      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1000n }] } },
+      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1000n, cost: 'No moment in it can be restored.' }] } },
       ['notice old-gap'],
     ],
     [
       'with a gap that reaches into its newest snapshot is a problem',
-      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1001n }] } },
+      { wal: { ...wal, gaps: [{ start: 0x800n, end: 0x1001n, cost: 'No moment in it can be restored.' }] } },
       ['problem gap'],
+    ],
+    [
+      'whose WAL comes file by file is told how, and may be one segment behind its server',
+      {
+        wal: {
+          ...wal,
+          receiver: null,
+          push: { saidAt: now - 60_000, file: '000000010000000000000009', endLsn: 0x9000n },
+        },
+        server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xa800n },
+      },
+      ['notice push-only'],
+    ],
+    [
+      'whose archiver is stuck is a problem',
+      {
+        wal: {
+          ...wal,
+          receiver: null,
+          push: { saidAt: now - 60_000, file: '000000010000000000000009', endLsn: 0x9000n },
+        },
+        server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xb800n },
+      },
+      ['problem behind-server', 'notice push-only'],
+    ],
+    [
+      'whose server keeps more WAL than the budget, on a slot that is about to lose some, is a problem twice',
+      { wal: { ...wal, receiver: { ...wal.receiver!, space: tight } } },
+      ['problem wal-budget', 'problem slot-endangered'],
     ],
     ['without any WAL is told what it would lose', { wal: null }, ['notice no-wal']],
     [
@@ -119,7 +164,7 @@ describe('a cluster', () => {
   for (const [title, facts, expected] of cases) it(title, () => assert.deepEqual(codes(facts), expected));
 
   it('has its problems told before its notices', () => {
-    const findings = codes({ newest: null, wal: { ...wal, receiver: null, gaps: [{ start: 1n, end: 2n }] } });
+    const findings = codes({ newest: null, wal: { ...wal, receiver: null, gaps: [{ start: 1n, end: 2n, cost: '' }] } });
     assert.deepEqual(findings, ['problem no-snapshot', 'problem gap', 'notice no-receiver']);
   });
 });

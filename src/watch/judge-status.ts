@@ -1,6 +1,7 @@
 import { formatBytes, formatDuration } from '../lib/index.ts';
 import { formatLsn } from '../postgres/index.ts';
-import type { ClusterFacts, Finding, ServerFacts } from './status.ts';
+import { describeGrowth } from '../protect/wal/index.ts';
+import type { ClusterFacts, Finding, ServerFacts, WalFacts } from './status.ts';
 
 /** A receiver stores what there is each second; a minute without is no delay any more. */
 const receiverSilenceMsMax = 60_000;
@@ -46,20 +47,48 @@ function judgeWal({ newest, wal, now }: ClusterFacts): Finding[] {
   }
   const findings: Finding[] = [];
   for (const gap of wal.gaps) {
-    const range = `WAL from ${formatLsn(gap.start)} to ${formatLsn(gap.end)} is missing`;
+    const range = `WAL from ${formatLsn(gap.start)} to ${formatLsn(gap.end)} is missing. ${gap.cost}`;
     // A gap before the newest snapshot closes a stretch of the past; one after it cuts off the present.
     const isBehind = newest !== null && newest.lineage === wal.lineage && gap.end <= newest.walStart;
-    if (isBehind) findings.push(notice('old-gap', `${range}: moments in it cannot be restored.`, null));
-    else findings.push(problem('gap', `${range}: nothing after it can be restored.`, 'Run holdfast backup.'));
+    if (isBehind) findings.push(notice('old-gap', range, null));
+    else findings.push(problem('gap', range, 'Run holdfast backup.'));
   }
-  const { receiver } = wal;
+  return [...findings, ...judgeArrival(wal, now)];
+}
+
+/** How WAL arrives, and how much of it waits on the server. */
+function judgeArrival({ receiver, push }: WalFacts, now: number): Finding[] {
   if (receiver?.running !== true) {
+    if (push !== null) {
+      const sentence = `WAL arrives file by file: the last was ${push.file}, ${formatDuration(now - push.saidAt)} ago. What is written since is kept by the server alone.`;
+      return [
+        notice('push-only', sentence, `${streamAdvice} Without it, archive_timeout bounds what a disaster costs.`),
+      ];
+    }
     const last = receiver === null ? '' : ` The last one was heard of ${formatDuration(now - receiver.saidAt)} ago.`;
     const sentence = `No receiver of WAL is running: what is written now is kept by the server alone.${last}`;
-    findings.push(notice('no-receiver', sentence, streamAdvice));
-  } else if (receiver.knownUntil !== null && now - receiver.knownUntil > receiverSilenceMsMax) {
+    return [notice('no-receiver', sentence, streamAdvice)];
+  }
+  const findings: Finding[] = [];
+  if (receiver.knownUntil !== null && now - receiver.knownUntil > receiverSilenceMsMax) {
     const sentence = `The receiver runs but has not caught up with the server for ${formatDuration(now - receiver.knownUntil)}.`;
     findings.push(problem('receiver-behind', sentence, 'Look at what holdfast wal stream says, and at the store.'));
+  }
+  const { space } = receiver;
+  if (space?.isOverBudget === true) {
+    const kept = formatBytes(space.slotBytes ?? space.walBytes ?? 0n);
+    const sentence = `The server keeps ${kept} of WAL or more, above the budget of ${formatBytes(space.budgetBytes)}. ${describeGrowth(space)}`;
+    findings.push(problem('wal-budget', sentence, 'Look at what holds WAL back, or raise wal.budget.'));
+  }
+  if (space?.slotStatus === 'unreserved' || space?.slotStatus === 'lost') {
+    const sentence = `The slot holds back more than max_slot_wal_keep_size allows (${space.slotStatus}): WAL that is not stored may be gone at the next checkpoint.`;
+    findings.push(
+      problem(
+        'slot-endangered',
+        sentence,
+        'Raise max_slot_wal_keep_size and reload, and mend what holds the receiver back.',
+      ),
+    );
   }
   return findings;
 }
@@ -82,6 +111,12 @@ function judgeServer({ server, wal }: ClusterFacts): Finding[] {
       }
       const lag = server.flushLsn - wal.durableLsn;
       if (lag === 0n || wal.receiver?.running === true) return [];
+      // An archiver has whole segments only: the one that is being written, and one that is on its way, are no delay.
+      if (wal.push !== null && lag < 2n * BigInt(wal.segmentBytes)) return [];
+      if (wal.push !== null) {
+        const sentence = `The server has ${formatBytes(lag)} of WAL that was not pushed.`;
+        return [problem('behind-server', sentence, 'Look at pg_stat_archiver on the server, and at its log.')];
+      }
       const sentence = `The server has ${formatBytes(lag)} of WAL that the repository does not have.`;
       return [problem('behind-server', sentence, streamAdvice)];
     }

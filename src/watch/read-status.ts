@@ -9,11 +9,15 @@ import {
 import { checksumFailuresOf } from '../protect/backup/index.ts';
 import {
   contiguousEndIn,
+  costOfGap,
   currentLineage,
   describeContinuity,
+  describeGapCost,
+  readPushStatuses,
   readReceiverStatuses,
   readWalInventory,
   STATUS_FRESH_MS,
+  type StoredPushStatus,
   type StoredReceiverStatus,
   type WalInventory,
 } from '../protect/wal/index.ts';
@@ -49,6 +53,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
   const { snapshots, damaged } = await listSnapshots(repository);
   const inventory = await readWalInventory(repository);
   const receivers = await readReceiverStatuses(repository);
+  const pushes = await readPushStatuses(repository);
   const server = options.source === undefined ? notAsked : await askServer(options.source, options.clock);
   const now = await repository.store.now();
   const toldAlready = new Set([
@@ -82,7 +87,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
       now,
       snapshotCount: own.length,
       newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
-      wal: describeWal(inventory, receivers, cluster, newest, ownServer),
+      wal: await describeWal({ repository, inventory, receivers, pushes, snapshots, now }, cluster, newest, ownServer),
       server: ownServer,
     };
     clusters.push({ ...facts, findings: judgeCluster(facts) });
@@ -151,31 +156,54 @@ async function readSnapshotFacts(
   };
 }
 
-/** The lineage that receivers go on with; the system is the server's if it was asked, else that of the newest snapshot or lineage. */
-function describeWal(
-  inventory: WalInventory,
-  receivers: readonly StoredReceiverStatus[],
+/** What the WAL of a cluster is told by. */
+interface WalSources {
+  readonly repository: Repository;
+  readonly inventory: WalInventory;
+  readonly receivers: readonly StoredReceiverStatus[];
+  readonly pushes: readonly StoredPushStatus[];
+  readonly snapshots: readonly SnapshotRecord[];
+  readonly now: number;
+}
+
+/**
+ * The lineage that a running receiver stores in, else the one to go on with; the system is the server's if it was asked, else that of the newest
+ * snapshot or lineage.
+ */
+async function describeWal(
+  sources: WalSources,
   cluster: string,
   newest: SnapshotRecord | undefined,
   server: ServerFacts,
-): WalFacts | null {
+): Promise<WalFacts | null> {
+  const { repository, inventory, receivers, pushes, snapshots, now } = sources;
   const own = inventory.lineages.filter(({ header }) => header.cluster === cluster);
   const youngest = own.toSorted((a, b) => b.storedAt - a.storedAt)[0];
   const candidates = [server.kind === 'answered' ? server.system : undefined, newest?.wal.system, youngest?.system];
   const system = candidates.find((candidate) => own.some((lineage) => lineage.system === candidate));
-  const lineage = system === undefined ? null : currentLineage(inventory, system, cluster);
+  if (system === undefined) return null;
+  const active = receivers.find((each) => each.cluster === cluster && each.system === system && isRunning(each));
+  const lineage = own.find((each) => each.lineage === active?.lineage) ?? currentLineage(inventory, system, cluster);
   if (lineage === null) return null;
   const { timeline, runs, gaps } = describeContinuity(lineage);
   const last = runs.at(-1);
   if (last === undefined) return null;
+  const costs = await Promise.all(gaps.map((gap) => costOfGap(repository, inventory, lineage, gap, snapshots)));
+  const pushed = pushes.find((each) => each.lineage === lineage.lineage);
   return {
     system: lineage.system,
     lineage: lineage.lineage,
     timeline,
     durableLsn: contiguousEndIn(lineage, timeline, last.start),
-    gaps,
+    segmentBytes: lineage.header.segmentBytes,
+    gaps: costs.map((cost) => ({ ...cost.gap, cost: describeGapCost(cost, now) })),
     receiver: describeReceiver(receivers, cluster, lineage.system),
+    push: pushed === undefined ? null : { saidAt: pushed.writtenAt, file: pushed.file, endLsn: pushed.endLsn },
   };
+}
+
+function isRunning({ running, ageMs }: StoredReceiverStatus): boolean {
+  return running && ageMs < STATUS_FRESH_MS;
 }
 
 function describeReceiver(
@@ -183,7 +211,6 @@ function describeReceiver(
   cluster: string,
   system: string,
 ): ReceiverFacts | null {
-  const isRunning = ({ running, ageMs }: StoredReceiverStatus) => running && ageMs < STATUS_FRESH_MS;
   // Newest first. A backup that brought its own WAL may have said something since, too.
   const own = receivers.filter((receiver) => receiver.cluster === cluster && receiver.system === system);
   const said = own.find(isRunning) ?? own[0];
@@ -193,5 +220,6 @@ function describeReceiver(
     saidAt: said.writtenAt,
     knownUntil: said.known === null ? null : timestampToMilliseconds(said.known.until),
     synchronous: said.synchronous,
+    space: said.space ?? null,
   };
 }

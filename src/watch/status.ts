@@ -1,4 +1,4 @@
-import type { LsnRange } from '../protect/wal/index.ts';
+import type { JudgedSpace, LsnRange } from '../protect/wal/index.ts';
 
 /** One thing that a person should know. */
 export interface Finding {
@@ -34,9 +34,18 @@ export interface WalFacts {
   readonly lineage: string;
   readonly timeline: number;
   readonly durableLsn: bigint;
-  /** Holes in the lineage's newest history. */
-  readonly gaps: readonly LsnRange[];
+  readonly segmentBytes: number;
+  /** Holes in the lineage's newest history, each with what it costs in a whole sentence. */
+  readonly gaps: readonly (LsnRange & { readonly cost: string })[];
   readonly receiver: ReceiverFacts | null;
+  readonly push: PushFacts | null;
+}
+
+/** What came last as a file. */
+export interface PushFacts {
+  readonly saidAt: number;
+  readonly file: string;
+  readonly endLsn: bigint | null;
 }
 
 /** What the last receiver said of itself. */
@@ -47,6 +56,8 @@ export interface ReceiverFacts {
   /** All that the server had flushed at this moment is durable; `null` before the first. */
   readonly knownUntil: number | null;
   readonly synchronous: boolean | null;
+  /** What WAL takes on the server; `null` when that is not known. */
+  readonly space: JudgedSpace | null;
 }
 
 /** What the server itself says, when it was asked. */

@@ -3,6 +3,7 @@ import type { ClusterStatus, Finding, ProtectionStatus } from '../../watch/index
 import type { Command } from '../command.ts';
 import { readDatabaseIfGiven } from '../database.ts';
 import { formatAge, formatFacts, isoTime, type Json, type Paint, paintLevel, shortId } from '../output/index.ts';
+import { spaceDocument } from '../wal-space.ts';
 
 /** `holdfast status`. */
 export const status: Command = {
@@ -72,8 +73,16 @@ function clusterDocument(status: ClusterStatus, formatLsn: FormatLsn): Json {
             lineage: wal.lineage,
             timeline: wal.timeline,
             durableLsn: formatLsn(wal.durableLsn),
-            gaps: wal.gaps.map(({ start, end }) => ({ start: formatLsn(start), end: formatLsn(end) })),
+            gaps: wal.gaps.map(({ start, end, cost }) => ({ start: formatLsn(start), end: formatLsn(end), cost })),
             receiver: receiver === null ? null : receiverDocument(receiver, seconds),
+            push:
+              wal.push === null
+                ? null
+                : {
+                    file: wal.push.file,
+                    saidAt: isoTime(wal.push.saidAt),
+                    endLsn: wal.push.endLsn === null ? null : formatLsn(wal.push.endLsn),
+                  },
           },
     server:
       server.kind === 'answered'
@@ -87,12 +96,13 @@ function receiverDocument(
   receiver: NonNullable<NonNullable<ClusterStatus['wal']>['receiver']>,
   seconds: (at: number) => number,
 ): Json {
-  const { running, saidAt, knownUntil, synchronous } = receiver;
+  const { running, saidAt, knownUntil, synchronous, space } = receiver;
   return {
     running,
     saidAt: isoTime(saidAt),
     rpoSeconds: knownUntil === null ? null : seconds(knownUntil),
     synchronous,
+    space: space === null ? null : spaceDocument(space),
   };
 }
 
@@ -114,6 +124,7 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
       `${formatLsn(wal.durableLsn)} on timeline ${wal.timeline}, lineage ${shortId(wal.lineage)}`,
     ]);
     facts.push(['receiver', receiver?.running === true ? paint.good('running') : paint.warning('not running')]);
+    if (wal.push !== null) facts.push(['last pushed', `${wal.push.file}, ${formatAge(now, wal.push.saidAt)}`]);
     if (receiver !== null && receiver.knownUntil !== null) {
       facts.push(['complete to', `${formatMoment(receiver.knownUntil)}, ${formatAge(now, receiver.knownUntil)}`]);
     }

@@ -1,7 +1,14 @@
-import { formatDuration, formatMoment } from '../../lib/index.ts';
-import type { LineageInventory, StoredReceiverStatus, WalInventory } from '../../protect/wal/index.ts';
+import { formatBytes, formatDuration, formatMoment } from '../../lib/index.ts';
+import type {
+  JudgedSpace,
+  LineageInventory,
+  StoredPushStatus,
+  StoredReceiverStatus,
+  WalInventory,
+} from '../../protect/wal/index.ts';
 import type { Command } from '../command.ts';
 import { formatFacts, formatTable, isoTime, type Json, type Paint } from '../output/index.ts';
+import { spaceDocument } from '../wal-space.ts';
 
 /** `holdfast wal status`. */
 export const walStatus: Command = {
@@ -14,11 +21,27 @@ export const walStatus: Command = {
     const wal = await import('../../protect/wal/index.ts');
     const inventory = await wal.readWalInventory(repository);
     const receivers = newestOfEach(await wal.readReceiverStatuses(repository));
-    const words: Words = { formatLsn, toMilliseconds: timestampToMilliseconds, describe: wal.describeContinuity };
+    const pushes = await wal.readPushStatuses(repository);
+    const now = await repository.store.now();
+    const { snapshots } = await repository.listSnapshots();
+    const costs = new Map<LineageInventory, string[]>();
+    for (const lineage of inventory.lineages) {
+      const found = wal
+        .describeContinuity(lineage)
+        .gaps.map((gap) => wal.costOfGap(repository, inventory, lineage, gap, snapshots));
+      costs.set(
+        lineage,
+        (await Promise.all(found)).map((cost) => wal.describeGapCost(cost, now)),
+      );
+    }
+    const words: Words = {
+      ...{ formatLsn, toMilliseconds: timestampToMilliseconds, describe: wal.describeContinuity },
+      ...{ describeGrowth: wal.describeGrowth, costs: (lineage) => costs.get(lineage) ?? [] },
+    };
     return {
       reason: inventory.damaged.length === 0 ? 'done' : 'problemFound',
-      json: walDocument(inventory, receivers, wal.STATUS_FRESH_MS, words),
-      text: (paint) => walText(inventory, receivers, wal.STATUS_FRESH_MS, words, paint),
+      json: walDocument(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words),
+      text: (paint) => walText(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words, paint),
     };
   },
 };
@@ -29,8 +52,17 @@ function newestOfEach(receivers: readonly StoredReceiverStatus[]): StoredReceive
   return [...groups.values()].map((group) => group.find(({ running }) => running) ?? group[0]!);
 }
 
+/** Who brings WAL. */
+interface Bringers {
+  readonly receivers: readonly StoredReceiverStatus[];
+  readonly pushes: readonly StoredPushStatus[];
+}
+
 /** What the layers below are asked, once they are loaded. */
 interface Words {
+  describeGrowth(space: JudgedSpace): string;
+  /** What each gap costs, in the order of the gaps. */
+  costs(lineage: LineageInventory): readonly string[];
   formatLsn(lsn: bigint): string;
   toMilliseconds(at: bigint): number;
   describe(lineage: LineageInventory): {
@@ -42,7 +74,7 @@ interface Words {
 
 function walDocument(
   inventory: WalInventory,
-  receivers: readonly StoredReceiverStatus[],
+  { receivers, pushes }: Bringers,
   freshMs: number,
   words: Words,
 ): { readonly [key: string]: Json } {
@@ -66,7 +98,7 @@ function walDocument(
           ranges: each.ranges.map(range),
         })),
         runs: runs.map(range),
-        gaps: gaps.map(range),
+        gaps: gaps.map((gap, index) => ({ ...range(gap), cost: words.costs(lineage)[index] ?? '' })),
         parent: header.parent === null ? null : { ...header.parent, forkLsn: formatLsn(header.parent.forkLsn) },
       };
     }),
@@ -81,6 +113,18 @@ function walDocument(
       serverFlushLsn: formatLsn(each.serverFlushLsn),
       knownUntil: each.known === null ? null : isoTime(words.toMilliseconds(each.known.until)),
       synchronous: each.synchronous,
+      space: each.space == null ? null : spaceDocument(each.space),
+    })),
+    pushes: pushes.map((each) => ({
+      ...{
+        system: each.system,
+        cluster: each.cluster,
+        lineage: each.lineage,
+        timeline: each.timeline,
+        file: each.file,
+      },
+      saidAt: isoTime(each.writtenAt),
+      endLsn: each.endLsn === null ? null : formatLsn(each.endLsn),
     })),
     damaged: inventory.damaged.map(({ objectName, error }) => ({ object: objectName, message: error.message })),
   };
@@ -88,7 +132,7 @@ function walDocument(
 
 function walText(
   inventory: WalInventory,
-  receivers: readonly StoredReceiverStatus[],
+  { receivers, pushes }: Bringers,
   freshMs: number,
   words: Words,
   paint: Paint,
@@ -96,7 +140,8 @@ function walText(
   if (inventory.lineages.length === 0 && inventory.damaged.length === 0) return ['No WAL is kept.'];
   return [
     ...inventory.lineages.flatMap((lineage) => [...lineageText(lineage, words, paint), '']),
-    ...receivers.map((receiver) => receiverText(receiver, freshMs, words, paint)),
+    ...receivers.flatMap((receiver) => receiverText(receiver, freshMs, words, paint)),
+    ...pushes.map((push) => pushText(push, words)),
     ...inventory.damaged.map(({ objectName, error }) => paint.bad(`damaged: "${objectName}": ${error.message}`)),
   ];
 }
@@ -115,7 +160,10 @@ function lineageText(lineage: LineageInventory, words: Words, paint: Paint): str
         ...(parent === null
           ? []
           : [['forked from', `${parent.lineage} at ${formatLsn(parent.forkLsn)}: ${parent.reason}`] as const]),
-        ...gaps.map(({ start, end }) => ['gap', paint.bad(`${formatLsn(start)} to ${formatLsn(end)}`)] as const),
+        ...gaps.map(({ start, end }, index) => {
+          const range = paint.bad(`${formatLsn(start)} to ${formatLsn(end)}`);
+          return ['gap', `${range}: ${words.costs(lineage)[index] ?? ''}`] as const;
+        }),
       ],
       paint,
     ),
@@ -138,10 +186,24 @@ function lineageText(lineage: LineageInventory, words: Words, paint: Paint): str
   ];
 }
 
-function receiverText(receiver: StoredReceiverStatus, freshMs: number, words: Words, paint: Paint): string {
-  const { cluster, running, ageMs, durableLsn, synchronous } = receiver;
+function receiverText(receiver: StoredReceiverStatus, freshMs: number, words: Words, paint: Paint): string[] {
+  const { cluster, running, ageMs, durableLsn, synchronous, space } = receiver;
   const isRunning = running && ageMs < freshMs;
   const mark = isRunning ? paint.good('● receiving') : paint.faint('○ not receiving');
   const waits = synchronous === true ? ', commits wait for it' : '';
-  return `${mark}  ${cluster}: durable to ${words.formatLsn(durableLsn)}, heard of ${formatDuration(ageMs)} ago${isRunning ? waits : ''}`;
+  const head = `${mark}  ${cluster}: durable to ${words.formatLsn(durableLsn)}, heard of ${formatDuration(ageMs)} ago${isRunning ? waits : ''}`;
+  if (!isRunning || space == null) return [head];
+  const kept = [
+    ...(space.slotBytes === null ? [] : [`the slot holds back ${formatBytes(space.slotBytes)}`]),
+    ...(space.walBytes === null ? [] : [`pg_wal has ${formatBytes(space.walBytes)}`]),
+  ];
+  const isTight = space.isOverBudget || space.slotStatus === 'unreserved' || space.slotStatus === 'lost';
+  if (kept.length === 0) return [head];
+  const budget = `of a budget of ${formatBytes(space.budgetBytes)}`;
+  const line = `   on the server ${kept.join(', ')}, ${budget}${isTight ? `. ${words.describeGrowth(space)}` : ''}`;
+  return [head, isTight ? paint.bad(line) : paint.faint(line)];
+}
+
+function pushText({ cluster, file, ageMs, endLsn }: StoredPushStatus, { formatLsn }: Words): string {
+  return `→ pushed  ${cluster}: ${file}${endLsn === null ? '' : `, up to ${formatLsn(endLsn)}`}, ${formatDuration(ageMs)} ago`;
 }

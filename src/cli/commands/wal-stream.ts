@@ -17,7 +17,7 @@ export const walStream: Command = {
   ],
   access: 'write',
   database: 'required',
-  planOptions: ['wal.flushInterval'],
+  planOptions: ['wal.flushInterval', 'wal.budget'],
   flags: [
     { flag: '--slot <name>', help: 'The replication slot, made when it is missing. (default: holdfast_<cluster>)' },
     { flag: '--until <lsn>', help: 'End when WAL is durable up to here.' },
@@ -40,6 +40,7 @@ export const walStream: Command = {
       clock: context.clock,
       signal: context.signal,
       flushIntervalMs: context.plan.wal.flushIntervalMs,
+      budgetBytes: context.plan.wal.budgetBytes,
       ...(slot === undefined ? {} : { slot }),
       ...(until === undefined ? {} : { until: parseLsn(until) }),
       onEvent: (event) => {

@@ -44,6 +44,8 @@ export type WalAlarm =
   | { readonly alarm: 'store-away'; readonly error: HoldfastError }
   /** The slot had been invalidated, or somebody else uses it. */
   | { readonly alarm: 'slot'; readonly error: HoldfastError }
+  /** The server keeps more WAL than the plan allows it. */
+  | { readonly alarm: 'budget'; readonly error: HoldfastError }
   /** Commits wait for a receiver that was not asked to be synchronous: `*` in synchronous_standby_names does that. */
   | { readonly alarm: 'synchronous-by-wildcard'; readonly error: HoldfastError };
 

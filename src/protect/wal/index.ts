@@ -17,6 +17,7 @@ export {
 export type { WalAlarm, WalEvent, WalProgress } from './events.ts';
 export { fetchWalFile, WAL_FETCH_EXIT, type WalFetchOptions, type WalFetchResult } from './fetch.ts';
 export { findCommit, findTransaction, type HistoryRange, type TransactionMention } from './find-commit.ts';
+export { costOfGap, describeGapCost, type GapCost } from './gap-cost.ts';
 export {
   findLineage,
   type LineageInventory,
@@ -42,6 +43,7 @@ export type { ForkReason, LineageHeader, LineageParent } from './lineage.ts';
 export type { LsnRange } from './lsn-ranges.ts';
 export { type MadeIndex, type MakeIndexOptions, makeIndex } from './make-index.ts';
 export { historyObjectName, type LineagePlace, lineagePrefix, segmentObjectName } from './object-names.ts';
+export { readPushStatuses, type StoredPushStatus } from './push-status.ts';
 export {
   listRecoveryFiles,
   type RecoveryFile,
@@ -50,8 +52,10 @@ export {
   type SegmentReference,
 } from './read-segment.ts';
 export {
+  describeGrowth,
   FLUSH_INTERVAL_MS_DEFAULT,
   findInSynchronousNames,
+  type JudgedSpace,
   type ReceiverState,
   receiveWal,
   serverSideName,

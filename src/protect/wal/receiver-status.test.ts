@@ -17,6 +17,10 @@ const status: ReceiverStatus = {
   ...{ ...identity, lineage: 'a'.repeat(64), timeline: 2, receiver: 'f'.repeat(16), running: true, synchronous: true },
   ...{ durableLsn: 0x1_0000_0010n, serverFlushLsn: 0x1_0000_0020n },
   known: { until: 1_780_000_000_123_456n, lsn: 0x1_0000_0010n },
+  space: {
+    ...{ slotBytes: 2n ** 60n + 1n, slotStatus: 'extended', safeBytes: null, walBytes: 5n, freeBytes: 2n ** 41n },
+    ...{ budgetBytes: 2 ** 34, isOverBudget: true, growthPerSecond: 1.5, fullInSeconds: 7, lostInSeconds: null },
+  },
 };
 
 describe('what a receiver says of itself', () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { formatLsn, parseLsn, type Timestamp } from '../../postgres/index.ts';
 import { kindPrefix, type Repository } from '../../repository/index.ts';
+import type { JudgedSpace } from './receiver/space-judge.ts';
 import { isWalDamage } from './stored-wal.ts';
 
 /** A running receiver writes its status this often, and at once when it begins or ends. */
@@ -25,6 +26,8 @@ export interface ReceiverStatus {
   /** All WAL that the server had flushed at this moment of its own clock is durable; it ended at `lsn`. */
   readonly known: { readonly until: Timestamp; readonly lsn: bigint } | null;
   readonly synchronous: boolean | null;
+  /** What WAL takes on the server; `null` when it would not say, or was not asked yet. */
+  readonly space?: JudgedSpace | null;
 }
 
 /** A status with the store's time of its writing, in milliseconds since 1970. */
@@ -34,6 +37,11 @@ export interface StoredReceiverStatus extends ReceiverStatus {
 }
 
 const lsn = z.string().transform((text) => parseLsn(text));
+const bytes = z
+  .string()
+  .regex(/^-?[0-9]+$/)
+  .transform((text) => BigInt(text))
+  .nullable();
 const schema = z.object({
   version: z.literal(1),
   role: z.literal('wal-receiver'),
@@ -56,6 +64,18 @@ const schema = z.object({
     })
     .nullable(),
   synchronous: z.boolean().nullable(),
+  /** Bytes as text, as JSON's numbers would round them. Receivers of before did not say it. */
+  space: z
+    .object({
+      ...{ slotBytes: bytes, safeBytes: bytes, walBytes: bytes, freeBytes: bytes },
+      slotStatus: z.enum(['reserved', 'extended', 'unreserved', 'lost']).nullable(),
+      budgetBytes: z.number(),
+      isOverBudget: z.boolean(),
+      ...{ growthPerSecond: z.number().nullable(), fullInSeconds: z.number().nullable() },
+      lostInSeconds: z.number().nullable(),
+    })
+    .nullable()
+    .default(null),
 });
 
 /** One name for each slot of a cluster: a receiver that comes back takes the place of the one before. */
@@ -72,7 +92,16 @@ export async function writeReceiverStatus(repository: Repository, name: string, 
     durableLsn: formatLsn(status.durableLsn),
     serverFlushLsn: formatLsn(status.serverFlushLsn),
     known: status.known === null ? null : { until: String(status.known.until), lsn: formatLsn(status.known.lsn) },
+    space: status.space == null ? null : encodeSpace(status.space),
   });
+}
+
+function encodeSpace({ slotBytes, safeBytes, walBytes, freeBytes, ...others }: JudgedSpace) {
+  const text = (value: bigint | null) => (value === null ? null : String(value));
+  return {
+    ...others,
+    ...{ slotBytes: text(slotBytes), safeBytes: text(safeBytes), walBytes: text(walBytes), freeBytes: text(freeBytes) },
+  };
 }
 
 /** What all receivers last said, the newest first. A status that cannot be read tells nothing and is left out. */

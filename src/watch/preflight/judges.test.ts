@@ -523,8 +523,9 @@ describe('the state of protection', () => {
     checksumFailures: [],
     level: 'verified' as const,
   };
-  const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false };
-  const wal = { system: '7', lineage: 'l', timeline: 1, durableLsn: 9n, gaps: [], receiver };
+  const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false, space: null };
+  const place = { system: '7', lineage: 'l', timeline: 1 };
+  const wal = { ...place, durableLsn: 9n, segmentBytes: 16, gaps: [], receiver, push: null };
   const sound: ProtectionFacts = {
     status: { cluster: 'shop', now, newest, wal, findings: [] },
     findings: [],

@@ -25,14 +25,15 @@ export function forkAlarm(cluster: string, parent: LineageParent): HoldfastError
   });
 }
 
-export function gapAlarm(cluster: string, gap: LsnRange): HoldfastError {
+/** `cost` is a sentence on what the gap costs, where that could be found out. */
+export function gapAlarm(cluster: string, gap: LsnRange, cost: string | null): HoldfastError {
   return new HoldfastError(
     'WAL_GAP',
     `WAL of cluster "${cluster}" is missing from ${formatLsn(gap.start)} to ${formatLsn(gap.end)}`,
     {
       detail:
         'Neither the repository nor the server has it. No restore can cross it: a base backup from before it reaches its start, ' +
-        'and what comes after needs a base backup that is begun after it.',
+        `and what comes after needs a base backup that is begun after it.${cost === null ? '' : ` ${cost}`}`,
       hints: ['Take a new base backup now.', 'Raise max_slot_wal_keep_size, or keep the receiver running.'],
     },
   );

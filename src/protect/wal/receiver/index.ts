@@ -23,6 +23,7 @@ export { receiveWal } from './receive-wal.ts';
 export { compareHistories, type DivergedPlan, type ResumeFacts } from './resume-plan.ts';
 export { SegmentChecker } from './segment-checker.ts';
 export { serverSideName } from './server-side-name.ts';
+export { describeGrowth, type JudgedSpace } from './space-judge.ts';
 export type { ReceiverState } from './state-machine.ts';
 export { storedObjectsFrom } from './stored-objects.ts';
 export { findInSynchronousNames, type SynchronousMention } from './synchronous-names.ts';

@@ -17,6 +17,8 @@ export interface WalReceiverOptions {
   readonly slot?: string;
   /** WAL is durable this long after it came, or at once while commits wait for it. */
   readonly flushIntervalMs?: number;
+  /** More WAL than this, held back by the slot or in pg_wal, is an alarm. */
+  readonly budgetBytes?: number;
   /** Ends the receiver in good order. */
   readonly signal: AbortSignal;
   /** Ends the receiver when WAL is durable up to here; may be told later. */
@@ -41,3 +43,6 @@ export interface WalReceiverResult {
 
 /** WAL is durable within a second unless the plan says otherwise. */
 export const FLUSH_INTERVAL_MS_DEFAULT = 1_000;
+
+/** As the plan has it by default. */
+export const WAL_BUDGET_BYTES_DEFAULT = 16 * 1024 ** 3;

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
 import { type PostgresConnection, startReplication, type WalStream } from '../../../postgres/index.ts';
 import type { WalEvent } from '../events.ts';
+import { costOfGap, describeGapCost } from '../gap-cost.ts';
 import { findLineage, type LineageInventory, readWalInventory } from '../inventory.ts';
+import type { LsnRange } from '../lsn-ranges.ts';
 import { noteFork } from '../note-fork.ts';
 import type { LineagePlace } from '../object-names.ts';
 import { isWalDamage } from '../stored-wal.ts';
@@ -25,15 +27,22 @@ import {
   SQL_STATE,
   sqlStateOf,
 } from './link.ts';
-import { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
+import {
+  FLUSH_INTERVAL_MS_DEFAULT,
+  WAL_BUDGET_BYTES_DEFAULT,
+  type WalReceiverOptions,
+  type WalReceiverResult,
+} from './options.ts';
 import { isStoreAway, Persistence } from './persistence.ts';
 import { pathOfServer, prepareStream } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
 import { Reception } from './reception.ts';
 import type { StreamPlan } from './resume-plan.ts';
 import { serverSideName } from './server-side-name.ts';
+import type { ServerSpace } from './server-space.ts';
 import { type ServerReport, watchServer } from './server-watch.ts';
 import { SlotKeeper } from './slot-keeper.ts';
+import { budgetAlarm, type JudgedSpace, SpaceJudge, slotEndangered } from './space-judge.ts';
 import { INITIAL_STATE, isFinal, type ReceiverEvent, type ReceiverState, transition } from './state-machine.ts';
 import { StatusKeeper } from './status-keeper.ts';
 import { storedObjectsFrom } from './stored-objects.ts';
@@ -102,6 +111,8 @@ class WalReceiver {
     readonly ended: Promise<void>;
   } | null = null;
   #synchronous: boolean | null = null;
+  readonly #spaceJudge: SpaceJudge;
+  #space: JudgedSpace | null = null;
   #sweeping: Promise<void> | null = null;
   readonly #sweepStop = new AbortController();
   readonly #announcer: Announcer;
@@ -111,6 +122,7 @@ class WalReceiver {
     this.#options = options;
     this.#announcer = new Announcer(options.onEvent);
     this.#background.promise.catch(() => {});
+    this.#spaceJudge = new SpaceJudge(options.budgetBytes ?? WAL_BUDGET_BYTES_DEFAULT);
     const name = serverSideName(cluster);
     const applicationName = temporary ? `${name}_backup` : name;
     this.#linkOptions = { source, applicationName, clock, signal: this.#stop.signal };
@@ -421,6 +433,24 @@ class WalReceiver {
     this.#emitProgress();
   }
 
+  /** Growth on the server is told before its disk is full, and a slot that loses WAL before there is a gap. */
+  #onSpace(space: ServerSpace): void {
+    if (this.#options.temporary === true) return;
+    const { cluster, clock } = this.#options;
+    const judged = this.#spaceJudge.judge(space, clock.monotonic());
+    this.#space = judged;
+    if (judged.isOverBudget) {
+      this.#announcer.alarmOnce('budget', { alarm: 'budget', error: budgetAlarm(cluster, this.#slots.name, judged) });
+    } else if (this.#announcer.isOver('budget')) this.#announcer.emit({ kind: 'recovered', alarm: 'budget' });
+    if (judged.slotStatus === 'unreserved' || judged.slotStatus === 'lost') {
+      const error = slotEndangered(cluster, this.#slots.name, judged);
+      this.#announcer.alarmOnce(`slot-${judged.slotStatus}`, { alarm: 'slot', error });
+    } else if (judged.slotStatus !== null) {
+      const wasTold = [this.#announcer.isOver('slot-unreserved'), this.#announcer.isOver('slot-lost')];
+      if (wasTold.includes(true)) this.#announcer.emit({ kind: 'recovered', alarm: 'slot' });
+    }
+  }
+
   /** A difference in bytes is proved to be the fork when enough before it was equal; else an earlier start of the comparison has to tell. */
   async #noteDivergence(): Promise<void> {
     const { reception, plan } = this.#open!;
@@ -442,7 +472,24 @@ class WalReceiver {
     this.#isStartGone = true;
     this.#attempts = 0;
     const { gap } = plan.fallback;
-    if (gap.start < gap.end) this.#announcer.alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap) });
+    if (gap.start >= gap.end) return;
+    const cost = await this.#describeGap(gap);
+    this.#announcer.alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap, cost) });
+  }
+
+  /** What the gap costs in snapshots and moments; `null` when the store does not say it now: the alarm is not to wait for it. */
+  async #describeGap(gap: LsnRange): Promise<string | null> {
+    const { repository } = this.#options;
+    try {
+      const inventory = await readWalInventory(repository, this.#lineage!.system);
+      const lineage = findLineage(inventory, this.#lineage!.lineage);
+      const { snapshots } = await repository.listSnapshots();
+      const cost = await costOfGap(repository, inventory, lineage, gap, snapshots);
+      return describeGapCost(cost, await repository.store.now());
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      return null;
+    }
   }
 
   // Beside the stream.
@@ -462,6 +509,8 @@ class WalReceiver {
       streamTime: () => this.#progress.serverTime,
       askStreamTime: () => this.#reportFlush({ replyRequested: true }),
       onReport: (report) => this.#onReport(report),
+      slot: this.#options.temporary === true ? null : this.#slots.name,
+      onSpace: (space) => this.#onSpace(space),
     });
     this.#watch = { connection, stop, ended };
     ended.catch((error) => this.#background.reject(error));
@@ -598,6 +647,7 @@ class WalReceiver {
       serverFlushLsn,
       known,
       synchronous: this.#synchronous,
+      space: this.#space,
     };
   }
 }

@@ -9,10 +9,14 @@ import {
   type Timestamp,
 } from '../../../postgres/index.ts';
 import { type LinkOptions, openSqlConnection } from './link.ts';
+import { askAboutSpace, type ServerSpace } from './server-space.ts';
 import { findInSynchronousNames, type SynchronousMention } from './synchronous-names.ts';
 
 /** How often the server is asked. A commit that begins to wait for us waits this much longer, once. */
 const WATCH_INTERVAL_MS = 1_000;
+
+/** How often it is asked what WAL takes on it: listing pg_wal costs more than a look at a view. */
+const SPACE_INTERVAL_MS = 10_000;
 
 /** A server whose watch cannot be kept is asked again after so long; until then it is taken to wait for us. */
 const WATCH_RETRY_MS = 5_000;
@@ -43,6 +47,10 @@ export interface WatchOptions extends LinkOptions {
   readonly streamTime: () => Timestamp | null;
   readonly askStreamTime: () => void;
   readonly onReport: (report: ServerReport) => void;
+  /** The slot whose WAL is watched; `null` for one that goes with its connection. */
+  readonly slot: string | null;
+  /** Told as often as SPACE_INTERVAL_MS says, where SQL is allowed. */
+  readonly onSpace: (space: ServerSpace) => void;
 }
 
 /**
@@ -87,8 +95,15 @@ async function openWatch(options: WatchOptions): Promise<PostgresConnection | nu
 
 async function askUntilItFails(connection: PostgresConnection, options: WatchOptions): Promise<void> {
   const { clock, signal, onReport } = options;
+  let nextSpaceAt = clock.monotonic();
   try {
     while (!signal.aborted) {
+      // Also when the stream is cut: a server that throws WAL away does that first.
+      if (connection.replication === 'off' && clock.monotonic() >= nextSpaceAt) {
+        nextSpaceAt = clock.monotonic() + SPACE_INTERVAL_MS;
+        const space = await askAboutSpace(connection, { slot: options.slot, systemId: options.identity().systemId });
+        if (space !== null) options.onSpace(space);
+      }
       const report =
         connection.replication === 'off'
           ? await askOverSql(connection, options)
