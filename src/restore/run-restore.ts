@@ -6,6 +6,7 @@ import { walFileReader } from './read-wal-file.ts';
 import { openRestoreRecord, type RestoreRecord } from './restore-record.ts';
 import { type Owner, RecoverySpool } from './spool/index.ts';
 import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
+import { checkWalTablespaces } from './stages/check-wal-tablespaces.ts';
 import { releaseTablespaces } from './stages/claim-tablespaces.ts';
 import { type ClaimedTarget, claimTarget } from './stages/claim-target.ts';
 import { extractFiles, type Reuse } from './stages/extract-files.ts';
@@ -77,6 +78,12 @@ export async function runRestore(options: RestoreOptions): Promise<RestoreResult
   }
 }
 
+async function recheckWalTablespaces({ tablespaces, start }: RestoreOptions, proposal: RestoreProposal): Promise<void> {
+  if (start === undefined) return;
+  const wishes = tablespaces ?? { mappings: [] };
+  await checkWalTablespaces({ inWal: proposal.survey.tablespaces, wishes, placed: proposal.tablespaces, start: true });
+}
+
 /** The place that is told of when writing fails: the system names none, and of several file systems the fullest is the likeliest. */
 function fullestOf({ into, tablespaces }: RestoreProposal): Promise<string> {
   return findFullest([into, ...tablespaces.flatMap(({ path }) => (path === null ? [] : [path]))]);
@@ -114,6 +121,8 @@ async function executeRestore(
   await record.sealed();
   await releaseTablespaces(target);
 
+  // Looked at when it was proposed, long ago: what recovery would write to outside must still be free.
+  await recheckWalTablespaces(options, proposal);
   const recovery = { ...options, proposal, target, spool, read, progress };
   const recovered =
     start === undefined || binDirectory === null ? null : await recoverInstance({ ...recovery, start, binDirectory });

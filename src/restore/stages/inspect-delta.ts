@@ -36,7 +36,7 @@ export async function inspectDelta(into: string, cluster: ClusterIdentity): Prom
   const marker = await readMarker(path);
   const isBrokenOff = marker !== null && marker.state === 'restoring';
   if (isBrokenOff && marker.repository !== cluster.repository) throw otherRestore(path, marker);
-  await requireSame(path, cluster, isBrokenOff ? (marker.system ?? null) : null);
+  await requireSame(path, cluster, marker?.system ?? null);
   await requireMovableWal(path);
   return { path, state: 'used', marker: isBrokenOff ? marker : null, ...(await describePlace(path)) };
 }
