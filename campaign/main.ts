@@ -27,7 +27,11 @@ const TARGETS_DEFAULT = 1000;
 const MAJORS = [15, 16, 17, 18];
 
 const runs: readonly Run[] = [
-  { name: 'flipped-bit', file: 'test/fault/flipped-bit.test.ts', counts: { HOLDFAST_BITS_PER_KIND: '60' } },
+  {
+    name: 'flipped-bit',
+    file: 'test/fault/flipped-bit.test.ts',
+    counts: { HOLDFAST_BITS_PER_KIND: '60', HOLDFAST_HARMS_PER_KIND: '12' },
+  },
   { name: 'disk-durability', file: 'test/fault/disk-durability.test.ts', counts: {} },
   { name: 'backup-stops', file: 'test/fault/backup-stops.test.ts', counts: {} },
   { name: 'wal-stops', file: 'test/fault/wal-stops.test.ts', counts: {} },

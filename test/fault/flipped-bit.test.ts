@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -16,7 +16,9 @@ import { makeScratchDirectory } from '../support/scratch.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
 /** Bits tried in each kind of object; `npm run campaign` tries more. */
-const BITS_PER_KIND = Number(process.env.HOLDFAST_BITS_PER_KIND ?? 3);
+const BITS_PER_KIND = Number(process.env.HOLDFAST_BITS_PER_KIND ?? 2);
+/** Of the other ways in which an object can be harmed, so many are tried on each kind. */
+const HARMS_PER_KIND = Number(process.env.HOLDFAST_HARMS_PER_KIND ?? 1);
 
 let server: PostgresServer;
 let scratch: string;
@@ -99,7 +101,8 @@ async function examine(path: string, name: string): Promise<string[]> {
     const repository = await reopenRepository(path);
     const options = { repository, record: false, stateDirectory, clock: systemClock, progress: silentProgress };
     const verified = await verifySnapshots(options);
-    if (!verified.isSound) said.push(JSON.stringify(verified));
+    const plain = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
+    if (!verified.isSound) said.push(JSON.stringify(verified, plain));
     for (const { snapshot } of verified.snapshots) {
       for (const refused of (await listAttestations(repository, snapshot.id)).refused)
         said.push(JSON.stringify(refused));
@@ -138,6 +141,70 @@ test('a flipped bit in any kind of object is found and named, and never restored
       const where = `bit ${bit} of ${bytes.length * 8} in ${name}`;
       await assertFound(path, label, kind, name, where);
       await assertNeverRestored(path, label, where);
+      await rm(path, { recursive: true });
+    }
+  }
+});
+
+/** What else a disk, a store or a person can do to an object. `null` when it cannot be done to this one. */
+const harms: Record<string, (path: string, name: string, others: readonly string[]) => string | null> = {
+  removed: (path, name) => {
+    rmSync(join(path, name));
+    return 'is gone';
+  },
+  emptied: (path, name) => {
+    writeFileSync(join(path, name), '');
+    return 'is empty';
+  },
+  'cut short': (path, name) => {
+    const bytes = readFileSync(join(path, name));
+    writeFileSync(join(path, name), bytes.subarray(0, bytes.length - 1 - (bytes.length >> 2)));
+    return 'is cut short';
+  },
+  lengthened: (path, name) => {
+    writeFileSync(join(path, name), Buffer.concat([readFileSync(join(path, name)), Buffer.alloc(100)]));
+    return 'has zeros behind its end';
+  },
+  exchanged: (path, name, others) => {
+    const other = others.find((candidate) => candidate !== name);
+    if (other === undefined) return null;
+    const bytes = readFileSync(join(path, name));
+    writeFileSync(join(path, name), readFileSync(join(path, other)));
+    writeFileSync(join(path, other), bytes);
+    return `has changed places with ${other}`;
+  },
+  renamed: (path, name) => {
+    if (!/[0-9a-f]{32}$/.test(name)) return null;
+    const other = `${name.slice(0, -1)}${name.endsWith('0') ? '1' : '0'}`;
+    renameSync(join(path, name), join(path, other));
+    return `is named ${other}`;
+  },
+};
+
+/**
+ * What nobody misses: it is not needed, as WAL before the backup, or there is another one; or the end of a chain that this reader has never seen.
+ */
+const UNMISSED = /^(attest|ledger|snapshots\/pending|wal\/…\/(landmarks|lineage|lineage\.copy|segments))$/;
+
+test('an object that is removed, emptied, cut, lengthened, exchanged or renamed is noticed, and never restored', async (t) => {
+  const seed = Number(process.env.HOLDFAST_SEED ?? randomInt(2 ** 31));
+  t.diagnostic(`HOLDFAST_SEED=${seed}`);
+  const random = seededRandom(seed);
+  const byKind = Map.groupBy(listObjects(origin), kindOf);
+  for (const [kind, names] of byKind) {
+    for (let i = 0; i < HARMS_PER_KIND; i++) {
+      const harm = random.pick(Object.keys(harms));
+      const label = `${kind.replaceAll(/[^a-z]+/g, '-')}-${harm.replace(' ', '-')}-${i}`;
+      const path = join(scratch, label);
+      cpSync(origin, path, { recursive: true });
+      const name = random.pick(names);
+      const done = harms[harm]!(path, name, names);
+      if (done !== null) {
+        const said = await examine(path, label);
+        const where = `${name}, which ${done}`;
+        if (harm !== 'removed' || !UNMISSED.test(kind)) assert.notDeepEqual(said, [], `somebody notices ${where}`);
+        await assertNeverRestored(path, label, where);
+      }
       await rm(path, { recursive: true });
     }
   }

@@ -1,7 +1,9 @@
-import type { HoldfastError } from '../../lib/index.ts';
+import { GarbageGauge, type HoldfastError } from '../../lib/index.ts';
 import {
   type ChunkIndex,
   decodeIndex,
+  INDEX_GARBAGE,
+  INDEX_GARBAGE_FACTOR,
   type IndexedPack,
   kindPrefix,
   packName,
@@ -124,8 +126,10 @@ async function* listTasks(
   const { repository, sample } = options;
   const unreadable = new Set(index.unreadable.map(({ name }) => name));
   const taken = new Bits(index.packCount);
-  for await (const { name } of repository.store.list(kindPrefix('index'))) {
+  const garbage = new GarbageGauge(INDEX_GARBAGE);
+  for await (const { name, size } of repository.store.list(kindPrefix('index'))) {
     if (unreadable.has(name)) continue;
+    garbage.add(INDEX_GARBAGE_FACTOR * size);
     for (const pack of decodeIndex(await repository.getBody('index', name), name)) {
       const number = index.packNumberOf(pack.packId);
       // An index object that came after the index was read is for the next verification.

@@ -145,11 +145,14 @@ function judgeRecord(findings: Findings, { object, sentence }: UnreadableObject)
   return { ...judged, costSentence: costOfRecord(object) };
 }
 
-/** The pending record of what is committed; a word about damage, which counts by its name alone; the commit index, as the WAL itself is there. */
+/**
+ * The pending record of what is committed; a word about damage, which counts by its name alone; the commit index, as the WAL itself is there; a
+ * second copy.
+ */
 function isNotNeeded({ surroundings }: Findings, object: string): boolean {
   const pending = kindPrefix('snapshot-pending');
   if (object.startsWith(pending)) return surroundings.snapshots.some(({ id }) => object === pending + id);
-  return object.startsWith(kindPrefix('damage')) || object.includes('/landmarks/');
+  return object.startsWith(kindPrefix('damage')) || object.includes('/landmarks/') || object.endsWith('.copy');
 }
 
 function costOfRecord(object: string): string {
@@ -158,6 +161,7 @@ function costOfRecord(object: string): string {
     return 'Nobody may write until it can be read: it says what is about to be deleted.';
   if (object.startsWith(kindPrefix('ledger'))) return 'What was done then cannot be proved; no restore needs it.';
   if (object.includes('/landmarks/')) return 'It is a part of the commit index: the WAL itself is read in its place.';
+  if (object.endsWith('.copy')) return 'It is the second copy of an object that is there.';
   return 'No restore needs it.';
 }
 

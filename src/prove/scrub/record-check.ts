@@ -22,12 +22,16 @@ const kinds: readonly ObjectKind[] = [
   'erasure',
   'wal-landmarks',
   'wal-landmark-summary',
+  'wal-lineage',
+  'timeline-history',
 ];
 
-/** The commit index lies among the WAL, its summaries among the rest of it. */
+/** The commit index lies among the WAL, its summaries among the rest of it; and of small objects the second copies are not read otherwise. */
 const namesOfKind: Partial<Record<ObjectKind, RegExp>> = {
   'wal-landmarks': /^wal\/[^/]+\/[^/]+\/landmarks\/(?![^/]*\.level\d+$)/,
   'wal-landmark-summary': /^wal\/[^/]+\/[^/]+\/landmarks\/[^/]*\.level\d+$/,
+  'wal-lineage': /\/lineage\.copy$/,
+  'timeline-history': /\.history\.copy$/,
 };
 
 /** What came of opening every record. */

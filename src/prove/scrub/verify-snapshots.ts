@@ -29,6 +29,7 @@ import type {
 } from './verdict.ts';
 import {
   checkWal,
+  findGoneSegments,
   isNeededBy,
   listWalObjects,
   type PlacedWal,
@@ -87,7 +88,8 @@ export async function verifySnapshots(options: VerifyOptions): Promise<Verificat
   const packs = await checkPacks(options, { index, listing, needed: needs.packs, isEverything, count });
   progress.begin('reading WAL');
   const inventory = await readInventoryAgain(repository);
-  const wal = await checkWal(repository, inventory, await chooseWal(options, inventory, scoped), count);
+  const read = await checkWal(repository, inventory, await chooseWal(options, inventory, scoped), count);
+  const wal = isEverything ? withGone(read, await findGoneSegments(repository, inventory)) : read;
   const records = isEverything
     ? await checkRecords(repository, options.record ? options.stateDirectory : null)
     : noRecords;
@@ -235,6 +237,13 @@ async function chooseWal(
     if (isWanted && isSampled(sample, object.objectName)) chosen.push(object);
   }
   return chosen;
+}
+
+/** What is gone is a loss as much as what is damaged. */
+function withGone(wal: WalCheck, gone: readonly PlacedWal[]): WalCheck {
+  const sentence = 'It was stored, as the commit index says, and is not there.';
+  const findings = gone.map(({ objectName }) => ({ object: objectName, sentence }));
+  return { ...wal, findings: [...wal.findings, ...findings], lost: [...wal.lost, ...gone] };
 }
 
 /** Damaged lineages and histories that one of these snapshots needs. */

@@ -1,12 +1,14 @@
 import { HoldfastError } from '../../lib/index.ts';
-import { formatLsn, parseLsn } from '../../postgres/index.ts';
+import { formatLsn, parseLsn, parseSegmentName } from '../../postgres/index.ts';
 import {
   contiguousEnd,
   fragmentObject,
   type LineageInventory,
   type LsnRange,
+  lineagePrefix,
   makeTimelineInventory,
   readWalObject,
+  segmentObjectName,
   type TimelineInventory,
   type WalInventory,
   type WalObject,
@@ -61,6 +63,36 @@ export function* listWalObjects(inventory: WalInventory): Generator<PlacedWal, v
       for (const fragment of fragments) yield { ...fragmentObject(fragment), ...place };
     }
   }
+}
+
+/**
+ * Whole segments that the commit index knows and that are not there in any form: it is written after the segment. What lies before the first WAL of its
+ * timeline may have been deleted with intent, and is not told. Errors: those of the store.
+ */
+export async function findGoneSegments(repository: Repository, inventory: WalInventory): Promise<PlacedWal[]> {
+  const gone: PlacedWal[] = [];
+  for (const lineage of inventory.lineages) {
+    const { segmentBytes } = lineage.header;
+    const place = lineagePrefix(lineage);
+    for await (const { name } of repository.store.list(`${place}landmarks/`)) {
+      const segmentName = /\/([0-9A-F]{24})$/.exec(name)?.[1];
+      if (segmentName === undefined) continue;
+      const { timeline, startLsn: start } = parseSegmentName(segmentName, segmentBytes);
+      const end = start + BigInt(segmentBytes);
+      const ranges = lineage.timelines.get(timeline)?.ranges ?? [];
+      const isHeld = ranges.some((range) => range.start < end && range.end > start);
+      if (isHeld || ranges[0] === undefined || ranges[0].start > start) continue;
+      gone.push({
+        kind: 'wal-segment',
+        objectName: segmentObjectName(lineage, segmentName),
+        start,
+        end,
+        lineage,
+        timeline,
+      });
+    }
+  }
+  return gone;
 }
 
 /** Whether an object holds WAL without which a snapshot cannot be restored (rule A13). */

@@ -129,6 +129,23 @@ describe('the cost of lost WAL', () => {
     assert.deepEqual([found!.state, found!.wal], ['harmless', []]);
   });
 
+  it('is that of damage when a segment is gone of which the commit index tells, and none when older WAL was let go', async (test) => {
+    const { repository, store, segments, at, early, verify } = await makeWorld(test);
+    for (const name of segments) {
+      await repository.putBody('wal-landmarks', name.replace('/segments/', '/landmarks/'), Buffer.from('any'));
+    }
+    assert.deepEqual((await verify()).damage, []);
+    await store.delete(segments[1]!);
+    const [found, ...others] = (await verify()).damage;
+    assert.deepEqual([found!.object, others.length, found!.wal[0]!.from], [segments[1], 0, at(1)]);
+    assert.match(found!.sentences[0]!, /as the commit index says, and is not there/);
+    await store.delete(segments[0]!);
+    assert.deepEqual((await verify()).damage, []);
+    assert.ok(
+      (await verify()).snapshots.some(({ snapshot, problems }) => snapshot.id === early.id && problems.length > 0),
+    );
+  });
+
   it('is found by a range or a time, and not outside of it', async (test) => {
     const { store, segments, at, verify, corrupt } = await makeWorld(test);
     await corrupt(segments[1]!);

@@ -1,4 +1,4 @@
-import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { codeOf, GarbageGauge, HoldfastError, messageOf } from '../../lib/index.ts';
 import type { KeyRing } from '../key/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import { PackOpener, packName } from '../pack/index.ts';
@@ -36,6 +36,7 @@ export class ChunkReader {
   readonly #windows: Window[] = [];
   /** By pack: from here on a window would reach over its end. */
   readonly #tails = new Map<number, number>();
+  readonly #garbage = new GarbageGauge({ bytesMax: 32 << 20, type: 'major' });
 
   constructor(options: { store: ObjectStore; keys: KeyRing; index: ChunkIndex }) {
     this.#store = options.store;
@@ -108,7 +109,10 @@ export class ChunkReader {
     // Whoever waits for it sees its failure.
     window.bytes.catch(() => {});
     this.#windows.push(window);
-    if (this.#windows.length > WINDOWS_MAX) this.#windows.shift();
+    if (this.#windows.length > WINDOWS_MAX) {
+      this.#windows.shift();
+      this.#garbage.add(WINDOW_BYTES);
+    }
     return window;
   }
 

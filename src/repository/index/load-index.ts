@@ -11,8 +11,8 @@ import { decodeIndex, type IndexedPack } from './index-object.ts';
 const STORED_BYTES_PER_CHUNK = 34;
 
 /** An object is in memory several times over while it is opened: sealed, its pieces, the joined body, those that died before. */
-const GARBAGE_FACTOR = 4;
-const INDEX_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'minor' };
+export const INDEX_GARBAGE_FACTOR = 4;
+export const INDEX_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' };
 
 /** What one object can be like without the others being doubted. */
 const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
@@ -46,7 +46,7 @@ export async function loadIndex(
       for (const pack of readIndexObject(objects, name, sealed, index)) {
         index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
       }
-      if (sealed instanceof Uint8Array) garbage.add(GARBAGE_FACTOR * sealed.length);
+      if (sealed instanceof Uint8Array) garbage.add(INDEX_GARBAGE_FACTOR * sealed.length);
     }
   } catch (error) {
     index.close();
