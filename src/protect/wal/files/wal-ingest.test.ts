@@ -8,7 +8,9 @@ import { formatSegmentName, formatTimelineHistory } from '../../../postgres/inde
 import type { Repository } from '../../../repository/index.ts';
 import type { WalAlarm } from '../events.ts';
 import { readWalInventory } from '../inventory.ts';
+import { historyObjectName } from '../object-names.ts';
 import { readSegment } from '../read-segment.ts';
+import { secondCopyName } from '../second-copy.ts';
 import { describeHistory, describeSegmentBytes, type SegmentFile, WalIngest } from './index.ts';
 
 const MIB = 1024n * 1024n;
@@ -16,10 +18,13 @@ const START = 0x1_0000_0000n;
 const FIRST = START / MIB;
 
 /** WAL of one server; `twist` makes records of other content from the given position on, as another copy of it would write. */
-function makeWal(options: { segments?: bigint; twistAt?: bigint; timeline?: number } = {}): WalBuilder {
-  const { segments = 4n, twistAt = START + 100n * MIB, timeline = 1 } = options;
+function makeWal(
+  options: { segments?: bigint; twistAt?: bigint; timeline?: number; promotedAt?: bigint } = {},
+): WalBuilder {
+  const { segments = 4n, twistAt = START + 100n * MIB, timeline = 1, promotedAt } = options;
   const wal = new WalBuilder({ startLsn: START, systemId: 7n, timeline });
   while (wal.lsn < START + segments * MIB + 8192n) {
+    if (promotedAt !== undefined && wal.lsn >= promotedAt) wal.timeline = 2;
     const parts = filler(6000);
     wal.append(wal.lsn < twistAt ? parts : { ...parts, mainData: Buffer.alloc(6000, 0xcd) });
   }
@@ -38,11 +43,12 @@ function ingestOf(
   stateDirectory: string,
   wal: WalBuilder | null,
   preferred: string | null = null,
+  history: string | null = null,
 ) {
   const alarms: WalAlarm[] = [];
   const ingest = new WalIngest({
     ...{ repository, stateDirectory, cluster: 'main', system: '7', clock: systemClock, preferred },
-    findHistory: async () => null,
+    findHistory: async () => history,
     findPrevious: async (file) =>
       wal === null || file.number === FIRST ? null : fileOf(wal, file.number - FIRST - 1n),
     onAlarm: (alarm) => void alarms.push(alarm),
@@ -56,7 +62,8 @@ async function make(test: TestContext) {
     repository,
     scratch,
     store,
-    host: (wal: WalBuilder | null, preferred: string | null = null) => ingestOf(repository, scratch, wal, preferred),
+    host: (wal: WalBuilder | null, preferred: string | null = null, history: string | null = null) =>
+      ingestOf(repository, scratch, wal, preferred, history),
   };
 }
 
@@ -217,6 +224,46 @@ describe('a segment that comes as a file', () => {
     const inventory = await readWalInventory(repository);
     const reference = { lineage: inventory.lineages[0]!.lineage, timeline: 1, segmentNumber: FIRST };
     assert.ok((await readSegment(repository, inventory, reference)).bytes.equals(wal.bytes().subarray(0, Number(MIB))));
+  });
+});
+
+describe('a segment of a timeline that two servers have', () => {
+  const switchBehind = (offset: bigint) => makeWal().records.find(({ lsn }) => lsn > START + offset)!.lsn;
+  const historyOf = (switchLsn: bigint) => formatTimelineHistory([{ timeline: 1, switchLsn, reason: 'test' }]);
+
+  it('takes the history of its own server with it, when both were promoted apart', async (test) => {
+    const { repository, host } = await make(test);
+    const [first, second] = [switchBehind(MIB + 300_000n), switchBehind(MIB + 500_000n)];
+    const ours = makeWal({ twistAt: first, promotedAt: first });
+    const theirs = makeWal({ promotedAt: second });
+    const kept = host(ours, null, historyOf(first));
+    for (const index of [1n, 2n]) await kept.ingest.keepSegment(fileOf(ours, index, 2));
+    const { ingest, alarms } = host(null, null, historyOf(second));
+    // Its history went elsewhere before its archiver was told of us: nobody pushes it.
+    for (const index of [1n, 2n]) await ingest.keepSegment(fileOf(theirs, index, 2));
+    assert.deepEqual(
+      alarms.map(({ alarm }) => alarm),
+      ['fork'],
+    );
+    const child = (await lineagesOf(repository)).find(({ header }) => header.parent !== null)!;
+    assert.equal(child.histories.get(2)!.at(-1)!.switchLsn, second);
+    assert.equal(child.timelines.get(2)!.segments.size, 2);
+    const place = { system: child.system, lineage: child.lineage };
+    const copy = secondCopyName(historyObjectName(place, 2));
+    assert.equal((await repository.getBody('timeline-history', copy)).toString(), historyOf(second));
+  });
+
+  it('has the history that both share, when a volume was rolled back behind the promotion', async (test) => {
+    const { repository, host } = await make(test);
+    const promotedAt = switchBehind(300_000n);
+    const ours = makeWal({ promotedAt });
+    const rolledBack = makeWal({ promotedAt, twistAt: START + MIB + 500_000n });
+    const kept = host(ours, null, historyOf(promotedAt));
+    for (const index of [0n, 1n, 2n]) await kept.ingest.keepSegment(fileOf(ours, index, 2));
+    await host(null).ingest.keepSegment(fileOf(rolledBack, 1n, 2));
+    const child = (await lineagesOf(repository)).find(({ header }) => header.parent !== null)!;
+    assert.equal(child.histories.get(2)!.at(-1)!.switchLsn, promotedAt);
+    assert.equal(child.timelines.get(2)!.segments.size, 1);
   });
 });
 

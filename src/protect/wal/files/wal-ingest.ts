@@ -20,6 +20,7 @@ import {
   openLineage,
   SegmentChecker,
 } from '../receiver/index.ts';
+import { putTwice, readHistoryFile } from '../second-copy.ts';
 import { StoredWal } from '../stored-wal.ts';
 import type { TimelineStretch } from '../timeline-path.ts';
 import { historyWanted, holeAlarm, unsoundFile } from './file-errors.ts';
@@ -118,7 +119,7 @@ export class WalIngest {
       const objectName = historyObjectName(lineage, file.timeline);
       if (!match.isStored) {
         const content = Buffer.from(file.content, 'utf8');
-        const outcome = await this.#options.repository.putBody('timeline-history', objectName, content);
+        const outcome = await putTwice(this.#options.repository, 'timeline-history', objectName, content);
         this.#inventory = null;
         if (outcome === 'exists') return 'changed';
       }
@@ -138,7 +139,9 @@ export class WalIngest {
     assert(file.system === this.#options.system, 'files of one system are taken together');
     await this.#ensureHistory(file);
     const beginning = this.#beginning(file.segmentBytes, file.timeline, file.start);
-    return this.#findPlace(beginning, attempt, file);
+    const attemptWithHistory = async (lineage: LineageInventory) =>
+      (await this.#beginsWithHistory(lineage, file)) ? 'changed' : attempt(lineage);
+    return this.#findPlace(beginning, attemptWithHistory, file);
   }
 
   /** Holds a file against one lineage after the other; begins one when there is none, or when it contradicts them all. */
@@ -400,6 +403,30 @@ export class WalIngest {
     const content = await this.#options.findHistory(timeline);
     if (content !== null) await this.keepHistory(describeHistory(timeline, content), segmentBytes);
     else throw historyWanted(timeline);
+  }
+
+  /**
+   * True when a lineage that was begun for another history got the one of the file's timeline: what another lineage has under that number may be
+   * another promotion's. Errors: WAL_HISTORY_ABSENT.
+   */
+  async #beginsWithHistory(lineage: LineageInventory, { timeline }: SegmentFile): Promise<boolean> {
+    if (timeline === 1 || lineage.timelines.size > 0 || lineage.histories.size > 0) return false;
+    const content = (await this.#options.findHistory(timeline)) ?? (await this.#historyOfParent(lineage, timeline));
+    if (content === null) throw historyWanted(timeline);
+    // Whatever stands under the name by now is looked at again by the caller.
+    const name = historyObjectName(lineage, timeline);
+    await putTwice(this.#options.repository, 'timeline-history', name, Buffer.from(content, 'utf8'));
+    return true;
+  }
+
+  /** The same history, if it is proved that both were on that timeline before they parted; else `null`. */
+  async #historyOfParent({ header }: LineageInventory, timeline: number): Promise<string | null> {
+    const { parent } = header;
+    const left = (await this.#list()).lineages.find(({ lineage }) => lineage === parent?.lineage);
+    const switchLsn = left?.histories.get(timeline)?.at(-1)?.switchLsn;
+    if (parent == null || left === undefined || switchLsn === undefined) return null;
+    if (parent.forkTimeline !== timeline || parent.forkLsn <= switchLsn) return null;
+    return (await readHistoryFile(this.#options.repository, left, timeline)).toString('utf8');
   }
 
   async #list(): Promise<WalInventory> {
