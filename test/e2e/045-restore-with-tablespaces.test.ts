@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chown, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type HoldfastError, systemClock } from '../../src/lib/index.ts';
@@ -92,7 +92,7 @@ for (const major of [18, 14] as const) {
       assert.deepEqual(readdirSync(join(fast, was!), { recursive: true }).sort(), before);
     });
 
-    it('puts them where each is mapped to, by OID or old path, or below one directory', async () => {
+    it('puts them where each is mapped to, by name, OID or old path, or below one directory', async () => {
       const there = await makePlace(join(world.scratch, 'there'));
       const mapped = join(there, 'mapped');
       const tablespaces = { mappings: [{ which: slow, path: mapped }], into: join(there, 'rest') };
@@ -100,7 +100,43 @@ for (const major of [18, 14] as const) {
         assert.equal(linkOf(into, 'slow'), mapped);
         assert.equal(linkOf(into, 'fast'), join(there, 'rest', String(oids.get('fast'))));
       });
+      const byName = { mappings: [{ which: 'fast', path: join(there, 'named') }] };
+      assert.deepEqual(
+        (await prepare({ tablespaces: byName })).proposal.tablespaces.find(({ from }) => from === fast)?.path,
+        join(there, 'named'),
+      );
       await rm(there, { recursive: true });
+    });
+
+    it('refuses places that lead to one directory by links, and one that leads into the data directory', async () => {
+      const real = await makePlace(join(world.scratch, 'real'));
+      const [place, alias] = [join(real, 'same'), join(world.scratch, 'alias')];
+      await symlink(real, alias);
+      const refused = async (mappings: { which: string; path: string }[], options: Partial<RestoreOptions> = {}) =>
+        assert.rejects(world.restore({ target: latest, ...owner, tablespaces: { mappings }, ...options }), {
+          code: 'RESTORE_TABLESPACE_PLACE_UNUSABLE',
+          detail: /leads to/,
+        });
+      const both = [
+        { which: fast, path: place },
+        { which: slow, path: join(alias, 'same') },
+      ];
+      await refused(both);
+      await makePlace(place);
+      await refused(both);
+      await refused([{ which: fast, path: join(alias, 'data', 'inside') }], {
+        into: await makePlace(join(real, 'data')),
+      });
+    });
+
+    it('leaves alone what a cluster of another version has in the directory of a tablespace', async () => {
+      const { proposal } = await world.restore({ target: latest, ...owner });
+      // As pg_upgrade leaves it.
+      const old = join(`${proposal.into}.tablespaces`, String(oids.get('fast')), 'PG_13_202007201');
+      await mkdir(join(old, '5'), { recursive: true });
+      await writeFile(join(old, '5', '16400'), 'of the old cluster');
+      await world.restore({ into: proposal.into, target: latest, delta: true, ...owner });
+      assert.equal(readFileSync(join(old, '5', '16400'), 'utf8'), 'of the old cluster');
     });
 
     it('leaves a directory that any server recovers, with its tablespaces in their new places', async () => {
@@ -222,17 +258,13 @@ describe('tablespaces that lie in the data directory itself', () => {
     });
   }
 
-  it('are missed before anybody trusts the restore, as servers before version 16 leave them out of base backups (PostgreSQL 15)', async () => {
+  it('are missed while the backup is made, as servers before version 16 leave them out (PostgreSQL 15)', async () => {
     const world = await startProtectedServer(15, { autovacuum: 'off', allow_in_place_tablespaces: 'on' });
     try {
       await world.server.query("CREATE TABLESPACE inside LOCATION ''");
       await world.server.query('CREATE TABLE early TABLESPACE inside AS SELECT generate_series(1, 4000) AS n');
-      await world.backUp();
-      await world.settle();
-      await assert.rejects(
-        world.restore({ target: latest, start: { binDirectory: world.server.binDirectory }, ...owner }),
-        { code: 'RESTORE_CHECK_FAILED', detail: /found none of "inside"/ },
-      );
+      await assert.rejects(world.backUp(), { code: 'BACKUP_TABLESPACE_LEFT_OUT', detail: /tablespace "inside"/ });
+      assert.deepEqual((await world.repository.listSnapshots()).snapshots, []);
     } finally {
       await world.dispose();
     }

@@ -17,6 +17,7 @@ import { checkServer } from './stages/check-server.ts';
 import { composeSnapshot } from './stages/compose-snapshot.ts';
 import { keepWal } from './stages/keep-wal.ts';
 import { nameDamage, withNames } from './stages/name-damage.ts';
+import { nameTablespaces, readTablespaceNames } from './stages/name-tablespaces.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
 import { openStores } from './stages/open-stores.ts';
 import { proveStandbyWal } from './stages/prove-standby-wal.ts';
@@ -91,10 +92,12 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const wal = cleanup.use(await secureWal({ ...here, server }));
 
   const slot = await keepWal(connection, { server, cluster });
+  const before = await readTablespaceNames(here);
 
   const received = await receiveFiles({ ...here, connection, server, stores });
   checkManifest(received);
   checkConsistency(received, server);
+  const tablespaces = await nameTablespaces({ ...here, before, received });
   const damagedFiles = await nameDamage({ ...here, failures: received.checksumFailures });
   const checksumFailures = withNames(received.checksumFailures, damagedFiles);
   const tree = await storeTree({ stores, entries: received.entries });
@@ -107,6 +110,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     lineage: wal.lineage,
     ledger,
     startedAt,
+    tablespaces,
     checksumFailures,
     damagedFiles,
   });

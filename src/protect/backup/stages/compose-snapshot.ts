@@ -5,6 +5,7 @@ import { newSnapshotId, type SnapshotRecord, type TreeSummary } from '../../../r
 import { describeKept } from '../configuration/index.ts';
 import type { CheckedServer } from './check-server.ts';
 import type { DamagedFile } from './name-damage.ts';
+import type { KeptTablespace } from './name-tablespaces.ts';
 import type { BackupStores } from './open-stores.ts';
 import type { ReceivedFiles } from './receive-files.ts';
 
@@ -18,6 +19,7 @@ export function composeSnapshot(options: {
   cluster: string;
   ledger: Ledger;
   startedAt: number;
+  tablespaces: readonly KeptTablespace[];
   /** What the server said of pages with wrong checksums, with the names of the relations, and these files one by one. */
   checksumFailures: readonly string[];
   damagedFiles: readonly DamagedFile[];
@@ -53,7 +55,7 @@ export function composeSnapshot(options: {
       fromStandby: server.isStandby,
       settings: server.settings,
       configuration: describeKept(received.configuration),
-      tablespaces: received.start.tablespaces.filter(({ oid }) => oid !== null).map(({ oid, path }) => ({ oid, path })),
+      tablespaces: [...options.tablespaces],
       checksumFailures: [...options.checksumFailures],
       damagedFiles: [...options.damagedFiles],
     },
