@@ -11,8 +11,10 @@ import { countPacks, writeSyntheticIndex, writeSyntheticSnapshot } from '../supp
 
 /** `npm run campaign` takes 10 million. */
 const CHUNKS = Number(process.env.HOLDFAST_CHUNKS ?? 300_000);
-/** Of the whole process, whatever the size of the repository. */
-const PEAK_MIB_MAX = 256;
+/** Of the whole process with the index of 10 million chunks in it. */
+const LOADED_MIB_MAX = 256;
+/** While it verifies a snapshot besides, on threads that have memory of their own. */
+const VERIFIED_MIB_MAX = 400;
 
 /** As bin/holdfast starts its own process. */
 const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', '--expose-gc'];
@@ -24,7 +26,7 @@ before(async () => {
 });
 after(() => rm(scratch, { recursive: true, force: true }));
 
-it('a repository of very many chunks is opened, looked into and verified within 256 MiB', async (test) => {
+it('a repository of very many chunks is opened and looked into within 256 MiB, and verified within 400', async (test) => {
   const { path, stateDirectory, repository } = await makeRepository(scratch);
   await writeSyntheticIndex(repository, CHUNKS);
   const inSnapshot = CHUNKS / 10;
@@ -49,5 +51,6 @@ it('a repository of very many chunks is opened, looked into and verified within 
   // The packs of the synthetic chunks are not there, which a listing shows; the tree is, so that the loss is known file by file.
   assert.equal(report.missingPacks, countPacks(inSnapshot));
   assert.equal(report.lostFiles, inSnapshot / 10);
-  assert.ok(report.peakMiB < PEAK_MIB_MAX, `${report.peakMiB} MiB at most`);
+  assert.ok(report.loadedMiB < LOADED_MIB_MAX, `${report.loadedMiB} MiB with the index`);
+  assert.ok(report.peakMiB < VERIFIED_MIB_MAX, `${report.peakMiB} MiB at most`);
 });

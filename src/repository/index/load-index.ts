@@ -1,5 +1,5 @@
 import { GarbageGauge, type GarbageRule, HoldfastError } from '../../lib/index.ts';
-import { kindPrefix, openBody } from '../codec/index.ts';
+import { BodyOpener, kindPrefix, type ObjectKeys } from '../codec/index.ts';
 import { listDamagedPacks } from '../damage/index.ts';
 import { isAbsent } from '../object-store/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
@@ -10,9 +10,9 @@ import { decodeIndex, type IndexedPack } from './index-object.ts';
 /** An entry has 40 bytes, of which compression takes some: the identity stays, lengths are much alike. Rather too few: a table that has to grow costs more. */
 const STORED_BYTES_PER_CHUNK = 34;
 
-/** An object is in memory several times over while it is opened: sealed, its pieces, the joined body, those that died before. */
-export const INDEX_GARBAGE_FACTOR = 4;
-export const INDEX_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' };
+/** An object is in memory several times over while it is opened: sealed, its pieces as they are deciphered, and unpacked. */
+export const INDEX_GARBAGE_FACTOR = 3;
+export const INDEX_GARBAGE: GarbageRule = { bytesMax: 24 << 20, type: 'major' };
 
 /** What one object can be like without the others being doubted. */
 const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
@@ -36,6 +36,7 @@ export async function loadIndex(
     bytes += size;
   }
   const garbage = new GarbageGauge(INDEX_GARBAGE);
+  const room = new BodyRoom();
   const index = new ChunkIndex({ ...options, expectedChunks: bytes / STORED_BYTES_PER_CHUNK });
   try {
     // The next object comes from the store while this one is taken apart.
@@ -43,7 +44,7 @@ export async function loadIndex(
     for (const [i, name] of names.entries()) {
       const sealed = await next;
       next = fetchObject(objects, names[i + 1]);
-      for (const pack of readIndexObject(objects, name, sealed, index)) {
+      for (const pack of readIndexObject(objects, name, sealed, index, room)) {
         index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
       }
       if (sealed instanceof Uint8Array) garbage.add(INDEX_GARBAGE_FACTOR * sealed.length);
@@ -81,10 +82,11 @@ function readIndexObject(
   name: string,
   sealed: Buffer | { error: unknown },
   index: ChunkIndex,
+  room: BodyRoom,
 ): IndexedPack[] {
   try {
     if (!Buffer.isBuffer(sealed)) throw sealed.error;
-    return decodeIndex(openBody(objects.keys, { kind: 'index', name }, sealed), name);
+    return decodeIndex(room.open(objects.keys, name, sealed), name);
   } catch (error) {
     // Replaced by a newer one and deleted since it was listed.
     if (isAbsent(error)) return [];
@@ -96,4 +98,30 @@ function readIndexObject(
 
 function isUnreadable(error: unknown): error is HoldfastError {
   return error instanceof HoldfastError && UNREADABLE_CODES.has(error.code);
+}
+
+/** Memory for the body of one object after the other: what it gave is good until the next. */
+class BodyRoom {
+  #bytes = Buffer.alloc(0);
+
+  /** Errors: as `openBody`. */
+  open(keys: ObjectKeys, name: string, sealed: Buffer): Buffer {
+    const opener = new BodyOpener(keys, { kind: 'index', name });
+    let length = 0;
+    const add = (piece: Buffer) => {
+      this.#reserve(length + piece.length);
+      this.#bytes.set(piece, length);
+      length += piece.length;
+    };
+    for (const piece of opener.push(sealed)) add(piece);
+    add(opener.finish());
+    return this.#bytes.subarray(0, length);
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#bytes.length) return;
+    const grown = Buffer.alloc(Math.ceil(length * 1.5));
+    grown.set(this.#bytes, 0);
+    this.#bytes = grown;
+  }
 }
