@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { chown, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import pg from 'pg';
+import {
+  type CommandSurroundings,
+  documentOf,
+  type RunningCommand,
+  runHoldfast,
+  startHoldfast,
+} from '../support/command-line.ts';
+import { asNobody, copyForEverybody } from '../support/open-copy.ts';
+import { type PatroniCluster, type PatroniNode, startPatroniCluster, whyNoPatroni } from '../support/patroni/index.ts';
+import { makeScratchDirectory, nobody } from '../support/scratch.ts';
+
+/** The part of `wal status --json` that is looked at. */
+interface WalStatus {
+  lineages: {
+    lineage: string;
+    timeline: number;
+    gaps: unknown[];
+    parent: { lineage: string; reason: string } | null;
+  }[];
+}
+
+async function rowsOf(server: { host: string; port: number; password?: string }): Promise<string> {
+  const client = new pg.Client({ user: 'postgres', database: 'postgres', ...server });
+  await client.connect();
+  try {
+    const { rows } = await client.query(
+      "SELECT coalesce(string_agg(n::text, ' ' ORDER BY n), '') AS rows FROM history",
+    );
+    return (rows as { rows: string }[])[0]!.rows;
+  } finally {
+    await client.end();
+  }
+}
+
+describe('beside Patroni', { skip: whyNoPatroni() }, () => {
+  const stack = new AsyncDisposableStack();
+  let scratch: string;
+  let cluster: PatroniCluster;
+  let stream: RunningCommand;
+  let environment: Record<string, string>;
+  let surroundings: CommandSurroundings;
+  let program: string;
+  let restores = 0;
+  /** The position behind row n. */
+  const behind: Record<number, string> = {};
+
+  before(async () => {
+    scratch = await makeScratchDirectory('patroni');
+    stack.defer(() => rm(scratch, { recursive: true, force: true }));
+    const own = join(scratch, 'holdfast');
+    await mkdir(own);
+    await chown(own, nobody.uid, nobody.gid);
+    environment = {
+      HOLDFAST_REPOSITORY: join(own, 'repository'),
+      HOLDFAST_STATE_DIR: join(own, 'state'),
+      HOLDFAST_KEY_FILE: join(own, 'key'),
+    };
+    program = await copyForEverybody(join(scratch, 'program'));
+    surroundings = { environment, through: asNobody(program) };
+    cluster = await startPatroniCluster({
+      scratch,
+      names: ['a', 'b'],
+      // A server that died is not waited for: the other one takes over at once.
+      dynamic: { slots: { holdfast_main: { type: 'physical' } }, primary_start_timeout: 0 },
+    });
+    stack.use(cluster);
+    const primary = await cluster.primary();
+    await primary.query(
+      "CREATE ROLE holdfast LOGIN REPLICATION PASSWORD 'only-in-a-test'; GRANT pg_monitor TO holdfast",
+    );
+    await primary.query('CREATE TABLE history (n int PRIMARY KEY)');
+    environment.DATABASE_URL = cluster.urlOf('primary');
+    await holdfast('repository', 'init', '--generate-key-file', environment.HOLDFAST_KEY_FILE!);
+    stream = startHoldfast(['wal', 'stream'], surroundings);
+    stack.defer(async () => {
+      stream.child.kill('SIGTERM');
+      await stream.ended;
+    });
+  });
+  after(() => stack.disposeAsync());
+
+  async function holdfast(...words: string[]) {
+    const run = await runHoldfast([...words, '--json'], surroundings);
+    assert.equal(run.code, 0, `holdfast ${words.join(' ')}\n${run.stdout}${run.stderr}`);
+    return run;
+  }
+
+  const status = async () => documentOf<WalStatus>(await runHoldfast(['wal', 'status', '--json'], surroundings));
+
+  /** Adds a row and gives the position behind it. */
+  async function write(node: PatroniNode, n: number): Promise<string> {
+    await node.query(`INSERT INTO history VALUES (${n})`);
+    const [row] = await node.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn()::text AS lsn');
+    behind[n] = row!.lsn;
+    return row!.lsn;
+  }
+
+  /** Settled when the receiver has said to the primary that it has all up to there. */
+  async function untilKept(node: PatroniNode, lsn: string): Promise<void> {
+    const ended = stream.ended.then(({ code, stdout, stderr }) => {
+      throw new Error(`wal stream ended with ${code}:\n${stdout}${stderr}`);
+    });
+    const kept = cluster.until(`WAL up to ${lsn} in the repository`, async () => {
+      const [row] = await node.query<{ is: boolean | null }>(
+        `SELECT flush_lsn >= '${lsn}' AS is FROM pg_stat_replication WHERE application_name = 'holdfast_main'`,
+      );
+      return row?.is === true;
+    });
+    await Promise.race([kept, ended]);
+  }
+
+  const other = (node: PatroniNode) => cluster.nodes.find(({ name }) => name !== node.name)!;
+
+  const untilFollowed = (primary: PatroniNode) =>
+    cluster.until(`a standby of ${primary.name}`, async () => {
+      const [row] = await primary.query<{ is: boolean }>(
+        `SELECT replay_lsn = pg_current_wal_flush_lsn() AS is FROM pg_stat_replication WHERE application_name = '${other(primary).name}'`,
+      );
+      return row?.is === true;
+    });
+
+  /** What a restore to there has in `history`. */
+  async function rowsAfter(...options: readonly string[]): Promise<string> {
+    const into = join(scratch, `holdfast/restored-${++restores}`);
+    const run = await holdfast('restore', '--into', into, '--start', '--bin-dir', cluster.binDirectory, ...options);
+    const { instance } = documentOf<{ instance: { pid: number; socketDirectory: string; port: number } }>(run);
+    try {
+      return await rowsOf({ host: instance.socketDirectory, port: instance.port });
+    } finally {
+      process.kill(instance.pid, 'SIGQUIT');
+    }
+  }
+
+  it('a permanent slot is on every node, and is moved forward on the standby', async () => {
+    const primary = await cluster.primary();
+    await untilKept(primary, await write(primary, 1));
+    await primary.query('SELECT pg_switch_wal()');
+    const lsn = await write(primary, 2);
+    await untilKept(primary, lsn);
+    await cluster.until('the slot of the standby to move', async () => {
+      const [row] = await other(primary).query<{ is: boolean }>(
+        `SELECT restart_lsn >= '${lsn}' AS is FROM pg_replication_slots WHERE slot_name = 'holdfast_main'`,
+      );
+      return row?.is === true;
+    });
+  });
+
+  it('a backup is taken from the standby, with the WAL that the primary sends', async () => {
+    const run = await runHoldfast(['backup', '--json'], {
+      ...surroundings,
+      environment: { ...environment, DATABASE_URL: cluster.urlOf('standby') },
+    });
+    assert.equal(run.code, 0, run.stderr);
+  });
+
+  it('a switchover is followed', async () => {
+    const before = await cluster.primary();
+    await cluster.control('switchover', 'shop', '--leader', before.name, '--candidate', other(before).name, '--force');
+    const primary = await cluster.primary();
+    assert.notEqual(primary.name, before.name);
+    await untilKept(primary, await write(primary, 3));
+    const { lineages } = await status();
+    assert.deepEqual(
+      lineages.map(({ timeline, gaps }) => ({ timeline, gaps })),
+      [{ timeline: 2, gaps: [] }],
+    );
+    await untilFollowed(primary);
+  });
+
+  it('a failover after kill -9 of the server is followed', async () => {
+    const before = await cluster.primary();
+    await before.killServer();
+    const primary = await cluster.until('another primary', async () => {
+      const found = await cluster.primary();
+      return found.name !== before.name && found;
+    });
+    await untilKept(primary, await write(primary, 4));
+    const { lineages } = await status();
+    assert.deepEqual(
+      lineages.map(({ timeline, gaps }) => ({ timeline, gaps })),
+      [{ timeline: 3, gaps: [] }],
+    );
+    await untilFollowed(primary);
+  });
+
+  it('moments before and after them are restored', async () => {
+    assert.equal(await rowsAfter('--to', behind[2]!), '1 2');
+    assert.equal(await rowsAfter('--to', behind[3]!), '1 2 3');
+    assert.equal(await rowsAfter(), '1 2 3 4');
+  });
+
+  it('what a failover left behind, as the standby never had it, is told and can be restored', async () => {
+    const before = await cluster.primary();
+    const standby = other(before);
+    await standby.turnOff();
+    await untilKept(before, await write(before, 5));
+    const [{ lineage }] = (await status()).lineages as [WalStatus['lineages'][number]];
+    await before.turnOff();
+    standby.start();
+    const primary = await cluster.primary();
+    assert.equal(primary.name, standby.name);
+    await untilKept(primary, await write(primary, 6));
+    const { lineages } = await status();
+    const child = lineages.find(({ parent }) => parent !== null)!;
+    assert.equal(child.parent?.lineage, lineage);
+    assert.equal(await rowsAfter('--lineage', lineage), '1 2 3 4 5');
+    assert.equal(await rowsAfter(), '1 2 3 4 6');
+    before.start();
+    await untilFollowed(primary);
+  });
+});
