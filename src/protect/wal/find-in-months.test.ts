@@ -9,6 +9,7 @@ import { findCommit } from './find-commit.ts';
 import { type LineageInventory, makeTimelineInventory, readWalInventory, type StoredSegment } from './inventory.ts';
 import type { WalLandmark } from './landmark.ts';
 import { putBlock, type SegmentBlock } from './landmarks/index.ts';
+import { LandmarkColumns } from './landmarks/landmark-columns.ts';
 import { encodeSummaries, type LandmarkSummary, mergeSummaries, summarizeBlock } from './landmarks/summary.ts';
 import { landmarksObjectName, segmentObjectName } from './object-names.ts';
 import { resolveTime } from './resolve-time.ts';
@@ -86,7 +87,11 @@ it('a time, and a transaction, is found in a hundred days of WAL with a few doze
   }
   // Only segments that are asked for have a block; any other one that was read would be missed, and its WAL, too.
   for (const number of [77_776, 77_777, 77_778]) {
-    await putBlock(repository, { ...place, timeline: 1, segmentBytes: SIZE }, makeBlock(number));
+    const block = makeBlock(number);
+    const columns = new LandmarkColumns(BigInt(number) * BigInt(SIZE));
+    for (const landmark of block.landmarks) columns.add(landmark);
+    const collected = { ...block, columns: columns.finish(), summary: summarizeBlock(block) };
+    await putBlock(repository, { ...place, timeline: 1, segmentBytes: SIZE }, collected);
   }
   const [listed] = (await readWalInventory(repository)).lineages;
   const segments = new Map<bigint, StoredSegment>();

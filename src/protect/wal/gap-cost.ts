@@ -2,9 +2,10 @@ import { formatDuration, formatMoment, formatQuantity, HoldfastError } from '../
 import { formatLsn, parseLsn, segmentStartOf, timestampToMilliseconds } from '../../postgres/index.ts';
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
 import { contiguousEndIn } from './continuity.ts';
-import type { LineageInventory, WalInventory } from './inventory.ts';
+import { findLineage, type LineageInventory, readWalInventory, type WalInventory } from './inventory.ts';
 import { LandmarkReader } from './landmarks/index.ts';
 import { compareLsn, type LsnRange, maxLsn } from './lsn-ranges.ts';
+import type { LineagePlace } from './object-names.ts';
 import { newestTimeline } from './timeline-path.ts';
 
 /** So many segments before a gap are searched for the last commit: an idle server may write none for long. */
@@ -44,6 +45,25 @@ export async function costOfGap(
     fromTime: await timeBefore(repository, inventory, lineage, gap.start),
     toTime: next === undefined ? null : Date.parse(next.snapshot.completedAt),
   };
+}
+
+/**
+ * One sentence on what a gap costs by what is stored now, for an alarm; `null` when the store does not say it: the alarm is not to wait for it.
+ */
+export async function describeGapNow(
+  repository: Repository,
+  { system, lineage }: LineagePlace,
+  gap: LsnRange,
+): Promise<string | null> {
+  try {
+    const inventory = await readWalInventory(repository, system);
+    const { snapshots } = await repository.listSnapshots();
+    const cost = await costOfGap(repository, inventory, findLineage(inventory, lineage), gap, snapshots);
+    return describeGapCost(cost, await repository.store.now());
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    return null;
+  }
 }
 
 /** One sentence for people. `now` in milliseconds since 1970. */

@@ -3,6 +3,7 @@ import { formatLsn, parseSegmentName } from '../../postgres/index.ts';
 import type { Repository } from '../../repository/index.ts';
 import type { LineageInventory, StoredSegment } from './inventory.ts';
 import {
+  type CollectedBlock,
   FAN_OUT,
   type IndexPlace,
   indexObjectName,
@@ -11,7 +12,6 @@ import {
   readBlockBefore,
   rollUp,
   rollUpLevel,
-  type UnplacedBlock,
 } from './landmarks/index.ts';
 import { landmarksObjectName, landmarksPrefix, parseWalObjectName } from './object-names.ts';
 import { SegmentChecker } from './receiver/segment-checker.ts';
@@ -92,7 +92,7 @@ async function indexSegments(
     const read = await readLandmarks(repository, place, checker, segment);
     if (typeof read === 'string') unreadable.push({ segmentName: segment.name, reason: read });
     else {
-      await putBlock(repository, place, { ...read, timeline: place.timeline });
+      await putBlock(repository, place, read);
       made += 1;
     }
     onSegment?.(segment.name);
@@ -106,7 +106,7 @@ async function readLandmarks(
   place: IndexPlace,
   checker: SegmentChecker,
   { number, objectName }: StoredSegment,
-): Promise<UnplacedBlock | string> {
+): Promise<CollectedBlock | string> {
   const size = BigInt(place.segmentBytes);
   const object = { kind: 'wal-segment', objectName, start: number * size, end: (number + 1n) * size } as const;
   try {

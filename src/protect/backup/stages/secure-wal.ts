@@ -1,4 +1,4 @@
-import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
+import { type Clock, codeOf, HoldfastError, type Progress } from '../../../lib/index.ts';
 import { type ConnectionTarget, formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type WalEvent,
 } from '../../wal/index.ts';
 import type { CheckedServer } from './check-server.ts';
+import { findPushedLineage, PushedWal } from './pushed-wal.ts';
 
 /** How often the repository is asked whether another receiver has brought the WAL. */
 const POLL_MS = 500;
@@ -17,6 +18,8 @@ const POLL_MS = 500;
 const STALLED_MS = 60_000;
 /** How long our own receiver may take to begin streaming before the backup is given up. */
 const READY_MS_MAX = 120_000;
+/** The same where WAL comes by another road as well. */
+const PUSHED_READY_MS_MAX = 15_000;
 
 /** Alarms after which the WAL of the backup will not come, or not without a hole. */
 const ENDING_ALARMS: ReadonlySet<string> = new Set(['gap', 'slot', 'store-away', 'other-system']);
@@ -45,13 +48,28 @@ interface SecureWalOptions {
  * that lasts as long as the backup.
  */
 export async function secureWal(options: SecureWalOptions): Promise<SecuredWal> {
-  const { repository, cluster, server, progress } = options;
+  const { repository, cluster, server } = options;
   const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
-  if (running === null) {
-    progress.note('no WAL receiver is running: this backup brings its own WAL');
-    return startOwnReceiver(options);
-  }
+  if (running === null) return bringOrAwait(options);
   return new RunningReceiver(options, running.lineage);
+}
+
+/** Brings the WAL, unless the server has no sender to spare for that and its archiver brings WAL anyway. */
+async function bringOrAwait(options: SecureWalOptions): Promise<SecuredWal> {
+  const { repository, cluster, server, progress } = options;
+  const pushed = await findPushedLineage(repository, { system: server.identity.systemId, cluster });
+  progress.note('no WAL receiver is running: this backup brings its own WAL');
+  try {
+    return await startOwnReceiver({ ...options, readyMsMax: pushed === null ? READY_MS_MAX : PUSHED_READY_MS_MAX });
+  } catch (error) {
+    const cause = error instanceof HoldfastError && error.code === 'BACKUP_WAL_STOPPED' ? codeOf(error.cause) : null;
+    if (pushed === null || cause !== 'PG_TOO_MANY_CONNECTIONS') throw error;
+    progress.note('the server has no sender to spare: this backup waits for its WAL to be pushed');
+    return new PushedWal(pushed, {
+      ...options,
+      storedEnd: (lineage, range) => storedEnd(repository, server, lineage, range),
+    });
+  }
 }
 
 /** Trusts nothing but the repository: what another receiver says of itself only decides whether it is waited for. */
@@ -106,7 +124,9 @@ interface OwnReceiverState {
 }
 
 /** Starts a receiver for as long as the backup lasts and waits until WAL is streaming. */
-async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint }): Promise<SecuredWal> {
+async function startOwnReceiver(
+  options: SecureWalOptions & { startLsn?: bigint; readyMsMax?: number },
+): Promise<SecuredWal> {
   const { repository, clock, server } = options;
   const stop = new AbortController();
   const waiters = new Set<() => void>();
@@ -173,19 +193,22 @@ async function startOwnReceiver(options: SecureWalOptions & { startLsn?: bigint 
     await running;
   };
   try {
-    await become(() => state.lineage !== null && state.streaming, READY_MS_MAX);
+    await become(() => state.lineage !== null && state.streaming, options.readyMsMax ?? READY_MS_MAX);
   } catch (error) {
     await dispose();
     throw error;
   }
+  const lineage = state.lineage!;
   return {
-    lineage: state.lineage!,
+    lineage,
     async secured(range) {
+      if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
       // From here on the receiver has an end: it stores what has come up to there at once, and is done.
       until.resolve(range.end);
       if (server.isStandby && (await isStoredMeanwhile(range))) return;
       await become(() => state.ended && state.failure === null, Number.POSITIVE_INFINITY);
-      const end = await storedEnd(repository, server, state.lineage!, range);
+      if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
+      const end = await storedEnd(repository, server, lineage, range);
       if (end < range.end) throw walMissing(range, end);
     },
     [Symbol.asyncDispose]: dispose,

@@ -1,7 +1,7 @@
 import { ByteReader, ByteWriter } from '../../../lib/index.ts';
 import type { UnfinishedRecord } from '../../../postgres/index.ts';
 import type { WalLandmark } from '../landmark.ts';
-import { decodeLandmarks, encodeLandmarks } from './landmark-columns.ts';
+import { decodeLandmarks } from './landmark-columns.ts';
 import { unrecognized } from './unrecognized.ts';
 
 /** What of the record is kept that begins in a segment and ends behind it. */
@@ -60,12 +60,18 @@ export function splitBlocks(body: Buffer): Buffer[] {
   return blocks;
 }
 
+/** A block with its landmarks as they are stored. */
+export type EncodedBlock = Omit<SegmentBlock, 'landmarks'> & {
+  /** As `LandmarkColumns` wrote them. */
+  readonly columns: Buffer;
+};
+
 /**
  * Shape:  u64 segment number · u32 timeline · u8 flags (1: head known) · u8 tail (0 none, 1 indifferent, 2 kept, 3 dropped) · u16 zero ·
  *         u64 LSN of the first record (0: none) · u64 LSN of the tail · u64 next xid with epoch (0: not known) · u32 length · bytes of the tail ·
  *         landmarks.
  */
-export function encodeBlock(block: SegmentBlock, segmentBytes: number): Buffer {
+export function encodeBlock(block: EncodedBlock): Buffer {
   const { tail } = block;
   const kept = tail.kind === 'kept' ? tail.bytes : Buffer.alloc(0);
   return new ByteWriter(1024 + kept.length)
@@ -79,11 +85,11 @@ export function encodeBlock(block: SegmentBlock, segmentBytes: number): Buffer {
     .u64(block.nextXid ?? 0n)
     .u32(kept.length)
     .bytes(kept)
-    .bytes(encodeLandmarks(block.landmarks, block.number * BigInt(segmentBytes)))
+    .bytes(block.columns)
     .finish();
 }
 
-/** The inverse of `encodeBlock`. Errors: WAL_LANDMARKS_UNRECOGNIZED; BYTES_TRUNCATED, BYTES_TRAILING. */
+/** Reads what `encodeBlock` wrote. Errors: WAL_LANDMARKS_UNRECOGNIZED; BYTES_TRUNCATED, BYTES_TRAILING. */
 export function decodeBlock(bytes: Buffer, segmentBytes: number): SegmentBlock {
   const reader = new ByteReader(bytes);
   const number = reader.u64();

@@ -9,7 +9,7 @@
  * `docs/commit-index.md`.
  */
 export { carriedBy, type SegmentBlock, type SegmentTail } from './block.ts';
-export { LandmarkCollector, type UnplacedBlock } from './collector.ts';
+export { type CollectedBlock, LandmarkCollector } from './collector.ts';
 export { fullXidNear } from './full-xid.ts';
 export { FAN_OUT, type IndexPlace, indexObjectName, LEVEL_MAX, readBlock, readBlockBefore } from './index-objects.ts';
 export { LandmarkKeeper, putBlock, rollUp, rollUpLevel } from './keeper.ts';

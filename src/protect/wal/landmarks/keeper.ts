@@ -2,7 +2,8 @@ import { codeOf } from '../../../lib/index.ts';
 import { formatSegmentName, parseSegmentName } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import { segmentObjectName } from '../object-names.ts';
-import { encodeBlock, encodeBlocks, type SegmentBlock } from './block.ts';
+import { encodeBlock, encodeBlocks } from './block.ts';
+import type { CollectedBlock } from './collector.ts';
 import {
   FAN_OUT,
   findBlock,
@@ -29,11 +30,11 @@ const SEGMENT_DIGITS_OF_NUMBER = 16;
  */
 export class LandmarkKeeper {
   /** Blocks of the group that is being filled, so that they need not be read again. */
-  #recent = new Map<string, Buffer>();
-  #waiting: { readonly place: IndexPlace; readonly block: SegmentBlock }[] = [];
+  #recent = new Map<string, StoredBlock>();
+  #waiting: { readonly place: IndexPlace; readonly block: CollectedBlock }[] = [];
 
   /** Stores the index of one segment, whose WAL is durable. Errors: STORE_SYNC_FAILED. */
-  async keep(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<void> {
+  async keep(repository: Repository, place: IndexPlace, block: CollectedBlock): Promise<void> {
     this.#waiting = [...this.#waiting, { place, block }].slice(-WAITING_MAX);
     try {
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
@@ -46,23 +47,35 @@ export class LandmarkKeeper {
     }
   }
 
-  async #store(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<void> {
+  async #store(repository: Repository, place: IndexPlace, block: CollectedBlock): Promise<void> {
     const { number } = block;
-    const encoded = await putBlock(repository, place, block);
+    const stored = await putBlock(repository, place, block);
     const name = (of: bigint) => indexObjectName(place, of, 'one');
     if (number % FAN_OUT === 0n) this.#recent = new Map();
-    this.#recent.set(name(number), encoded);
+    this.#recent.set(name(number), stored);
     if ((number + 1n) % FAN_OUT !== 0n) return;
     await rollUp(repository, place, number + 1n - FAN_OUT, (of) => this.#recent.get(name(of)) ?? null);
     this.#recent = new Map();
   }
 }
 
-/** Stores the block of one segment, and gives it as it is encoded. Errors: those of the store. */
-export async function putBlock(repository: Repository, place: IndexPlace, block: SegmentBlock): Promise<Buffer> {
-  const encoded = encodeBlock(block, place.segmentBytes);
+/** A block as it is stored, and its summary. */
+interface StoredBlock {
+  readonly encoded: Buffer;
+  readonly summary: LandmarkSummary;
+}
+
+/** Stores the block of one segment. Errors: those of the store. */
+export async function putBlock(repository: Repository, place: IndexPlace, block: CollectedBlock): Promise<StoredBlock> {
+  const encoded = encodeBlock({ ...block, timeline: place.timeline });
   await repository.putBody('wal-landmarks', indexObjectName(place, block.number, 'one'), encodeBlocks([encoded]));
-  return encoded;
+  return { encoded, summary: block.summary };
+}
+
+async function readStored(repository: Repository, place: IndexPlace, number: bigint): Promise<StoredBlock | null> {
+  const [encoded] = (await readBlocks(repository, place, number, 'one')) ?? [];
+  const block = encoded === undefined ? null : await findBlock([encoded], place, number);
+  return encoded === undefined || block === null ? null : { encoded, summary: summarizeBlock(block) };
 }
 
 /**
@@ -75,16 +88,15 @@ export async function rollUp(
   repository: Repository,
   place: IndexPlace,
   first: bigint,
-  atHand: (number: bigint) => Buffer | null = () => null,
+  atHand: (number: bigint) => StoredBlock | null = () => null,
 ): Promise<void> {
   const encoded: Buffer[] = [];
   const summaries: LandmarkSummary[] = [];
   for (let number = first; number < first + FAN_OUT; number++) {
-    const bytes = atHand(number) ?? (await readBlocks(repository, place, number, 'one'))?.[0] ?? null;
-    const block = bytes === null ? null : await findBlock([bytes], place, number);
-    if (bytes !== null && block !== null) {
-      encoded.push(bytes);
-      summaries.push(summarizeBlock(block));
+    const stored = atHand(number) ?? (await readStored(repository, place, number));
+    if (stored !== null) {
+      encoded.push(stored.encoded);
+      summaries.push(stored.summary);
     } else if (await isStored(repository, place, number)) return;
   }
   if (encoded.length === 0) return;

@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter } from '../../../lib/index.ts';
+import { ByteReader, ByteWriter, HoldfastError } from '../../../lib/index.ts';
 import {
   type StorageEvent,
   type Timestamp,
@@ -45,45 +45,7 @@ const HAS_RELATIONS = 0x80;
 const ALIGNMENT = 8;
 const UINT32 = 0x1_0000_0000n;
 
-/** A landmark's own columns; those of all landmarks lie together, as equal things compress well. */
-interface Columns {
-  readonly kinds: number[];
-  /** Distance from the landmark before, in units of eight bytes; the first, signed, from the start of the segment. */
-  readonly lsns: VarintWriter;
-  readonly spans: VarintWriter;
-  /** Signed distance in microseconds from the time before, the first from 2000-01-01. */
-  readonly times: VarintWriter;
-  /** Signed distance from the number before, the first from 0. */
-  readonly xids: VarintWriter;
-  readonly rest: VarintWriter;
-}
-
-/**
- * The landmarks of a segment, column by column.
- *
- * Shape:  u32 count · count × u8 kind and flags · five columns, each u32 length · varints: LSNs · spans · times · xids · the rest, in the
- *         order of the landmarks.
- */
-export function encodeLandmarks(landmarks: readonly WalLandmark[], segmentStart: bigint): Buffer {
-  const columns: Columns = {
-    kinds: [],
-    lsns: new VarintWriter(),
-    spans: new VarintWriter(),
-    times: new VarintWriter(),
-    xids: new VarintWriter(),
-    rest: new VarintWriter(),
-  };
-  const encoder = new LandmarkEncoder(columns, segmentStart);
-  for (const landmark of landmarks) encoder.add(landmark);
-  const writer = new ByteWriter(64 + landmarks.length * 12).u32(landmarks.length).bytes(Uint8Array.from(columns.kinds));
-  for (const column of [columns.lsns, columns.spans, columns.times, columns.xids, columns.rest]) {
-    const bytes = column.finish();
-    writer.u32(bytes.length).bytes(bytes);
-  }
-  return writer.finish();
-}
-
-/** The inverse of `encodeLandmarks`. Errors: WAL_LANDMARKS_UNRECOGNIZED, BYTES_TRUNCATED, BYTES_TRAILING. */
+/** Reads what `LandmarkColumns` wrote. Errors: WAL_LANDMARKS_UNRECOGNIZED, BYTES_TRUNCATED, BYTES_TRAILING. */
 export function decodeLandmarks(bytes: Buffer, segmentStart: bigint, segmentBytes: number): WalLandmark[] {
   const reader = new ByteReader(bytes);
   const kinds = reader.bytes(reader.u32());
@@ -93,27 +55,70 @@ export function decodeLandmarks(bytes: Buffer, segmentStart: bigint, segmentByte
   return Array.from(kinds, (kind) => decoder.next(kind));
 }
 
-class LandmarkEncoder {
-  readonly #columns: Columns;
-  #lsn: bigint;
-  #isFirst = true;
-  #time = 0n;
+/**
+ * Writes the landmarks of a segment column by column, as equal things compress well beside each other.
+ *
+ * Shape:  u32 count · count × u8 kind and flags · five columns, each u32 length · varints: LSNs · spans · times · xids · the rest, in the
+ *         order of the landmarks.
+ */
+export class LandmarkColumns {
+  readonly #segmentStart: bigint;
+  readonly #kinds: number[] = [];
+  /** Distance from the landmark before, in units of eight bytes; the first, signed, from the start of the segment. */
+  readonly #lsns = new VarintWriter();
+  readonly #spans = new VarintWriter();
+  /** Signed distance in microseconds from the time before, the first from 2000-01-01. */
+  readonly #times = new VarintWriter();
+  /** Signed distance from the number before, the first from 0. */
+  readonly #xids = new VarintWriter();
+  readonly #rest = new VarintWriter();
+  #distance = 0;
+  #time = 0;
   #xid = 0;
 
-  constructor(columns: Columns, segmentStart: bigint) {
-    this.#columns = columns;
-    this.#lsn = segmentStart;
+  constructor(segmentStart: bigint) {
+    this.#segmentStart = segmentStart;
   }
 
+  get count(): number {
+    return this.#kinds.length;
+  }
+
+  /** The commonest of all, without a detour: the end of a transaction that has nothing but its time, in µs since 2000-01-01 UTC. */
+  addPlainEnd(
+    outcome: TransactionEnd['outcome'],
+    place: { distance: number; span: number },
+    xid: number,
+    time: number,
+  ) {
+    this.#addPlace(place.distance, place.span);
+    this.#addServerTime(time);
+    this.#addXid(xid);
+    this.#kinds.push(KIND_NUMBERS[outcome]);
+  }
+
+  /** Errors: PG_WAL_RECORD_INVALID for a time that no clock shows; then nothing of it was added that could be finished. */
   add(landmark: WalLandmark): void {
-    const { kinds, lsns, spans } = this.#columns;
-    const distance = Number(landmark.lsn - this.#lsn) / ALIGNMENT;
-    if (this.#isFirst) lsns.signed(distance);
-    else lsns.unsigned(distance);
-    this.#isFirst = false;
-    this.#lsn = landmark.lsn;
-    spans.unsigned(landmark.span);
-    kinds.push(this.#addParts(landmark));
+    this.#addPlace(Number(landmark.lsn - this.#segmentStart), landmark.span);
+    this.#kinds.push(this.#addParts(landmark));
+  }
+
+  finish(): Buffer {
+    const writer = new ByteWriter(64 + this.count * 12).u32(this.count).bytes(Uint8Array.from(this.#kinds));
+    for (const column of [this.#lsns, this.#spans, this.#times, this.#xids, this.#rest]) {
+      const bytes = column.finish();
+      writer.u32(bytes.length).bytes(bytes);
+    }
+    return writer.finish();
+  }
+
+  /** `distance` from the start of the segment; a record that reaches over it began before. */
+  #addPlace(distance: number, span: number): void {
+    const step = (distance - this.#distance) / ALIGNMENT;
+    if (this.count === 0) this.#lsns.signed(step);
+    else this.#lsns.unsigned(step);
+    this.#distance = distance;
+    this.#spans.unsigned(span);
   }
 
   #addParts(landmark: WalLandmark): number {
@@ -124,7 +129,7 @@ class LandmarkEncoder {
         const { xid, name, databaseOid, at } = landmark.prepared;
         this.#addTime(at);
         this.#addXid(xid);
-        this.#columns.rest.unsigned(databaseOid).text(name);
+        this.#rest.unsigned(databaseOid).text(name);
         return KIND_NUMBERS.prepared;
       }
       case 'event':
@@ -135,7 +140,7 @@ class LandmarkEncoder {
   }
 
   #addTransaction(end: TransactionEnd): number {
-    const { rest } = this.#columns;
+    const rest = this.#rest;
     this.#addTime(end.at);
     this.#addXid(end.xid);
     let flags = 0;
@@ -167,7 +172,7 @@ class LandmarkEncoder {
   }
 
   #addEvent(event: XlogEvent, lsn: bigint): Kind {
-    const { rest } = this.#columns;
+    const rest = this.#rest;
     switch (event.kind) {
       case 'checkpoint':
         this.#addTime(event.at);
@@ -205,7 +210,7 @@ class LandmarkEncoder {
   }
 
   #addStorage(storage: StorageEvent): Kind {
-    const { rest } = this.#columns;
+    const rest = this.#rest;
     if (storage.kind === 'database-created') rest.unsigned(storage.databaseOid).unsigned(storage.tablespaceOid);
     else if (storage.kind === 'database-dropped') rest.unsigned(storage.databaseOid);
     else if (storage.kind === 'tablespace-dropped') rest.unsigned(storage.tablespaceOid);
@@ -214,18 +219,26 @@ class LandmarkEncoder {
   }
 
   #addTime(at: Timestamp): void {
-    const time = timestampToServer(at);
-    this.#columns.times.signed(Number(time - this.#time));
+    this.#addServerTime(Number(timestampToServer(at)));
+  }
+
+  #addServerTime(time: number): void {
+    if (!Number.isSafeInteger(time - this.#time)) {
+      throw new HoldfastError('PG_WAL_RECORD_INVALID', 'invalid WAL record', {
+        detail: `Found a time of ${time} µs since 2000, which no clock shows.`,
+      });
+    }
+    this.#times.signed(time - this.#time);
     this.#time = time;
   }
 
   #addXid(xid: number): void {
-    this.#columns.xids.signed(xid - this.#xid);
+    this.#xids.signed(xid - this.#xid);
     this.#xid = xid;
   }
 
   #add64(value: bigint): void {
-    this.#columns.rest.unsigned(Number(value / UINT32)).unsigned(Number(value % UINT32));
+    this.#rest.unsigned(Number(value / UINT32)).unsigned(Number(value % UINT32));
   }
 }
 

@@ -1,5 +1,11 @@
 import { ByteReader, ByteWriter } from '../../../lib/index.ts';
-import { type Timestamp, timestampFromServer, timestampToServer } from '../../../postgres/index.ts';
+import {
+  type Timestamp,
+  type TransactionEnd,
+  timestampFromServer,
+  timestampToServer,
+} from '../../../postgres/index.ts';
+import type { WalLandmark } from '../landmark.ts';
 import type { SegmentBlock } from './block.ts';
 import { fullXidNear } from './full-xid.ts';
 import { unrecognized } from './unrecognized.ts';
@@ -31,41 +37,99 @@ export interface LandmarkSummary {
 
 /** The summary of one segment. */
 export function summarizeBlock(block: SegmentBlock): LandmarkSummary {
-  const counts = { commits: 0, aborts: 0, prepared: 0, restorePoints: 0, removals: 0, others: 0 };
-  const ends = new Range();
-  const committed = new Range();
-  const xids = new Range();
-  let isNumbered = true;
-  const addXid = (xid: number) => {
-    if (block.nextXid === null) isNumbered = false;
-    else xids.add(fullXidNear(xid, block.nextXid));
-  };
-  for (const landmark of block.landmarks) {
-    if (landmark.kind === 'transaction') {
-      const { outcome, at, xid, removedFiles, subtransactionXids } = landmark.transaction;
-      ends.add(at);
-      if (outcome === 'commit') committed.add(at);
-      counts[outcome === 'commit' ? 'commits' : 'aborts'] += 1;
-      if (removedFiles.length > 0) counts.removals += 1;
-      addXid(xid);
-      for (const sub of subtransactionXids) addXid(sub);
-    } else if (landmark.kind === 'prepared') {
-      counts.prepared += 1;
-      addXid(landmark.prepared.xid);
-    } else if (landmark.kind === 'event' && landmark.event.kind === 'restore-point') counts.restorePoints += 1;
-    else counts.others += 1;
+  const builder = new SummaryBuilder();
+  for (const landmark of block.landmarks) builder.add(landmark);
+  return builder.finish(block);
+}
+
+/** Sums up the landmarks of a segment as they come. Times are in µs since 2000-01-01 UTC, as numbers: there may be many thousands. */
+export class SummaryBuilder {
+  #commits = 0;
+  #aborts = 0;
+  #prepared = 0;
+  #restorePoints = 0;
+  #removals = 0;
+  #others = 0;
+  #earliestEnd = Number.POSITIVE_INFINITY;
+  #latestEnd = Number.NEGATIVE_INFINITY;
+  #earliestCommit = Number.POSITIVE_INFINITY;
+  #latestCommit = Number.NEGATIVE_INFINITY;
+  /** Some transaction; the others as distances from it, which wrap round as the numbers do. */
+  #someXid: number | null = null;
+  #leastXid = 0;
+  #greatestXid = 0;
+
+  add(landmark: WalLandmark): void {
+    switch (landmark.kind) {
+      case 'transaction': {
+        const { outcome, at, xid, removedFiles, subtransactionXids } = landmark.transaction;
+        this.addEnd(outcome, xid, Number(timestampToServer(at)));
+        if (removedFiles.length > 0) this.#removals += 1;
+        for (const sub of subtransactionXids) this.#addXid(sub);
+        break;
+      }
+      case 'prepared':
+        this.#prepared += 1;
+        this.#addXid(landmark.prepared.xid);
+        break;
+      case 'event':
+        if (landmark.event.kind === 'restore-point') this.#restorePoints += 1;
+        else this.#others += 1;
+        break;
+      case 'storage':
+        this.#others += 1;
+        break;
+    }
   }
-  const { tail } = block;
-  return {
-    number: block.number,
-    segments: 1,
-    ...counts,
-    ends: ends.bounds('earliest', 'latest'),
-    committed: committed.bounds('earliest', 'latest'),
-    xids: isNumbered ? xids.bounds('least', 'greatest') : 'unknown',
-    isWhole: block.isHeadKnown,
-    tailLsn: tail.kind === 'none' ? null : tail.lsn,
-  };
+
+  /** The end of a transaction that removed nothing and had no subtransactions. */
+  addEnd(outcome: TransactionEnd['outcome'], xid: number, time: number): void {
+    if (time < this.#earliestEnd) this.#earliestEnd = time;
+    if (time > this.#latestEnd) this.#latestEnd = time;
+    if (outcome === 'commit') {
+      this.#commits += 1;
+      if (time < this.#earliestCommit) this.#earliestCommit = time;
+      if (time > this.#latestCommit) this.#latestCommit = time;
+    } else this.#aborts += 1;
+    this.#addXid(xid);
+  }
+
+  finish(block: Pick<SegmentBlock, 'number' | 'nextXid' | 'isHeadKnown' | 'tail'>): LandmarkSummary {
+    return {
+      number: block.number,
+      segments: 1,
+      commits: this.#commits,
+      aborts: this.#aborts,
+      prepared: this.#prepared,
+      restorePoints: this.#restorePoints,
+      removals: this.#removals,
+      others: this.#others,
+      ends: timesOf(this.#earliestEnd, this.#latestEnd),
+      committed: timesOf(this.#earliestCommit, this.#latestCommit),
+      xids: this.#xids(block.nextXid),
+      isWhole: block.isHeadKnown,
+      tailLsn: block.tail.kind === 'none' ? null : block.tail.lsn,
+    };
+  }
+
+  #xids(nextXid: bigint | null): LandmarkSummary['xids'] {
+    if (this.#someXid === null) return null;
+    if (nextXid === null) return 'unknown';
+    const some = fullXidNear(this.#someXid, nextXid);
+    return { least: some + BigInt(this.#leastXid), greatest: some + BigInt(this.#greatestXid) };
+  }
+
+  #addXid(xid: number): void {
+    this.#someXid ??= xid;
+    const distance = (xid - this.#someXid) | 0;
+    if (distance < this.#leastXid) this.#leastXid = distance;
+    if (distance > this.#greatestXid) this.#greatestXid = distance;
+  }
+}
+
+function timesOf(earliest: number, latest: number): { earliest: Timestamp; latest: Timestamp } | null {
+  if (earliest > latest) return null;
+  return { earliest: timestampFromServer(BigInt(earliest)), latest: timestampFromServer(BigInt(latest)) };
 }
 
 /** The summary of segments that follow each other, from those of their parts, in their order. */

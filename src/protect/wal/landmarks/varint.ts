@@ -1,6 +1,7 @@
 import { assert, HoldfastError } from '../../../lib/index.ts';
 
 const SEVEN_BITS = 128;
+const INT32_MAX = 0x7fffffff;
 /** 2^53 needs eight groups of seven bits. */
 const BYTES_MAX = 8;
 
@@ -16,10 +17,11 @@ export class VarintWriter {
     assert(Number.isSafeInteger(value) && value >= 0, 'a count, a length or a distance is encoded');
     this.#reserve(BYTES_MAX);
     let rest = value;
-    while (rest >= SEVEN_BITS) {
+    while (rest > INT32_MAX) {
       this.#buffer[this.#length++] = (rest % SEVEN_BITS) | SEVEN_BITS;
       rest = Math.floor(rest / SEVEN_BITS);
     }
+    for (; rest >= SEVEN_BITS; rest >>>= 7) this.#buffer[this.#length++] = (rest & 127) | SEVEN_BITS;
     this.#buffer[this.#length++] = rest;
     return this;
   }

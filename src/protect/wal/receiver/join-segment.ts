@@ -54,7 +54,7 @@ export async function joinSegment(
     await replaceSegment(repository, { place, timeline, start, pieces: segment.read() });
   }
   if (checker.block !== null) {
-    await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, { ...checker.block, timeline });
+    await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, checker.block);
   }
   return name;
 }

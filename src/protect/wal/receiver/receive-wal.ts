@@ -1,21 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
-import { type PostgresConnection, startReplication, type WalStream } from '../../../postgres/index.ts';
+import { startReplication, type WalStream } from '../../../postgres/index.ts';
 import type { WalEvent } from '../events.ts';
-import { costOfGap, describeGapCost } from '../gap-cost.ts';
-import { findLineage, type LineageInventory, readWalInventory } from '../inventory.ts';
-import type { LsnRange } from '../lsn-ranges.ts';
+import { describeGapNow } from '../gap-cost.ts';
+import type { LineageInventory } from '../inventory.ts';
 import { noteFork } from '../note-fork.ts';
 import type { LineagePlace } from '../object-names.ts';
-import { isWalDamage } from '../stored-wal.ts';
-import { storedOnPath } from '../timeline-path.ts';
 import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
 import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
-import { Continuation } from './continuation.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
 import { ForkSearch } from './fork-search.ts';
+import { LeftoverSweep } from './leftover-sweep.ts';
 import { findOtherSystem, storeHistories } from './lineage-keeper.ts';
 import {
   boundAnswer,
@@ -27,6 +24,7 @@ import {
   SQL_STATE,
   sqlStateOf,
 } from './link.ts';
+import { makeReception } from './make-reception.ts';
 import {
   FLUSH_INTERVAL_MS_DEFAULT,
   WAL_BUDGET_BYTES_DEFAULT,
@@ -36,24 +34,20 @@ import {
 import { isStoreAway, Persistence } from './persistence.ts';
 import { pathOfServer, prepareStream } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
-import { Reception } from './reception.ts';
+import type { Reception } from './reception.ts';
 import type { StreamPlan } from './resume-plan.ts';
 import { serverSideName } from './server-side-name.ts';
-import type { ServerSpace } from './server-space.ts';
-import { type ServerReport, watchServer } from './server-watch.ts';
+import type { ServerReport } from './server-watch.ts';
 import { SlotKeeper } from './slot-keeper.ts';
-import { budgetAlarm, type JudgedSpace, SpaceJudge, slotEndangered } from './space-judge.ts';
+import { SpaceKeeper } from './space-keeper.ts';
 import { INITIAL_STATE, isFinal, type ReceiverEvent, type ReceiverState, transition } from './state-machine.ts';
 import { StatusKeeper } from './status-keeper.ts';
-import { storedObjectsFrom } from './stored-objects.ts';
-import { sweepFragments } from './sweep.ts';
+import { stopStream } from './stop-stream.ts';
+import { WatchKeeper } from './watch-keeper.ts';
 
 /** Doubled after each attempt that failed, up to the second. */
 const RECONNECT_DELAY_MS_MIN = 250;
 const RECONNECT_DELAY_MS_MAX = 15_000;
-
-/** A server that does not answer the end of the stream is left. */
-const STREAM_STOP_MS_MAX = 5_000;
 
 /**
  * Streams WAL into the repository until the signal is given or `until` is durable.
@@ -105,16 +99,10 @@ class WalReceiver {
   readonly #forks = new ForkSearch();
   /** The lineage that is tried first: the one that was followed, or that was begun for this server. */
   #preferred: string | null = null;
-  #watch: {
-    readonly connection: PostgresConnection;
-    readonly stop: AbortController;
-    readonly ended: Promise<void>;
-  } | null = null;
+  readonly #watch = new WatchKeeper((error) => this.#background.reject(error));
   #synchronous: boolean | null = null;
-  readonly #spaceJudge: SpaceJudge;
-  #space: JudgedSpace | null = null;
-  #sweeping: Promise<void> | null = null;
-  readonly #sweepStop = new AbortController();
+  readonly #space: SpaceKeeper;
+  readonly #sweep = new LeftoverSweep((error) => this.#background.reject(error));
   readonly #announcer: Announcer;
 
   constructor(options: WalReceiverOptions) {
@@ -122,7 +110,6 @@ class WalReceiver {
     this.#options = options;
     this.#announcer = new Announcer(options.onEvent);
     this.#background.promise.catch(() => {});
-    this.#spaceJudge = new SpaceJudge(options.budgetBytes ?? WAL_BUDGET_BYTES_DEFAULT);
     const name = serverSideName(cluster);
     const applicationName = temporary ? `${name}_backup` : name;
     this.#linkOptions = { source, applicationName, clock, signal: this.#stop.signal };
@@ -131,6 +118,10 @@ class WalReceiver {
       temporary,
       receiver: this.#id,
       link: this.#linkOptions,
+    });
+    this.#space = new SpaceKeeper({
+      ...{ cluster, clock, slot: this.#slots.name, announcer: this.#announcer },
+      budgetBytes: options.budgetBytes ?? WAL_BUDGET_BYTES_DEFAULT,
     });
     this.#persistence = new Persistence({
       clock,
@@ -185,7 +176,7 @@ class WalReceiver {
         return 'unreachable';
       }
       this.#failure = error;
-      this.#sweepStop.abort();
+      this.#sweep.cut();
       return 'broken';
     }
   }
@@ -291,18 +282,9 @@ class WalReceiver {
     const { repository, cluster, clock, stateDirectory } = this.#options;
     const { left, diverged } = this.#forks.closest;
     const keptFrom = (await boundAnswer(link, clock, this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
-    const { signal } = this.#stop;
-    const persistence = this.#persistence;
     const begun = await beginChildLineage({
-      repository,
-      clock,
-      persistence,
-      cluster,
-      link,
-      keptFrom,
-      left,
-      diverged,
-      signal,
+      ...{ repository, clock, cluster, link, keptFrom, left, diverged },
+      ...{ persistence: this.#persistence, signal: this.#stop.signal },
     });
     if (begun === null) return 'stop-requested';
     this.#forks.forget();
@@ -320,7 +302,7 @@ class WalReceiver {
       // The signal was given, so the store was asked once. What it did not take was not reported, and the server has it still.
       if (!isStoreAway(error)) throw error;
     }
-    if (open !== null) await this.#stopStream(open.stream);
+    if (open !== null) await stopStream(open.stream, this.#link?.connection ?? null, this.#options.clock);
     await this.#closeLink();
     return 'drained';
   }
@@ -330,16 +312,9 @@ class WalReceiver {
   async #openStream(lineage: LineageInventory, plan: StreamPlan, slot: string | null): Promise<void> {
     const { repository, clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
     const { connection } = this.#link!;
-    const path = pathOfServer(this.#link!);
-    const reception = new Reception({
+    const reception = await makeReception({
       ...{ repository, lineage, clock, flushIntervalMs, receiver: this.#id, persistence: this.#persistence },
-      ...{ timeline: plan.timeline, start: plan.start, storedUntil: plan.storedUntil },
-      stored: storedObjectsFrom(lineage, path, plan.start),
-      listStored: async () => {
-        const now = await readWalInventory(repository, lineage.system);
-        return storedObjectsFrom(findLineage(now, lineage.lineage), path, plan.start);
-      },
-      continuation: await this.#primeContinuation(lineage, plan),
+      ...{ plan, path: pathOfServer(this.#link!) },
       spoolDirectory: join(stateDirectory, 'wal'),
       isUrgent: () => this.#synchronous !== false,
       emit: (event) => this.#announcer.emit(event),
@@ -366,20 +341,6 @@ class WalReceiver {
     this.#startWatch();
   }
 
-  /** Where the server has nothing left to compare, and what is stored ends just where the stream begins. */
-  async #primeContinuation(lineage: LineageInventory, plan: StreamPlan): Promise<Continuation | null> {
-    const path = pathOfServer(this.#link!);
-    const adjoins = storedOnPath(lineage, path).some(({ start, end }) => start < plan.start && end === plan.start);
-    if (plan.storedUntil > plan.start || !adjoins) return null;
-    try {
-      return await this.#persistence.run(() => Continuation.prime(this.#options.repository, lineage, path, plan.start));
-    } catch (error) {
-      if (!isWalDamage(error)) throw error;
-      // What is damaged proves nothing, and is named by whoever reads it as WAL.
-      return null;
-    }
-  }
-
   /** Whoever uses the slot may be our own past, for a moment; when it is somebody else, a receiver that has just been started says so. */
   #namedStartError(error: unknown): unknown {
     const active = this.#slots.noteStartError(error, this.#options.clock.monotonic());
@@ -394,7 +355,11 @@ class WalReceiver {
     this.#forks.forget();
     this.#announcer.isOver('slot-active');
     this.#status.begin();
-    this.#startSweep();
+    if (this.#options.temporary !== true) {
+      const emit = (event: WalEvent) => this.#announcer.emit(event);
+      const { repository } = this.#options;
+      this.#sweep.start({ repository, lineage: this.#lineage!, before: this.#open!.plan.start, emit });
+    }
     this.#onDurable(this.#open!.reception.durable);
   }
 
@@ -433,24 +398,6 @@ class WalReceiver {
     this.#emitProgress();
   }
 
-  /** Growth on the server is told before its disk is full, and a slot that loses WAL before there is a gap. */
-  #onSpace(space: ServerSpace): void {
-    if (this.#options.temporary === true) return;
-    const { cluster, clock } = this.#options;
-    const judged = this.#spaceJudge.judge(space, clock.monotonic());
-    this.#space = judged;
-    if (judged.isOverBudget) {
-      this.#announcer.alarmOnce('budget', { alarm: 'budget', error: budgetAlarm(cluster, this.#slots.name, judged) });
-    } else if (this.#announcer.isOver('budget')) this.#announcer.emit({ kind: 'recovered', alarm: 'budget' });
-    if (judged.slotStatus === 'unreserved' || judged.slotStatus === 'lost') {
-      const error = slotEndangered(cluster, this.#slots.name, judged);
-      this.#announcer.alarmOnce(`slot-${judged.slotStatus}`, { alarm: 'slot', error });
-    } else if (judged.slotStatus !== null) {
-      const wasTold = [this.#announcer.isOver('slot-unreserved'), this.#announcer.isOver('slot-lost')];
-      if (wasTold.includes(true)) this.#announcer.emit({ kind: 'recovered', alarm: 'slot' });
-    }
-  }
-
   /** A difference in bytes is proved to be the fork when enough before it was equal; else an earlier start of the comparison has to tell. */
   async #noteDivergence(): Promise<void> {
     const { reception, plan } = this.#open!;
@@ -458,7 +405,7 @@ class WalReceiver {
     const forkLsn = reception.comparedBytes >= FORK_PROOF_BYTES ? lsn : null;
     const diverged = { kind: 'diverged', reason: 'bytes-differ', forkTimeline: plan.timeline, forkLsn } as const;
     this.#forks.note({ left: this.#lineage!, diverged });
-    await this.#stopStream(this.#open!.stream);
+    await stopStream(this.#open!.stream, this.#link?.connection ?? null, this.#options.clock);
   }
 
   /** The server has no WAL from where we asked: the next attempt begins where it has, and the gap is told now. */
@@ -473,64 +420,29 @@ class WalReceiver {
     this.#attempts = 0;
     const { gap } = plan.fallback;
     if (gap.start >= gap.end) return;
-    const cost = await this.#describeGap(gap);
-    this.#announcer.alarm({ alarm: 'gap', gap, error: gapAlarm(this.#options.cluster, gap, cost) });
-  }
-
-  /** What the gap costs in snapshots and moments; `null` when the store does not say it now: the alarm is not to wait for it. */
-  async #describeGap(gap: LsnRange): Promise<string | null> {
-    const { repository } = this.#options;
-    try {
-      const inventory = await readWalInventory(repository, this.#lineage!.system);
-      const lineage = findLineage(inventory, this.#lineage!.lineage);
-      const { snapshots } = await repository.listSnapshots();
-      const cost = await costOfGap(repository, inventory, lineage, gap, snapshots);
-      return describeGapCost(cost, await repository.store.now());
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      return null;
-    }
+    const { repository, cluster } = this.#options;
+    const cost = await describeGapNow(repository, this.#lineage!, gap);
+    this.#announcer.alarm({ alarm: 'gap', gap, error: gapAlarm(cluster, gap, cost) });
   }
 
   // Beside the stream.
 
   #startWatch(): void {
     const link = this.#link!;
-    const { connection } = link;
-    if (this.#watch?.connection === connection) return;
-    const stop = new AbortController();
-    const ended = watchServer({
+    const { temporary = false } = this.#options;
+    this.#watch.start(link.connection, {
       ...this.#linkOptions,
       // Of several servers, the one that answered the stream.
-      source: connection.target,
-      signal: AbortSignal.any([stop.signal, this.#stop.signal]),
-      processId: connection.processId,
+      source: link.connection.target,
+      processId: link.connection.processId,
       identity: () => (this.#link ?? link).identity,
       streamTime: () => this.#progress.serverTime,
       askStreamTime: () => this.#reportFlush({ replyRequested: true }),
       onReport: (report) => this.#onReport(report),
-      slot: this.#options.temporary === true ? null : this.#slots.name,
-      onSpace: (space) => this.#onSpace(space),
-    });
-    this.#watch = { connection, stop, ended };
-    ended.catch((error) => this.#background.reject(error));
-  }
-
-  /** Once for each receiver: later leftovers are its own, and it leaves none while it lives. */
-  #startSweep(): void {
-    if (this.#sweeping !== null || this.#options.temporary === true) return;
-    const { repository } = this.#options;
-    const before = this.#open!.plan.start;
-    const emit = (event: WalEvent) => this.#announcer.emit(event);
-    this.#sweeping = sweepFragments({
-      repository,
-      lineage: this.#lineage!,
-      before,
-      emit,
-      signal: this.#sweepStop.signal,
-    }).catch((error) => {
-      // Leftovers can wait; what else went wrong must not be passed over.
-      if (!isStoreAway(error)) this.#background.reject(error);
+      slot: temporary ? null : this.#slots.name,
+      onSpace: (space) => {
+        if (!temporary) this.#space.heard(space);
+      },
     });
   }
 
@@ -553,7 +465,7 @@ class WalReceiver {
     if (this.#stop.signal.aborted) return;
     this.#ended = reason;
     // Who waits for a position has time for the leftovers; who gives the signal has not.
-    if (reason === 'signal') this.#sweepStop.abort();
+    if (reason === 'signal') this.#sweep.cut();
     this.#stop.abort();
     this.#stopRequested.resolve();
     // While nothing streams there is nothing to end in good order, and a server that does not answer must not hold us.
@@ -578,15 +490,6 @@ class WalReceiver {
     if (!reception.isComparing && reception.received >= this.#until) reception.hurry();
   }
 
-  async #stopStream(stream: WalStream): Promise<void> {
-    const patience = new AbortController();
-    const late = this.#options.clock.sleep(STREAM_STOP_MS_MAX, patience.signal).then(() => 'late' as const);
-    // However the stream ends now, all that came was stored and told before.
-    const outcome = await Promise.race([stream.stop().catch(() => 'failed' as const), late]);
-    patience.abort();
-    if (outcome === 'late') this.#link?.connection.destroy();
-  }
-
   /** Stores what has come. While it does, what becomes durable is still reported. */
   async #closeReception(): Promise<void> {
     try {
@@ -597,11 +500,8 @@ class WalReceiver {
   }
 
   async #closeLink(): Promise<void> {
-    const watch = this.#watch;
-    this.#watch = null;
     this.#synchronous = null;
-    watch?.stop.abort();
-    await watch?.ended.catch(() => {}); // Its failure was taken up when it came.
+    await this.#watch.end();
     await this.#link?.connection.close();
     this.#link = null;
   }
@@ -611,7 +511,7 @@ class WalReceiver {
     // After an orderly end there is nothing left to close; after a failure, that is what is to be told.
     await this.#closeReception().catch(() => {});
     await this.#closeLink();
-    await this.#sweeping;
+    await this.#sweep.settled();
     await this.#status.end();
   }
 
@@ -647,7 +547,7 @@ class WalReceiver {
       serverFlushLsn,
       known,
       synchronous: this.#synchronous,
-      space: this.#space,
+      space: this.#space.space,
     };
   }
 }

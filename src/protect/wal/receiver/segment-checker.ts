@@ -1,10 +1,10 @@
 import { type UnfinishedRecord, WalScanner, type WalStop } from '../../../postgres/index.ts';
 import {
+  type CollectedBlock,
   carriedBy,
   LandmarkCollector,
   LandmarkKeeper,
   type SegmentBlock,
-  type UnplacedBlock,
 } from '../landmarks/index.ts';
 
 /**
@@ -21,7 +21,7 @@ export class SegmentChecker {
   readonly #systemId: string;
   #scan: { readonly scanner: WalScanner; readonly collector: LandmarkCollector } | null = null;
   #next = -1n;
-  #block: UnplacedBlock | null = null;
+  #block: CollectedBlock | null = null;
 
   constructor(segmentBytes: number, systemId: string) {
     this.#segmentBytes = segmentBytes;
@@ -29,7 +29,7 @@ export class SegmentChecker {
   }
 
   /** The landmarks of the segment that was found sound last; null when there is none, or when it has a record of an unknown form. */
-  get block(): UnplacedBlock | null {
+  get block(): CollectedBlock | null {
     return this.#block;
   }
 
