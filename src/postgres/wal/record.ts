@@ -41,6 +41,8 @@ const IMAGE_COMPRESSED_15 = 0x04 | 0x08 | 0x10;
 export interface WalRecord {
   /** Where the record begins. */
   readonly lsn: bigint;
+  /** The same as a number, counted as `WalScanner.offsetOf` counts: for those who look at every record. */
+  readonly offset: number;
   /** Where the next record may begin: behind the record, rounded up to 8 bytes; behind a switch, the next segment. */
   readonly endLsn: bigint;
   /** Where the record before begins, as this one says. */

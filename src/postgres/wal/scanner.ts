@@ -176,6 +176,11 @@ export class WalScanner {
     return { lsn: this.#lsn(this.#start), bytes: this.#scratch.subarray(0, this.#have) };
   }
 
+  /** An LSN counted from where this scanner counts from: far enough back that no record begins before. */
+  offsetOf(lsn: bigint): number {
+    return Number(lsn - this.#base);
+  }
+
   /** True when the scan began inside a record of which the beginning was not given, so that it is not among those told. */
   get hasBegunInside(): boolean {
     return this.#hasBegunInside;
@@ -461,7 +466,7 @@ class ScannedRecord implements WalRecord {
   #buffer: Buffer = Buffer.alloc(0);
   #from = 0;
   #to = 0;
-  #offset = 0;
+  offset = 0;
   endOffset = 0;
   span = 0;
   timeline = 0;
@@ -475,12 +480,12 @@ class ScannedRecord implements WalRecord {
     this.#buffer = buffer;
     this.#from = from;
     this.#to = to;
-    this.#offset = offset;
+    this.offset = offset;
     this.timeline = timeline;
   }
 
   get lsn(): bigint {
-    return this.#base + BigInt(this.#offset);
+    return this.#base + BigInt(this.offset);
   }
 
   get endLsn(): bigint {
