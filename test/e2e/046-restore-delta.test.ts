@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import {
   appendFile,
@@ -221,6 +222,26 @@ describe('a delta over a used data directory', () => {
     });
     await rename(`${pidFile}.hidden`, pidFile);
     assert.equal(existsSync(join(server.dataDirectory, 'global', 'pg_control')), true);
+  });
+
+  it('takes a postmaster.pid for a server where those of other containers are not seen', async (test) => {
+    await using server = await startPostgres({ major: 18, dataDirectory: await makeUsed('contained', async () => {}) });
+    await untilOpen(server);
+    const module = new URL('../../src/postgres/index.ts', import.meta.url);
+    const script = `const { whyServerMayRun } = await import('${module}');
+      process.stdout.write(String(await whyServerMayRun('${server.dataDirectory}')));`;
+    // As a container next to the server's has them: processes and shared memory of its own.
+    const words = ['--pid', '--ipc', '--fork', '--mount-proc', ...(runsAsRoot ? [] : ['--user', '--map-current-user'])];
+    const judge = () =>
+      execFileSync('unshare', [...words, process.execPath, '--conditions=holdfast-source', '-e', script]).toString();
+    try {
+      execFileSync('unshare', [...words, 'true'], { stdio: 'ignore' });
+    } catch {
+      return test.skip('this system makes no namespaces for us');
+    }
+    assert.match(judge(), /may run in another container/);
+    await server.stop();
+    assert.equal(judge(), 'null');
   });
 
   it('goes on with a restore into a new place that was broken off', async () => {

@@ -5,12 +5,16 @@ import { codeOf } from '../../lib/index.ts';
 /** The line of postmaster.pid with key and id of the shared memory. Source: PostgreSQL, pidfile.h, LOCK_FILE_LINE_SHMEM_KEY. */
 const SHARED_MEMORY_LINE = 6;
 
+/** What `/proc/self/ns/pid` leads to where all processes of the machine are seen. Source: Linux, proc_ns.h, PROC_PID_INIT_INO. */
+const WHOLE_MACHINE = 'pid:[4026531836]';
+
 /**
  * Why a server may be running on a data directory, as a sentence; null when none is.
  *
  * It asks what PostgreSQL itself asks, the process in postmaster.pid and the users of its shared memory, and besides looks for processes of
- * PostgreSQL whose working directory it is: these are also seen when the server runs in a container with process numbers of its own. A server
- * on another machine, over a network file system, is not seen by anything but its postmaster.pid.
+ * PostgreSQL whose working directory it is: these are also seen when the server runs in a container with process numbers of its own. From inside
+ * a container nothing of another one is seen, so that there a postmaster.pid counts, whatever number it has. A server on another machine, over a
+ * network file system, is not seen by anything.
  */
 export async function whyServerMayRun(dataDirectory: string): Promise<string | null> {
   const lines = await readLockFile(dataDirectory);
@@ -23,7 +27,9 @@ export async function whyServerMayRun(dataDirectory: string): Promise<string | n
     return `Its server is gone, but processes of it still use shared memory ${memory}.`;
   }
   const working = await findWorkingIn(dataDirectory);
-  return working === undefined ? null : `Process ${working.pid} of PostgreSQL works in it.`;
+  if (working !== undefined) return `Process ${working.pid} of PostgreSQL works in it.`;
+  if (lines === null || (await seesWholeMachine())) return null;
+  return 'It has a postmaster.pid, whose server may run in another container, where it is not seen from here: remove that file once you are sure that none does.';
 }
 
 /**
@@ -44,6 +50,16 @@ export async function whyTablespaceInUse(directory: string): Promise<string | nu
     }
   }
   return null;
+}
+
+/** True also where there are no such namespaces. */
+async function seesWholeMachine(): Promise<boolean> {
+  try {
+    return (await readlink('/proc/self/ns/pid')) === WHOLE_MACHINE;
+  } catch {
+    // Safe: not Linux, where containers are machines of their own.
+    return true;
+  }
 }
 
 async function readLockFile(dataDirectory: string): Promise<string[] | null> {

@@ -21,6 +21,7 @@ import { ASIDE_PREFIX, MARKER_NAME } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { DirectorySweeper } from './directory-sweeper.ts';
+import { listOtherVersions } from './inspect-tablespaces.ts';
 import { type EarlierContent, FilePlacer } from './place-file.ts';
 import { addDifferences, addWhole } from './plan-extents.ts';
 import { readDataEntries, type TreeOutline } from './read-outline.ts';
@@ -249,12 +250,20 @@ class Extraction {
   }
 }
 
-/** What a sweep leaves alone: our own files, what lies aside, the WAL, and links of tablespaces, which were settled before. */
+/**
+ * What a sweep leaves alone: our own files, what lies aside, the WAL, links of tablespaces, which were settled before, and what a cluster of another
+ * version has in their directories.
+ */
 function sparedNames(target: ClaimedTarget, proposal: RestoreProposal): string[] {
   return [
     ...[MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
     ...readdirSync(target.path).filter((name) => name.startsWith(ASIDE_PREFIX)),
     ...proposal.tablespaces.map(({ oid }) => `pg_tblspc/${oid}`),
+    ...proposal.tablespaces.flatMap(({ oid, path }) =>
+      listOtherVersions(path ?? join(target.path, 'pg_tblspc', String(oid)), proposal.snapshot.serverMajor).map(
+        (name) => `pg_tblspc/${oid}/${name}`,
+      ),
+    ),
   ];
 }
 

@@ -1,10 +1,22 @@
-import { constants } from 'node:fs';
-import { access, chmod, lstat, mkdir, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { constants, existsSync, readdirSync } from 'node:fs';
+import {
+  access,
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { whyTablespaceInUse } from '../../postgres/index.ts';
-import type { PlacedTablespace } from '../tablespaces.ts';
+import { isWithin, type PlacedTablespace } from '../tablespaces.ts';
 
 /** A place where a tablespace is restored, as it was found. */
 export interface TablespacePlace {
@@ -41,7 +53,41 @@ export async function inspectTablespaces(options: {
   for (const { oid, path } of options.placed) {
     if (path !== null) places.push(await inspectOne(oid, path, options));
   }
+  await refuseShared(places, options.into);
   return places;
+}
+
+/** Paths that differ may lead to one directory: there files of the same names would be written over each other. */
+async function refuseShared(places: readonly TablespacePlace[], into: string): Promise<void> {
+  const taken = [{ what: 'the data directory', path: await realPathOf(into) }];
+  for (const { oid, path } of places) {
+    const real = await realPathOf(path);
+    const other = taken.find((known) => isWithin(real, known.path) || isWithin(known.path, real));
+    if (other !== undefined) {
+      const detail = `Expected a directory of its own, but it leads to "${real}", where ${other.what} is.`;
+      throw unusable(oid, path, detail, OTHER_PLACE);
+    }
+    taken.push({ what: `tablespace ${oid}`, path: real });
+  }
+}
+
+/** Without symbolic links, as far as it is there. */
+async function realPathOf(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    return join(await realPathOf(dirname(path)), basename(path));
+  }
+}
+
+/**
+ * Directories of other versions in a tablespace's directory: after pg_upgrade the old cluster has its files beside the new one's, and a restore
+ * has no business with them. A directory that is not there has none.
+ */
+export function listOtherVersions(path: string, major: number): string[] {
+  if (!existsSync(path)) return [];
+  return readdirSync(path).filter((name) => VERSION_DIRECTORY.test(name) && !name.startsWith(`PG_${major}_`));
 }
 
 async function inspectOne(
