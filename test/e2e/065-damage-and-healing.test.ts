@@ -7,8 +7,9 @@ import { type Progress, silentProgress, systemClock } from '../../src/lib/index.
 import { healRepository, type VerificationResult, verifySnapshots } from '../../src/prove/index.ts';
 import { listAttestations, listKnownDamage, type SnapshotRecord } from '../../src/repository/index.ts';
 import { readStatus } from '../../src/watch/index.ts';
+import { documentOf, runHoldfast } from '../support/command-line.ts';
 import { historyOf, type ProtectedServer, rowsUpTo, startProtectedServer } from '../support/protected-server.ts';
-import { reopenRepository, targetOf } from '../support/repository.ts';
+import { reopenRepository, targetOf, testPassphrase } from '../support/repository.ts';
 import { nobody, runsAsRoot } from '../support/scratch.ts';
 
 /**
@@ -263,5 +264,44 @@ describe('damage', () => {
     assert.equal(healed.isSound, true, shown(healed));
     assert.equal(statesOf(healed).get(segment), 'healed');
     await assertRestores(old!);
+  });
+
+  it('is looked for by the command in what it is told to look at, and mended by the other one', async () => {
+    const environment = {
+      HOLDFAST_REPOSITORY: world.place.path,
+      HOLDFAST_PASSPHRASE: testPassphrase,
+      HOLDFAST_STATE_DIR: world.place.stateDirectory,
+    };
+    const run = async (...words: string[]) => runHoldfast([...words, '--json'], { environment });
+    const [old, newer] = snapshots;
+    const both = await run('verify', old!.id.slice(0, 16), newer!.id.slice(0, 16));
+    assert.equal(both.code, 0, both.stdout);
+    assert.equal(documentOf<{ snapshots: object[] }>(both).snapshots.length, 2);
+
+    const range = await run('verify', '--wal', `${old!.wal.start}..${old!.wal.end}`, '--read-only');
+    const { walObjects, snapshots: none, packs } = documentOf<Record<string, unknown>>(range);
+    assert.deepEqual([range.code, none, packs], [0, [], 0]);
+    assert.ok(Number(walObjects) >= 1);
+    const recent = await run('verify', '--since', newer!.completedAt, '--sample', '50', '--seed', '7');
+    const document = documentOf<{ snapshots: { snapshot: string }[]; sample: object }>(recent);
+    assert.deepEqual([recent.code, document.sample], [0, { percent: 50, seed: 7 }]);
+    assert.ok(document.snapshots.every(({ snapshot }) => snapshot !== old!.id));
+
+    for (const words of [
+      ['--wal', '5..4'],
+      ['--sample', '0'],
+      ['--seed', '3'],
+      ['--all', '--since', 'now'],
+      ['--since', 'latest'],
+    ]) {
+      assert.equal((await run('verify', ...words)).code, 2, words.join(' '));
+    }
+    const [index] = await listObjects('index/');
+    rmSync(pathOf(index!));
+    assert.equal((await run('verify', '--all', '--read-only')).code, 3);
+    const healing = await run('repository', 'heal');
+    assert.equal(healing.code, 0, healing.stderr);
+    assert.equal(documentOf<{ index: { objects: string[] } }>(healing).index.objects.length, 1);
+    assert.equal((await run('verify', '--all')).code, 0);
   });
 });

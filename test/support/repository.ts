@@ -10,8 +10,10 @@ import {
   type Repository,
 } from '../../src/repository/index.ts';
 
+export const testPassphrase = 'only for tests, known to all';
+
 /** The credential of every repository that a test makes. */
-export const testCredential: Credential = { kind: 'passphrase', passphrase: 'only for tests, known to all' };
+export const testCredential: Credential = { kind: 'passphrase', passphrase: testPassphrase };
 
 /** A new repository on disk below `directory`, with the place of a writer's state beside it. */
 export async function makeRepository(directory: string, name = 'repository'): Promise<TestRepository> {

@@ -261,6 +261,54 @@ describe('a verification', () => {
     assert.deepEqual([...(await listDamagedPacks(store))], []);
   });
 
+  it('calls a damaged tree healed once equal nodes are stored again, and says so once', async (test) => {
+    const { repository, store, contents, lineage, snapshot, treePack, verify } = await makeWorld(test);
+    await tamper(store, treePack, flipBit(70));
+    const first = await verify();
+    assert.deepEqual(
+      first.damage.map(({ object, state, snapshots }) => [object, state, snapshots[0]?.files]),
+      [[treePack, 'harmful', 2]],
+    );
+    await storeSnapshot(repository, contents, lineage);
+    for (let i = 0; i < 2; i++) {
+      const again = await verify();
+      assert.deepEqual(
+        again.damage.map(({ object, state }) => [object, state]),
+        [[treePack, 'healed']],
+      );
+      assert.equal(again.isSound, true);
+    }
+    const { attestations } = await listAttestations(repository, snapshot.id);
+    assert.equal(attestations.at(-1)?.level, 'verified');
+    const notes = (await namesIn(store, 'damage/')).map((name) => name.slice('damage/'.length + 64));
+    assert.deepEqual(notes, ['', '.00000001', '.00000002'], 'the record, its cost, and that it is healed');
+  });
+
+  it('calls damage healed that nothing needs any more, and counts what nothing needs', async (test) => {
+    const { repository, store, verify } = await makeWorld(test);
+    const unneeded = await storePack(repository, 'data', [randomBytes(300)]);
+    await tamper(store, unneeded, flipBit(80));
+    assert.deepEqual(
+      (await verify()).damage.map(({ state }) => state),
+      ['harmless'],
+    );
+    const known = await verify();
+    assert.deepEqual([known.isSound, known.damage[0]?.state], [true, 'healed']);
+    await store.putIfAbsent('packs/README', Buffer.from('kept by hand'));
+    await store.putIfAbsent(
+      `snapshots/pending/${'ab'.repeat(32)}`,
+      await store.get((await namesIn(store, 'index/'))[0]!),
+    );
+    const { unreferenced, damage } = await verify();
+    assert.equal(unreferenced?.packs, 1);
+    assert.equal(unreferenced?.pendingSnapshots, 1);
+    assert.deepEqual(unreferenced?.foreign, ['packs/README']);
+    assert.deepEqual(
+      damage.filter(({ state }) => state !== 'healed').map(({ object }) => object),
+      [`snapshots/pending/${'ab'.repeat(32)}`],
+    );
+  });
+
   it('reads again what a device gave wrongly once, and calls nothing damaged', async (test) => {
     const { store, open, dataPack, treePack, fragment, verify } = await makeWorld(test);
     const index = (await namesIn(store, 'index/'))[0]!;
