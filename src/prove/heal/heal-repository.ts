@@ -5,11 +5,9 @@ import { readWalInventory, secondCopyName, type WalInventory } from '../../prote
 import {
   acquireLease,
   commitSnapshot,
-  damagedObjectOf,
   damageRecordName,
   kindPrefix,
   listAttestations,
-  listDamage,
   listKnownDamage,
   listPendingIds,
   type RebuiltIndex,
@@ -121,8 +119,8 @@ async function readIfSound(
 
 async function healWal(options: HealOptions, inventory: WalInventory): Promise<HealedWal[]> {
   const { repository, source, clock } = options;
-  const harmful = await listHarmful(repository);
-  const lost = [...listWalObjects(inventory)].filter(({ objectName }) => harmful.has(objectName));
+  const harmful = await listHarmfulRecords(repository);
+  const lost = [...listWalObjects(inventory)].filter(({ objectName }) => harmful.has(damageRecordName(objectName)));
   if (lost.length === 0) return [];
   if (source === undefined) {
     const problem = 'No server was named that may still have it.';
@@ -144,14 +142,12 @@ async function healWal(options: HealOptions, inventory: WalInventory): Promise<H
   return healed;
 }
 
-/** The objects that are recorded as damaged and that somebody needs. */
-async function listHarmful(repository: Repository): Promise<Set<string>> {
-  const healed = new Set<string>();
-  for (const { recordName, note } of await listKnownDamage(repository)) {
-    if (note !== null && note.state !== 'harmful') healed.add(recordName);
-  }
-  const objects = (await listDamage(repository)).map(damagedObjectOf);
-  return new Set(objects.filter((object) => !healed.has(damageRecordName(object))));
+/** The names of the records about objects that somebody needs, or of which that is not known yet. */
+async function listHarmfulRecords(repository: Repository): Promise<Set<string>> {
+  const known = await listKnownDamage(repository);
+  return new Set(
+    known.filter(({ note }) => note === null || note.state === 'harmful').map(({ recordName }) => recordName),
+  );
 }
 
 /** One segment that the server cannot give is no reason to leave the others. */

@@ -1,5 +1,7 @@
 import { HoldfastError } from '../../lib/index.ts';
-import { type KeyRing, listPackEntries, type PackEntry, PackOpener } from '../../repository/index.ts';
+// Not through repository/index.ts: a worker would load all of the repository's code for these.
+import type { KeyRing } from '../../repository/key/ring/index.ts';
+import { listPackEntries, type PackEntry, PackOpener } from '../../repository/pack/index.ts';
 import type { FrameRequest } from './frame-messages.ts';
 
 /** The frames of a run that are not authentic, or not the chunk of their identity, by their place in it. */

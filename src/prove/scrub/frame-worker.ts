@@ -1,7 +1,7 @@
 /** The worker of a verification: opens frames of packs and computes their identities again. It reads and writes nothing itself. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { GarbageGauge } from '../../lib/index.ts';
-import { KeyRing } from '../../repository/index.ts';
+import { KeyRing } from '../../repository/key/ring/index.ts';
 import { findBadFrames } from './find-bad-frames.ts';
 import type { FrameRequest, FrameResponse, FrameWorkerData } from './frame-messages.ts';
 

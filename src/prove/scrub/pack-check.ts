@@ -15,7 +15,7 @@ import type { FrameChecker } from './frame-checker.ts';
 import { type Reading, readCarefully, sentenceOf } from './read-carefully.ts';
 
 /** Stored bytes asked for at once: a few chunks, so that one request serves several and memory stays small. */
-const runBytesMax = 4 << 20;
+const runBytesMax = 2 << 20;
 
 /** More sentences about one pack would say nothing new. */
 const sentencesMax = 5;

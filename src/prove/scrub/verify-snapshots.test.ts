@@ -12,6 +12,7 @@ import {
   commitSnapshot,
   listAttestations,
   listDamagedPacks,
+  listKnownDamage,
   newSnapshotId,
   type ObjectStore,
   type PackContent,
@@ -282,6 +283,23 @@ describe('a verification', () => {
     assert.equal(attestations.at(-1)?.level, 'verified');
     const notes = (await namesIn(store, 'damage/')).map((name) => name.slice('damage/'.length + 64));
     assert.deepEqual(notes, ['', '.00000001', '.00000002'], 'the record, its cost, and that it is healed');
+  });
+
+  it('calls damage healed when the object was put back from a copy', async (test) => {
+    const { repository, store, dataPack, fragment, verify } = await makeWorld(test);
+    const sound = new Map<string, Buffer>();
+    for (const name of [dataPack, fragment]) {
+      sound.set(name, await store.get(name));
+      await tamper(store, name, flipBit(100));
+    }
+    assert.equal((await verify()).isSound, false);
+    for (const [name, bytes] of sound) await tamper(store, name, () => bytes);
+    assert.deepEqual([(await verify()).isSound, (await verify()).damage], [true, []]);
+    const known = await listKnownDamage(repository);
+    assert.deepEqual(
+      known.map(({ note }) => note?.state),
+      ['healed', 'healed'],
+    );
   });
 
   it('calls damage healed that nothing needs any more, and counts what nothing needs', async (test) => {

@@ -101,10 +101,13 @@ export async function verifySnapshots(options: VerifyOptions): Promise<Verificat
   const damage = await judgeDamage({
     surroundings: { repository, sound: wal.sound, snapshots: committed.snapshots },
     packs: [...packs.findings.values(), ...packs.unindexedFindings],
-    wal: isEverything ? wal : { ...wal, sound: { ...wal.sound, damaged: relevantDamage(wal.sound, scoped) } },
+    wal: isEverything ? wal : { ...wal, sound: onlyRelevant(wal.sound, scoped) },
     index: unreadableIndex,
     unindexedPacks: listing.unindexed.length,
-    snapshots: committed.records,
+    // That a snapshot cannot be listed at all concerns whoever asks for any.
+    snapshots: committed.records.filter(
+      ({ id, isServed }) => isEverything || !isServed || scoped.some((each) => each.id === id),
+    ),
     records: records.unreadable,
     attested: records.attested,
     reverse,
@@ -143,7 +146,7 @@ export async function verifySnapshots(options: VerifyOptions): Promise<Verificat
       denied.length === 0 &&
       snapshots.every(({ problems }) => problems.length === 0),
   };
-  if (options.record) await recordFindings(repository, result);
+  if (options.record) await recordFindings(repository, result, { isEverything });
   if (options.record) await recordVerdicts(options, result);
   return result;
 }
@@ -246,9 +249,12 @@ function withGone(wal: WalCheck, gone: readonly PlacedWal[]): WalCheck {
   return { ...wal, findings: [...wal.findings, ...findings], lost: [...wal.lost, ...gone] };
 }
 
-/** Damaged lineages and histories that one of these snapshots needs. */
-function relevantDamage(inventory: WalInventory, scoped: readonly SnapshotRecord[]): WalInventory['damaged'] {
-  return inventory.damaged.filter(({ objectName }) => scoped.some(({ wal }) => objectName.includes(wal.lineage)));
+/** With no other damaged lineages and histories than those that one of these snapshots needs. */
+function onlyRelevant(inventory: WalInventory, scoped: readonly SnapshotRecord[]): WalInventory {
+  const isRelevant = ({ objectName }: { objectName: string }) =>
+    scoped.some(({ wal }) => objectName.includes(wal.lineage));
+  const { damaged, replaced = [] } = inventory;
+  return { ...inventory, damaged: damaged.filter(isRelevant), replaced: replaced.filter(isRelevant) };
 }
 
 function judgeSnapshot(snapshot: SnapshotRecord, reverse: ReverseMap, wal: WalCheck): SnapshotVerdict {

@@ -2,9 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { HoldfastError } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
-import { isAbsent } from '../object-store/index.ts';
 import { facts, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
-import { damageRecordName } from './damage-record.ts';
+import { damageRecordName, UNREADABLE_CODES } from './damage-record.ts';
 
 const damageNote = z.object({
   version: z.literal(1),
@@ -82,9 +81,7 @@ async function readNote(objects: SealedObjects, name: string): Promise<DamageNot
   try {
     return readRecord(damageNote, name, await objects.getJson('damage', name));
   } catch (error) {
-    if (isAbsent(error) || (error instanceof HoldfastError && UNREADABLE_CODES.has(error.code))) return null;
+    if (error instanceof HoldfastError && UNREADABLE_CODES.has(error.code)) return null;
     throw error;
   }
 }
-
-const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { HoldfastError } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import type { ObjectStore, PutOutcome } from '../object-store/index.ts';
 import { packName } from '../pack/index.ts';
@@ -70,7 +71,24 @@ export async function listDamage(objects: SealedObjects): Promise<DamageRecord[]
   return records;
 }
 
-/** The object that a record is about. */
-export function damagedObjectOf({ pack, object }: DamageRecord): string {
-  return pack === undefined ? (object ?? '') : packName(Buffer.from(pack, 'hex'));
+/** The name of the object that a record is about; `null` for a record that is damaged itself, or gone. Errors: those of the store. */
+export async function readDamagedObject(objects: SealedObjects, recordName: string): Promise<string | null> {
+  const key = recordName.slice(kindPrefix('damage').length);
+  if (PACK_RECORD.test(key)) return packName(Buffer.from(key, 'hex'));
+  try {
+    const { object } = readRecord(damageRecord, recordName, await objects.getJson('damage', recordName));
+    return object ?? null;
+  } catch (error) {
+    if (error instanceof HoldfastError && UNREADABLE_CODES.has(error.code)) return null;
+    throw error;
+  }
 }
+
+/** Errors of one record; anything else is the store's own trouble. */
+export const UNREADABLE_CODES: ReadonlySet<string> = new Set([
+  'OBJECT_ABSENT',
+  'OBJECT_DAMAGED',
+  'OBJECT_NEWER',
+  'KEY_EPOCH_ABSENT',
+  'RECORD_UNRECOGNIZED',
+]);

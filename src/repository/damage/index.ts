@@ -7,4 +7,13 @@
  * nothing.
  */
 export * from './damage-note.ts';
-export * from './damage-record.ts';
+export {
+  type DamageRecord,
+  damageRecordName,
+  listDamage,
+  listDamagedPacks,
+  listDamageRecordNames,
+  readDamagedObject,
+  recordDamage,
+  recordObjectDamage,
+} from './damage-record.ts';
