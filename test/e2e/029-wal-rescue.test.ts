@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { promisify } from 'node:util';
@@ -55,6 +55,11 @@ it('brings every acknowledged write of a primary that was killed, also from a re
 
     await assert.rejects(rescue(place, { dataDirectory: server.dataDirectory }), { code: 'WAL_RESCUE_RUNNING' });
     await server.kill9();
+    // One more such file, as it is chance whether a checkpoint has made one.
+    const [first] = await onlySegments(join(server.dataDirectory, 'pg_wal'));
+    const later = join(server.dataDirectory, 'pg_wal', `${first!.slice(0, 22)}FE`);
+    await copyFile(join(server.dataDirectory, 'pg_wal', first!), later);
+    if (runsAsRoot) await chown(later, nobody.uid, nobody.gid);
     const before = await listFiles(server.dataDirectory);
     const { dataDirectory, release } = await mountReadOnly(server.dataDirectory, join(scratch, 'mounted'));
     try {
@@ -114,11 +119,11 @@ it('takes WAL alone, and nothing from behind a broken file unless the repository
       await server.query('SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS t (i int); INSERT INTO t VALUES (1)');
     await server.kill9();
     const wal = join(server.dataDirectory, 'pg_wal');
-    const names = (await readdir(wal)).filter((name) => /^[0-9A-F]{24}$/.test(name)).sort();
+    const names = await onlySegments(wal);
 
     const whole = await makeRepository(scratch, 'whole');
     const all = await rescue(whole, { walDirectory: wal });
-    assert.deepEqual([all.endBefore, all.gained.length, all.gaps, all.alarms], [null, 1, [], []]);
+    assert.deepEqual([all.endBefore, all.gained.length, all.gaps, all.unconnected, all.alarms], [null, 1, [], [], []]);
 
     // A broken file in the middle: what lies behind it could be of an earlier use of the files.
     const copy = join(scratch, 'broken');
@@ -134,9 +139,10 @@ it('takes WAL alone, and nothing from behind a broken file unless the repository
       broken.passedOver.some(({ file }) => file === names[2]),
       JSON.stringify(broken.passedOver),
     );
+    assert.deepEqual([broken.gaps, broken.unconnected], [[], names.slice(2)], 'what may be lost is named');
     // Where the repository has what is broken here, the rest is proved to go on from it.
     const beside = await rescue(whole, { walDirectory: copy });
-    assert.deepEqual([beside.gained, beside.alarms], [[], []]);
+    assert.deepEqual([beside.gained, beside.unconnected, beside.alarms], [[], [], []]);
     assert.equal(beside.end, all.end);
 
     const { lineages } = await readWalInventory(whole.repository);
@@ -164,6 +170,10 @@ async function mountReadOnly(
     return asIs;
   }
   return { dataDirectory: at, release: () => run('umount', [at]).then(() => {}) };
+}
+
+async function onlySegments(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => /^[0-9A-F]{24}$/.test(name)).sort();
 }
 
 async function listFiles(directory: string): Promise<string[]> {

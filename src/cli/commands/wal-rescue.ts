@@ -46,7 +46,7 @@ export const walRescue: Command = {
     });
     const words: Words = { formatLsn, moment: timestampToMilliseconds };
     return {
-      reason: alarms === 0 && report.gaps.length === 0 ? 'done' : 'problemFound',
+      reason: alarms === 0 && report.gaps.length + report.unconnected.length === 0 ? 'done' : 'problemFound',
       json: rescueDocument(report, words),
       text: (paint) => rescueText(report, words, paint),
     };
@@ -75,12 +75,14 @@ function rescueDocument(report: WalRescueReport, { formatLsn, moment }: Words): 
     segments: { new: segments.kept, known: segments.known },
     histories: [...histories],
     passedOver: report.passedOver.map(({ file, reason }) => ({ file, reason })),
+    unconnected: [...report.unconnected],
     gaps: report.gaps.map(range),
   };
 }
 
 function rescueText(report: WalRescueReport, { formatLsn, moment }: Words, paint: Paint): string[] {
-  const { cluster, place, timeline, endBefore, end, gained, commits, lastCommit, gaps, passedOver } = report;
+  const { cluster, place, timeline, endBefore, end, gained, commits, lastCommit, gaps, passedOver, unconnected } =
+    report;
   const bytes = gained.reduce((sum, range) => sum + (range.end - range.start), 0n);
   const found = formatQuantity(commits, 'commit');
   const head =
@@ -111,6 +113,16 @@ function rescueText(report: WalRescueReport, { formatLsn, moment }: Words, paint
               [
                 'passed over',
                 `${formatQuantity(passedOver.length, 'file')}, renamed for later use or not readable`,
+              ] as [string, string],
+            ]),
+        ...(unconnected.length === 0
+          ? []
+          : [
+              [
+                'not connected',
+                paint.bad(
+                  `${formatQuantity(unconnected.length, 'file')} from ${unconnected[0]} on, behind a place that cannot be read: WAL may be lost`,
+                ),
               ] as [string, string],
             ]),
         ...gaps.map(

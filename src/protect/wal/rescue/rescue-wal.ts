@@ -55,6 +55,11 @@ export interface WalRescueReport {
   readonly segments: { readonly kept: number; readonly known: number };
   readonly histories: readonly number[];
   readonly passedOver: readonly PassedOver[];
+  /**
+   * Those among them that are by their first page what their names say, behind a place that cannot be read: WAL that is lost, or that a crash left
+   * behind the end of what counted.
+   */
+  readonly unconnected: readonly string[];
   /** What is missing of this history still. */
   readonly gaps: readonly LsnRange[];
 }
@@ -82,8 +87,10 @@ export async function rescueWal(options: WalRescueOptions): Promise<WalRescueRep
   const path = timelinePath(timeline, survey.histories.get(timeline)?.switches ?? []);
   const counts = { kept: 0, known: 0 };
   const passedOver = [...survey.passedOver];
+  const unconnected: string[] = [];
   progress.begin('rescuing WAL', { total: survey.segments.length, unit: 'files' });
-  for (const stretch of path) await keepStretch(options, { ingest, survey, stretch, owner, counts, passedOver });
+  for (const stretch of path) await keepStretch(options, { ingest, survey, stretch, owner, counts, unconnected });
+  passedOver.push(...unconnected.map((file) => ({ file, reason: UNCONNECTED })));
 
   const inventory = await ingest.list();
   const lineage = findLineage(inventory, ingest.followed ?? '');
@@ -94,7 +101,8 @@ export async function rescueWal(options: WalRescueOptions): Promise<WalRescueRep
   const facts = { cluster, system: owner.system, end: formatLsn(runs.at(-1)?.end ?? 0n), commits: found.commits };
   await ledger.append({ action: 'wal-rescue', outcome: 'done', subject: lineage.lineage, facts });
   return {
-    ...{ cluster, timeline: newestTimeline(lineage), gained, ...found, segments: counts, histories, passedOver, gaps },
+    ...{ cluster, timeline: newestTimeline(lineage), gained, ...found, segments: counts, histories, passedOver },
+    ...{ unconnected, gaps },
     place: { system: lineage.system, lineage: lineage.lineage },
     endBefore: rangesOf(before, lineage).at(-1)?.end ?? null,
     end: runs.at(-1)?.end ?? 0n,
@@ -179,12 +187,14 @@ interface StretchWork {
   readonly stretch: TimelineStretch;
   readonly owner: WalOwner;
   readonly counts: { kept: number; known: number };
-  readonly passedOver: PassedOver[];
+  readonly unconnected: string[];
 }
+
+const UNCONNECTED = 'It lies behind a place that cannot be read, and may be of an earlier use.';
 
 /** Keeps the files of one timeline, from where it began up to where it was left. */
 async function keepStretch({ progress, signal }: WalRescueOptions, work: StretchWork): Promise<void> {
-  const { ingest, survey, stretch, owner, counts, passedOver } = work;
+  const { ingest, survey, stretch, owner, counts, unconnected } = work;
   const size = BigInt(owner.segmentBytes);
   const first = segmentStartOf(stretch.from, owner.segmentBytes) / size;
   const isOnWay = ({ timeline, number }: FoundSegment) =>
@@ -195,10 +205,7 @@ async function keepStretch({ progress, signal }: WalRescueOptions, work: Stretch
     progress.advance(1);
     const file = await found.open();
     if (isBroken && !(await isReached(ingest, file.start))) {
-      passedOver.push({
-        file: found.name,
-        reason: 'It lies behind a place that cannot be read, and may be of an earlier use.',
-      });
+      unconnected.push(found.name);
       continue;
     }
     const wantsWhole = stretch.to === null || file.end <= stretch.to;
