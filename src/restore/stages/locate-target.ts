@@ -140,6 +140,7 @@ async function transactionNotFound(
       }
     }
   }
+  if (found.length === 0) told.push(describeStored(question.route));
   return notFound(target, [...told, ...describeUnread(unread)], hints);
 }
 
@@ -214,6 +215,7 @@ async function pointNotFound(
       hints.push(...wayTo(other, lsn));
     }
   }
+  told.push(describeStored(question.route));
   return notFound(target, [...told, ...describeUnread(unread)], hints);
 }
 
@@ -235,6 +237,12 @@ async function collectOn<Found>(
     }
   }
   return { found, unread };
+}
+
+function describeStored({ lineage, timeline }: WalRoute): string {
+  const runs = storedOnPath(lineage, pathInLineage(lineage, timeline));
+  const ranges = runs.map(({ start, end }) => `${formatLsn(start)} to ${formatLsn(end)}`);
+  return `Its WAL is stored from ${ranges.join(' and from ')}, up to timeline ${timeline}.`;
 }
 
 function describeUnread(unread: readonly string[]): string[] {

@@ -172,7 +172,7 @@ describe('the commit index', () => {
         for await (const { name } of made.store.list('wal/')) await made.store.delete(name);
         await compareWithScan(made, drawn);
       }),
-      { numRuns: Number(process.env.RUNS ?? 25) },
+      { numRuns: 25 },
     );
   });
 });
