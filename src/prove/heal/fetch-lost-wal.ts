@@ -25,8 +25,10 @@ export interface FetchOptions {
 }
 
 /**
- * Streams the WAL of a damaged object from the server again and stores it as fragments, once it is proved to be what was stored: it has to go on from
- * the sound WAL before it or into that behind it, record by record, as a copy of a server has other WAL under the same names (rule A4).
+ * Streams the WAL of a damaged object from the server again and stores it as fragments, once it is proved to be what was stored, as a copy of a
+ * server has other WAL under the same names (rule A4). It has to go on from the sound WAL before it and into that behind it, record by record. That
+ * alone proves little: two copies at the same work write records of the same lengths. So the server also has to have the very bytes that are stored
+ * behind it or, when nothing is, before it.
  *
  * Gives why nothing was stored, one whole sentence, or `null`. Errors: those of the server and of the store.
  */
@@ -39,16 +41,61 @@ export async function fetchLostWal(options: FetchOptions): Promise<string | null
   const spoolPath = newSpoolPath(await repository.store.spoolDirectory());
   try {
     await using file = await open(spoolPath, 'wx+', 0o600);
-    const end = await receive(options, file, start, object.end);
+    const around = await readAround(options, start);
+    const from = around.behind.length > 0 ? start : start - BigInt(around.before.length);
+    const end = await receive(options, file, from, object.end + BigInt(around.behind.length));
     if (end < object.end) return `The server's WAL of timeline ${object.timeline} ends at ${formatLsn(end)}.`;
-    const pieces = () => createReadStream(spoolPath) as AsyncIterable<Buffer>;
-    const doubt = await whyNotProved({ repository, sound, object, start, pieces });
+    const received = (first: bigint, last: bigint) =>
+      createReadStream(spoolPath, {
+        start: Number(first - from),
+        end: Number(last - from) - 1,
+      }) as AsyncIterable<Buffer>;
+    const pieces = () => received(start, object.end);
+    const doubt = await whyNotProved({ repository, sound, object, start, pieces, around });
     if (doubt !== null) return doubt;
+    if (around.behind.length > 0) {
+      if (end === object.end)
+        return 'The server has no WAL behind it by which it could be told from another copy of the cluster.';
+      if (!(await isBeginningOf(around.behind, received(object.end, end)))) return otherWal('behind it');
+    } else if (from < start && !(await isBeginningOf(around.before, received(from, start))))
+      return otherWal('before it');
     await replaceSegment(repository, { place: object.lineage, timeline: object.timeline, start, pieces: pieces() });
     return null;
   } finally {
     await rm(spoolPath, { force: true });
   }
+}
+
+/** Sound WAL beside an object: the whole segment before it, and what is stored from its end on, up to the length of a segment. */
+interface Neighbours {
+  readonly before: Buffer;
+  readonly behind: Buffer;
+}
+
+async function readAround({ repository, sound, object }: FetchOptions, start: bigint): Promise<Neighbours> {
+  const lineage = sound.lineages.find((each) => each.lineage === object.lineage.lineage);
+  if (lineage === undefined) return { before: Buffer.alloc(0), behind: Buffer.alloc(0) };
+  const size = BigInt(lineage.header.segmentBytes);
+  const stored = new StoredWal(repository, lineage, [{ timeline: object.timeline, from: 0n, to: null }]);
+  const before = start >= size ? await gather(stored, start - size, start) : Buffer.alloc(0);
+  return {
+    before: BigInt(before.length) === size ? before : Buffer.alloc(0),
+    behind: await gather(stored, object.end, object.end + size),
+  };
+}
+
+/** Whether the bytes that came, of which there may be fewer, are those that are stored. */
+async function isBeginningOf(stored: Buffer, came: AsyncIterable<Buffer>): Promise<boolean> {
+  let at = 0;
+  for await (const piece of came) {
+    if (!piece.equals(stored.subarray(at, at + piece.length))) return false;
+    at += piece.length;
+  }
+  return true;
+}
+
+function otherWal(where: string): string {
+  return `The server has other WAL ${where} than is stored: it is another copy of the cluster.`;
 }
 
 /** Writes WAL from `start` on into the file; gives the position up to which it came. */
@@ -91,18 +138,17 @@ async function whyNotProved(question: {
   object: PlacedWal;
   start: bigint;
   pieces: () => AsyncIterable<Buffer>;
+  around: Neighbours;
 }): Promise<string | null> {
-  const { repository, sound, object, start, pieces } = question;
+  const { sound, object, start, pieces, around } = question;
   const { segmentBytes } = object.lineage.header;
-  const size = BigInt(segmentBytes);
   const lineage = sound.lineages.find((each) => each.lineage === object.lineage.lineage);
   if (lineage === undefined) return 'Its lineage is not there any more.';
-  const stored = new StoredWal(repository, lineage, [{ timeline: object.timeline, from: 0n, to: null }]);
-  const before = start >= size ? await gather(stored, start - size, start) : Buffer.alloc(0);
-  const hasBefore = BigInt(before.length) === size;
+  const { before, behind } = around;
+  const hasBefore = before.length > 0;
   const scanner = new WalScanner({
     segmentSize: segmentBytes,
-    startLsn: hasBefore ? start - size : start,
+    startLsn: start - BigInt(before.length),
     systemId: lineage.system,
   });
   const scan = (bytes: Buffer): string | null => {
@@ -117,7 +163,6 @@ async function whyNotProved(question: {
   };
   let doubt = hasBefore ? scan(before) : null;
   for await (const piece of pieces()) doubt ??= scan(piece);
-  const behind = object.end % size === 0n ? await gather(stored, object.end, object.end + size) : Buffer.alloc(0);
   if (doubt === null && behind.length > 0) doubt = scan(behind);
   if (doubt !== null) return doubt;
   const agrees = await comparedBytes(question, lineage.header.segmentBytes);
