@@ -17,6 +17,8 @@ export interface Command {
   readonly summary: string;
   /** Further sentences for its own `--help`. */
   readonly details?: readonly string[];
+  /** For its own `--help`: lines that can be typed as they stand, but for names and places. */
+  readonly examples?: readonly Example[];
   /** `create`, `wanted` and `none` leave the repository closed; `create` must be told where it shall lie, `wanted` takes what it is told of it. `deferred` has all that opening needs, and opens when it comes to that. */
   readonly access: Access | ((input: CommandInput) => Access);
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
@@ -28,6 +30,13 @@ export interface Command {
   /** `postgresql` for what PostgreSQL itself calls. */
   readonly exitCodes?: ExitCodeKind;
   run(context: CommandContext, input: CommandInput): Promise<Outcome>;
+}
+
+export interface Example {
+  /** Begins with `holdfast`. */
+  readonly line: string;
+  /** What it does, in a few words. */
+  readonly does: string;
 }
 
 export type Access = 'none' | 'wanted' | 'create' | 'deferred' | 'read' | 'write';

@@ -38,6 +38,52 @@ describe('the help', () => {
   });
 });
 
+describe('the examples in the help', () => {
+  const examples = commands.flatMap(({ path, examples = [] }) => examples.map(({ line }) => ({ path, line })));
+  /** What a shell makes of a line of plain words, up to a pipe. */
+  const wordsOf = (line: string) => line.split(' | ')[0]!.split(' ').slice(1);
+
+  it('are there for the daily commands and for all of WAL', () => {
+    const daily = ['status', 'doctor', 'backup', 'list', 'show', 'verify', 'restore'];
+    for (const { path } of commands.filter(({ path }) => path[0] === 'wal' || daily.includes(path[0]))) {
+      assert.ok(
+        examples.some((example) => example.path === path),
+        path.join(' '),
+      );
+    }
+  });
+
+  it('are understood, as that command with flags that it has', () => {
+    for (const { path, line } of examples) {
+      assert.match(line, /^holdfast /);
+      const { invocation, error } = parse(...wordsOf(line));
+      assert.equal(error, undefined, line);
+      assert.deepEqual(invocation?.command.path, path, line);
+    }
+  });
+
+  it('are printed, each with what it does', () => {
+    for (const { path, line } of examples) {
+      assert.ok(parse(...path, '--help').printed.includes(`Examples:\n`), line);
+      assert.ok(parse(...path, '--help').printed.includes(`  ${line}\n      `), line);
+    }
+  });
+});
+
+describe('holdfast help', () => {
+  it('prints what --help prints, of the program, of a group and of a command', () => {
+    for (const words of [[], ['wal'], ['wal', 'push'], ['restore']]) {
+      const { printed, invocation } = parse('help', ...words);
+      assert.equal(printed, parse(...words, '--help').printed);
+      assert.equal(invocation, undefined);
+    }
+  });
+
+  it('of a command that is not there is an error', () => {
+    assert.match(String(parse('help', 'wal', 'fly').error), /unknown command 'wal fly'/);
+  });
+});
+
 describe('a command line', () => {
   it('gives the command with its own flags and the options of the plan apart', () => {
     const { invocation } = parse('repository', 'init', '--repository', '/backups', '--label', 'mine', '--json');

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command as Commander, Argument as CommanderArgument, Option as CommanderOption } from 'commander';
 import { listOptions, type Option, planSchema } from '../plan/index.ts';
-import type { Command } from './command.ts';
+import type { Command, Example } from './command.ts';
 import { commands } from './commands/index.ts';
 import { archiveExitCodes, type ExitCodeKind, exitCodes, postgresqlExitCodes } from './exit-code.ts';
 import { type Paint, paintFor } from './output/index.ts';
@@ -50,8 +50,26 @@ export function buildProgram(
     const parent = command.path.length === 1 ? program : groupOf(program, groups, command.path[0]);
     addCommand(parent, command, paint, onInvocation);
   }
+  addHelpCommand(program);
   program.addHelpText('after', `\n${exitCodeHelp(exitCodes, paint)}`);
   return program;
+}
+
+/** `holdfast help wal push` is what many type for `holdfast wal push --help`. */
+function addHelpCommand(program: Commander): void {
+  const help = program.command('help').argument('[command...]', 'The words of the command.');
+  help
+    .summary('Print the help of a command, as --help does.')
+    .description('Print the help of a command, as --help does.');
+  help.action((words: readonly string[]) => {
+    let found = program;
+    for (const word of words) {
+      const next = found.commands.find((command) => command.name() === word);
+      if (next === undefined) program.error(`error: unknown command '${words.join(' ')}'`);
+      else found = next;
+    }
+    found.help();
+  });
 }
 
 const groupSummaries: Readonly<Record<string, string>> = {
@@ -98,6 +116,8 @@ function addCommand(
   grouped('Output:', '--json', 'Print one JSON document on the last line of standard output.');
   grouped('Output:', '--events', 'Print what happens as lines of JSON before it.');
   const codes = codesOf(command.exitCodes ?? 'holdfast');
+  const { examples = [] } = command;
+  if (examples.length > 0) made.addHelpText('after', `\n${exampleHelp(examples, paint)}`);
   made.addHelpText('after', `\n${exitCodeHelp(codes, paint)}`);
   made.action(() => onInvocation(readInvocation(made, command, optionsOfPlan)));
 }
@@ -143,6 +163,11 @@ function readInvocation(made: Commander, command: Command, optionsOfPlan: readon
 
 function codesOf(kind: ExitCodeKind): Readonly<Record<string, { code: number; meaning: string }>> {
   return { holdfast: exitCodes, postgresql: postgresqlExitCodes, 'postgresql-archive': archiveExitCodes }[kind];
+}
+
+function exampleHelp(examples: readonly Example[], paint: Paint): string {
+  const lines = examples.flatMap(({ line, does }) => [`  ${paint.accent(line)}`, `      ${does}`]);
+  return [paint.strong('Examples:'), ...lines].join('\n');
 }
 
 function exitCodeHelp(codes: Readonly<Record<string, { code: number; meaning: string }>>, paint: Paint): string {

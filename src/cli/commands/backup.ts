@@ -15,6 +15,14 @@ export const backup: Command = {
   details: [
     'The server may be a primary or a standby; it keeps serving. What the repository holds already is not stored again; a backup that is stopped leaves nothing that is listed.',
   ],
+  examples: [
+    { line: 'holdfast backup', does: 'Begins at the next checkpoint of the server, which may take minutes.' },
+    {
+      line: 'holdfast backup --checkpoint fast --label before-upgrade',
+      does: 'Begins at once, and is found again by its name.',
+    },
+    { line: 'holdfast backup --max-rate 50MB', does: 'Reads no more than that in a second.' },
+  ],
   access: 'write',
   database: 'required',
   planOptions: ['backup.workers', 'backup.compressionLevel', 'backup.maxRate'],

@@ -24,6 +24,13 @@ export const databaseSetup: Command = {
     'server was made to finish a WAL segment and that segment has arrived in the repository. Run again, it finds nothing to do and proves the same once more.',
     'A setting may need a restart of the server: it says so and ends with 3; with --restart-command it restarts it. Undoing is printed at the end.',
   ],
+  examples: [
+    { line: 'holdfast database setup --dry-run', does: 'Only say what is missing.' },
+    {
+      line: 'holdfast database setup --as postgresql://postgres@db/postgres --role holdfast --write-password ~/.pgpass',
+      does: 'Make a role with a password that it draws, the settings and the slot.',
+    },
+  ],
   access: (input) => (isOnlyLooking(input) ? 'wanted' : 'write'),
   database: 'required',
   flags: [

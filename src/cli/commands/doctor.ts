@@ -14,6 +14,10 @@ export const doctor: Command = {
     'of them, and says what it could not look at. It changes nothing: one small object is stored in the repository and removed again.',
     'It ends with 3 when it found a problem, also when everything else is well, and with 1 when the only one is that the server did not answer.',
   ],
+  examples: [
+    { line: 'holdfast doctor', does: 'What is wrong, and the command that mends it.' },
+    { line: 'holdfast doctor --all', does: 'What is well, too.' },
+  ],
   access: 'wanted',
   database: 'wanted',
   flags: [{ flag: '--all', help: 'Show what is well, too.' }],

@@ -6,6 +6,7 @@ import { formatTable, paintLevel, shortId } from '../output/index.ts';
 export const list: Command = {
   path: ['list'],
   summary: 'List the snapshots, oldest first, with what they can be restored to.',
+  examples: [{ line: 'holdfast list', does: 'Every snapshot, and up to which moments it leads.' }],
   access: 'read',
   database: 'none',
   planOptions: ['cluster.name'],

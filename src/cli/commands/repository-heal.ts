@@ -13,6 +13,12 @@ export const repositoryHeal: Command = {
     'With a connection to the server, damaged WAL is fetched from it again, once it is proved to be the same.',
     'Only what holdfast verify has recorded is looked at. Contents of files are healed by the next holdfast backup.',
   ],
+  examples: [
+    {
+      line: 'holdfast repository heal',
+      does: 'Mend what holdfast verify has found, as far as it goes without a backup.',
+    },
+  ],
   access: 'write',
   database: 'wanted',
   run: async (context) => {

@@ -6,6 +6,7 @@ import { formatFacts, formatTable } from '../output/index.ts';
 export const repositoryInfo: Command = {
   path: ['repository', 'info'],
   summary: 'Say what a repository is made of: format, keys, and how much it holds.',
+  examples: [{ line: 'holdfast repository info', does: 'Its format, its keys, and how much it holds.' }],
   access: 'read',
   database: 'none',
   run: async ({ repository, plan }) => {

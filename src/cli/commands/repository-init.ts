@@ -17,6 +17,12 @@ export const repositoryInit: Command = {
     'Whoever holds the passphrase or the key file can read everything; without either nothing can be read ever again.',
     'Keep it in a second place that does not depend on this machine.',
   ],
+  examples: [
+    {
+      line: 'holdfast repository init --repository /backups/shop --generate-key-file ~/holdfast.key',
+      does: 'A repository, and a key file that opens it.',
+    },
+  ],
   access: 'create',
   database: 'none',
   flags: [

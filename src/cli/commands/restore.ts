@@ -12,6 +12,25 @@ export const restore: Command = {
     'With --delta it goes over a data directory of the same cluster instead, whose server is stopped, and fetches only what differs. What is not data, above all pg_wal, is moved aside in it, never deleted.',
     'Without --start the directory is made ready: the first start of PostgreSQL on it recovers to the target.',
   ],
+  examples: [
+    { line: 'holdfast restore --into /srv/restored --dry-run', does: 'Only say what would be done.' },
+    {
+      line: 'holdfast restore --into /srv/restored --start',
+      does: 'The latest state, started without any network and checked.',
+    },
+    {
+      line: 'holdfast restore --into /srv/restored --to 2026-11-23T09:00:00Z',
+      does: 'A moment; the directory recovers to it at its first start.',
+    },
+    {
+      line: 'holdfast restore --into /srv/restored --to before:0/5164A60',
+      does: 'Everything before a commit, such as that of a DROP TABLE.',
+    },
+    {
+      line: 'holdfast restore --into /srv/data --delta',
+      does: 'Over the data directory of a server that is stopped, fetching only what differs.',
+    },
+  ],
   access: (input) => (input.isSet('dry-run') || input.isSet('read-only') ? 'read' : 'write'),
   database: 'none',
   planOptions: ['cluster.name', 'backup.workers'],

@@ -15,6 +15,7 @@ export const settingsDiff: Command = {
   details: [
     'Settings are compared by value and files by their lines; secrets are hidden. Without --exit-code it ends with 0 also when there are differences.',
   ],
+  examples: [{ line: 'holdfast settings diff 495644fd18b9 now', does: 'What was changed on the server since then.' }],
   access: 'read',
   database: 'wanted',
   arguments: [

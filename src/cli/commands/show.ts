@@ -6,6 +6,10 @@ import { formatFacts, type Json, paintLevel } from '../output/index.ts';
 export const show: Command = {
   path: ['show'],
   summary: 'Show one snapshot: what it holds, what was attested of it, and whether its WAL is there.',
+  examples: [
+    { line: 'holdfast show 495644fd18b9', does: 'One snapshot, by the beginning of its id.' },
+    { line: 'holdfast show 495644fd18b9 --settings', does: 'The settings that the server had then.' },
+  ],
   access: 'read',
   database: 'none',
   arguments: [{ name: 'snapshot', help: 'The id, or so many of its first digits that no other begins with them.' }],

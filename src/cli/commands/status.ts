@@ -10,6 +10,10 @@ export const status: Command = {
   path: ['status'],
   summary: 'Say how well each cluster is protected now, and what to do next.',
   details: ['With a connection to the server, what is kept is compared with what the server has.'],
+  examples: [
+    { line: 'holdfast status', does: 'How well each cluster is protected.' },
+    { line: 'holdfast status --json | jq .clusters', does: 'The same for a program.' },
+  ],
   access: 'read',
   database: 'wanted',
   run: async (context) => {

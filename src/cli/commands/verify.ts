@@ -13,6 +13,12 @@ export const verify: Command = {
     'Without a snapshot, --wal or --since the newest one of each cluster is verified.',
     'With --all everything is read: packs that nothing needs, all WAL, records, signatures, the ledger and the form of the key slots.',
   ],
+  examples: [
+    { line: 'holdfast verify', does: 'The newest snapshot, and the WAL that it needs.' },
+    { line: 'holdfast verify --all', does: 'All that is stored.' },
+    { line: 'holdfast verify --all --sample 5', does: 'A twentieth of it, another one each time.' },
+    { line: 'holdfast verify --wal 0/3000000..0/9000000', does: 'The WAL between two positions.' },
+  ],
   access: (input) => (input.isSet('read-only') ? 'read' : 'write'),
   database: 'none',
   planOptions: ['cluster.name'],

@@ -18,6 +18,14 @@ export const walCommits: Command = {
     'Each commit has its time, its position and its transaction. What removed files (DROP, TRUNCATE, VACUUM FULL, REINDEX and others look alike in the WAL) says which; names are not in the WAL.',
     'holdfast restore --to before:LSN brings back everything up to a commit, without it.',
   ],
+  examples: [
+    { line: 'holdfast wal commits', does: 'The last ten commits.' },
+    {
+      line: 'holdfast wal commits --around 2026-11-23T09:00:00Z --count 20',
+      does: 'Twenty before that moment and twenty after it.',
+    },
+    { line: 'holdfast wal commits --removed-files', does: 'Commits that removed files: DROP, TRUNCATE and the like.' },
+  ],
   access: 'read',
   database: 'none',
   planOptions: ['cluster.name'],

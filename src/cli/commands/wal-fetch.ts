@@ -11,6 +11,12 @@ export const walFetch: Command = {
     `In postgresql.conf: restore_command = 'holdfast wal fetch "%f" "%p"'`,
     'PostgreSQL runs it in its data directory; the system is read from the pg_control there unless it is named.',
   ],
+  examples: [
+    {
+      line: 'holdfast wal fetch 000000010000000000000003 pg_wal/RECOVERYXLOG',
+      does: 'As PostgreSQL calls it, in the data directory.',
+    },
+  ],
   access: 'read',
   database: 'none',
   exitCodes: 'postgresql',

@@ -9,6 +9,7 @@ export const walIndex: Command = {
   details: [
     'The index is made while WAL is stored, and is never needed: without it the WAL is read instead, which takes longer. WAL of every cluster is looked at.',
   ],
+  examples: [{ line: 'holdfast wal index', does: 'What is missing of the commit index.' }],
   access: 'write',
   database: 'none',
   run: async ({ repository, progress, signal }) => {

@@ -11,6 +11,12 @@ export const walPush: Command = {
     'The same file again is success; another one under a name that is stored never is.',
     'It hands the file to a running holdfast wal stream of this host. Without one it keeps what waits behind the file, too, so that the key is not derived for each.',
   ],
+  examples: [
+    {
+      line: 'holdfast wal push pg_wal/000000010000000000000003',
+      does: 'As PostgreSQL calls it, in the data directory.',
+    },
+  ],
   access: 'deferred',
   database: 'none',
   exitCodes: 'postgresql-archive',

@@ -12,6 +12,10 @@ export const walRescue: Command = {
     'The server must not run. Its data directory is only read, so that a read-only mount will do.',
     'What is there already is compared byte by byte; WAL of another history goes into a lineage of its own.',
   ],
+  examples: [
+    { line: 'holdfast wal rescue /mnt/dead/data', does: 'From the disk of a server that is gone.' },
+    { line: 'holdfast wal rescue --wal-directory /mnt/dead/pg_wal', does: 'From its WAL alone.' },
+  ],
   access: 'write',
   database: 'none',
   planOptions: ['cluster.name'],

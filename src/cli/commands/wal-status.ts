@@ -14,6 +14,7 @@ import { spaceDocument } from '../wal-space.ts';
 export const walStatus: Command = {
   path: ['wal', 'status'],
   summary: 'Show which WAL is kept: lineages, timelines, unbroken runs, gaps, and who is receiving.',
+  examples: [{ line: 'holdfast wal status', does: 'Which WAL is kept, and who brings it.' }],
   access: 'read',
   database: 'none',
   run: async ({ repository }) => {

@@ -15,6 +15,10 @@ export const walStream: Command = {
     'Run it as a service. It keeps a replication slot, so that the server keeps WAL while it is away, and goes on where it was after any stop.',
     'Named in synchronous_standby_names as holdfast_<cluster>, it makes commits wait until they are durable in the repository.',
   ],
+  examples: [
+    { line: 'holdfast wal stream', does: 'Until it is stopped; as a service.' },
+    { line: 'holdfast wal stream --until 0/9000000', does: 'Until WAL is durable up to there.' },
+  ],
   access: 'write',
   database: 'required',
   planOptions: ['wal.flushInterval', 'wal.budget'],
