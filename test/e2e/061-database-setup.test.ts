@@ -299,6 +299,23 @@ describe('a server that is set up', () => {
     assert.match(run.stderr, /include_if_exists = '.*nobody-includes\.conf'/);
   });
 
+  it('is left as it was, and starts again, when only a part of the settings could be put in force', async () => {
+    await using other = await startPostgres({ major: 18 });
+    const file = join(other.dataDirectory, 'holdfast.conf');
+    await appendFile(join(other.dataDirectory, 'postgresql.conf'), "include_if_exists = 'holdfast.conf'\n");
+    // They count more than the file: with archive_mode from there, and these from here, no server starts.
+    await other.query("ALTER SYSTEM SET wal_level = 'minimal'");
+    await other.query('ALTER SYSTEM SET max_wal_senders = 0');
+    await other.restart();
+    const environment = await makePlace(join(scratch, 'half'), other.url);
+    const run = await runHoldfast(['database', 'setup', '--include-file', file, '--archive', '--yes'], { environment });
+    assert.equal(run.code, 1);
+    assert.match(run.stderr, /took the settings back/);
+    assert.equal(await readFile(file, 'utf8'), '');
+    await other.restart();
+    assert.deepEqual(await other.query('SHOW archive_mode'), [{ archive_mode: 'off' }]);
+  });
+
   it('keeps the archive_command of somebody else unless it may replace it', async () => {
     const environment = await makePlace(join(scratch, 'taken'), server.url);
     await server.query("ALTER SYSTEM SET archive_command = 'aws s3 cp %p s3://wishcraft-wal-archive/%f'");

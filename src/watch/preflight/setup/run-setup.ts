@@ -9,7 +9,7 @@ import { tryReplication } from '../gather-server.ts';
 import { hbaLine } from '../judge-rights.ts';
 import { restartCommand } from '../judge-server.ts';
 import { formatSetting, parseSettings, readBlock, replaceBlock } from './managed-block.ts';
-import { proposeSetup } from './propose-setup.ts';
+import { ARCHIVING_OFF, proposeSetup } from './propose-setup.ts';
 import { type Arrival, proveArrival } from './prove-arrival.ts';
 import { readFileIfThere, replaceFile } from './replace-file.ts';
 import { scramVerifier, writePassword } from './role-password.ts';
@@ -212,19 +212,37 @@ async function applySettings(
 ): Promise<void> {
   const missing = steps.filter(({ isWritten }) => !isWritten);
   if (steps.length === 0) return;
-  if (includeFile !== null) await writeInclude(includeFile, steps, done);
+  const doneBefore = done.length;
+  const before = includeFile === null ? '' : await readFileIfThere(includeFile);
+  if (includeFile !== null) await writeInclude(includeFile, before, steps, done);
   else {
     for (const step of missing) {
       await connection.query(`ALTER SYSTEM SET ${step.name} = ${quoteLiteral(step.to)}`);
       done.push({ sentence: `set ${step.name} to "${step.to}"`, undo: [resetOf(step)] });
     }
   }
-  await reloadAndCheck(connection, steps, includeFile, clock);
+  try {
+    await reloadAndCheck(connection, steps, includeFile, clock);
+  } catch (error) {
+    if (done.length === doneBefore) throw error;
+    done.length = doneBefore;
+    if (includeFile !== null) await replaceFile(includeFile, before, 'server');
+    else for (const step of missing) await connection.query(resetOf(step).text);
+    await connection.query('SELECT pg_reload_conf()');
+    // As with archive_mode = on and a wal_level that is still minimal.
+    const sentence = 'took the settings back, as a server need not start with some of them alone';
+    done.push({ sentence, undo: [] });
+    throw error;
+  }
 }
 
 /** What earlier set-ups wrote stays. */
-async function writeInclude(path: string, steps: readonly SettingStep[], done: DoneStep[]): Promise<void> {
-  const before = await readFileIfThere(path);
+async function writeInclude(
+  path: string,
+  before: string,
+  steps: readonly SettingStep[],
+  done: DoneStep[],
+): Promise<void> {
   const settings = parseSettings(readBlock(before));
   for (const { name, to } of steps) settings.set(name, to);
   const text = replaceBlock(
@@ -336,7 +354,8 @@ export function listStatements({ settings, role, slot, needsRestart }: SetupProp
 
 /** A value that ALTER SYSTEM had set before is set again; any other comes back by itself. */
 function resetOf({ name, from, origin }: SettingStep): Mend {
-  const isFromAlterSystem = /postgresql\.auto\.conf:\d+$/.test(origin);
+  // While archiving is off, the server shows no archive_command that could be set again.
+  const isFromAlterSystem = /postgresql\.auto\.conf:\d+$/.test(origin) && from !== ARCHIVING_OFF;
   return sql(isFromAlterSystem ? `ALTER SYSTEM SET ${name} = ${quoteLiteral(from)};` : `ALTER SYSTEM RESET ${name};`);
 }
 
