@@ -102,6 +102,12 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
+/**
+ * Nothing is stored of the file's own positions, and only the file before it tells whether it is of the same copy of the server: the client has
+ * that one beside it.
+ */
+class PreviousWanted extends Error {}
+
 /** Serves one client after the other, as each file is held against what the one before left. */
 class PushDesk {
   readonly #options: PushSocketOptions;
@@ -136,6 +142,7 @@ class PushDesk {
       socket.write(formatLine({ answer: 'send' }));
       return await this.#take(offer, input);
     } catch (error) {
+      if (error instanceof PreviousWanted) return { answer: 'pass' };
       if (!(error instanceof HoldfastError)) throw error;
       // Perhaps the client has beside the file what is missing here.
       if (error.code === 'WAL_HISTORY_ABSENT') return { answer: 'pass' };
@@ -172,7 +179,9 @@ class PushDesk {
     this.#ingest ??= new WalIngest({
       ...{ repository, cluster, stateDirectory, clock, onAlarm, system: place().system, preferred: place().lineage },
       findHistory: async () => null,
-      findPrevious: async () => null,
+      findPrevious: async () => {
+        throw new PreviousWanted();
+      },
     });
     // The receiver stores beside us: what it has stored since the last file is to be seen.
     const { header } = findLineage(await this.#ingest.list(), place().lineage);

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { createRepository } from '../../../../test/support/memory-repository.ts';
+import { WalBuilder } from '../../../../test/support/wal-builder.ts';
+import { filler, LineageWriter } from '../../../../test/support/wal-lineage.ts';
+import { systemClock } from '../../../lib/index.ts';
+import { formatSegmentName } from '../../../postgres/index.ts';
+import { openPushSocket, pushWalFile } from './index.ts';
+
+const MIB = 1024n * 1024n;
+const START = 0x1_0000_0000n;
+const FIRST = START / MIB;
+
+/** Records of the same lengths, with other content from `twistAt` on. */
+function makeWal(twistAt: bigint): WalBuilder {
+  const wal = new WalBuilder({ startLsn: START, systemId: 7n, timeline: 1 });
+  while (wal.lsn < START + 2n * MIB + 8192n) {
+    const parts = filler(6000);
+    wal.append(wal.lsn < twistAt ? parts : { ...parts, mainData: Buffer.alloc(6000, 0xcd) });
+  }
+  return wal;
+}
+
+it('a receiver that has only the WAL before a file leaves it to the client, who has the file before it to compare', async (test) => {
+  const { repository, scratch, store } = await createRepository(test);
+  const [ours, theirs] = [makeWal(START + 100n * MIB), makeWal(START + 500_000n)];
+  const lineage = await LineageWriter.create(repository);
+  await lineage.segment(ours, FIRST);
+  const stateDirectory = join(scratch, 's');
+  const { system, lineage: id } = lineage.place;
+  const place = { system, lineage: id };
+  const common = { stateDirectory, clock: systemClock, onAlarm: () => {} };
+  const socket = await openPushSocket({ ...common, repository, cluster: 'main', place: () => place });
+  assert.ok(socket !== null);
+  test.after(() => socket.close());
+
+  /** What `wal push` makes of the second segment of a server that has both in its directory. */
+  const pushSecond = async (wal: WalBuilder, name: string) => {
+    const directory = join(scratch, name);
+    await mkdir(directory);
+    const path = (index: bigint) => join(directory, formatSegmentName(1, FIRST + index, Number(MIB)));
+    for (const index of [0n, 1n]) {
+      await writeFile(path(index), wal.bytes().subarray(Number(index * MIB), Number((index + 1n) * MIB)));
+    }
+    const alarms: string[] = [];
+    const result = await pushWalFile({
+      ...common,
+      ...{ path: path(1n), store, openRepository: async () => repository, cluster: 'main', clusterDefault: 'main' },
+      signal: new AbortController().signal,
+      onAlarm: ({ alarm }) => void alarms.push(alarm),
+    });
+    return { road: result.road, lineage: result.place?.lineage, alarms };
+  };
+  const copy = await pushSecond(theirs, 'copy');
+  assert.deepEqual([copy.road, copy.alarms], ['repository', ['fork']]);
+  assert.notEqual(copy.lineage, id);
+  assert.deepEqual(await pushSecond(ours, 'own'), { road: 'repository', lineage: id, alarms: [] });
+});
