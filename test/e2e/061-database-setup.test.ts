@@ -364,5 +364,10 @@ describe('a server that is set up', () => {
     }));
     assert.equal(code, 0, `${stderr}\n${document.whyNotProven}\n${(await server.logText()).slice(-3000)}`);
     assert.equal(document.arrival?.way, 'archive');
+    const again = await runHoldfast(
+      words.filter((word) => word !== '--json'),
+      { environment },
+    );
+    assert.match(again.stdout, /No receiver runs, and the slot keeps WAL/, again.stderr);
   });
 });

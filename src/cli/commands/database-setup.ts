@@ -298,13 +298,12 @@ function resultText({ done, waitsFor, whyNotProven, arrival, undo }: SetupResult
     `    ${paint.accent(`→ ${kind === 'advice' ? '' : kind}`.trimEnd())}  ${text}`;
   const back = undo.length === 0 ? [] : ['', paint.faint('To take it back:'), ...undo.map(mend)];
   if (whyNotProven === null && arrival?.kind === 'arrived') {
-    const next =
-      arrival.way === 'own-receiver'
-        ? [
-            `${paint.warning('!')} No receiver runs. Start one as a service:`,
-            `    ${paint.accent('→ shell')}  holdfast wal stream`,
-          ]
-        : [];
+    const next = arrival.hasReceiver
+      ? []
+      : [
+          `${paint.warning('!')} No receiver runs, and the slot keeps WAL on the server until one takes it. Start one as a service:`,
+          `    ${paint.accent('→ shell')}  holdfast wal stream`,
+        ];
     return [
       ...lines,
       `${paint.good('proven')} segment ${arrival.segment} has arrived in lineage ${shortId(arrival.lineage)}`,

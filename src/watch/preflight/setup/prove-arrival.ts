@@ -13,7 +13,14 @@ export type ArrivalWay = 'receiver' | 'own-receiver' | 'archive';
 
 /** Whether a switched segment arrived. */
 export type Arrival =
-  | { readonly kind: 'arrived'; readonly segment: string; readonly lineage: string; readonly way: ArrivalWay }
+  | {
+      readonly kind: 'arrived';
+      readonly segment: string;
+      readonly lineage: string;
+      readonly way: ArrivalWay;
+      /** Whether somebody takes from the slot what it keeps. */
+      readonly hasReceiver: boolean;
+    }
   | { readonly kind: 'missing'; readonly segment: string; readonly way: ArrivalWay; readonly sentence: string };
 
 export interface ArrivalOptions {
@@ -45,7 +52,7 @@ export async function proveArrival(connection: PostgresConnection, options: Arri
   const receiver = way === 'own-receiver' ? beginReceiver(options, end) : null;
   try {
     const lineage = await waitForRange(options, { timeline, end }, receiver?.ended ?? null);
-    if (lineage !== null) return { kind: 'arrived', segment, lineage, way };
+    if (lineage !== null) return { kind: 'arrived', segment, lineage, way, hasReceiver: running !== null };
     return {
       kind: 'missing',
       segment,
