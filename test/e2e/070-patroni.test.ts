@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chown, mkdir, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import pg from 'pg';
@@ -24,6 +24,15 @@ interface WalStatus {
   }[];
 }
 
+const guide = new URL('../../docs/guides/patroni.md', import.meta.url);
+
+/** The script that the guide tells to install, with `holdfast` at its place here. */
+async function writeScriptOfGuide(path: string, program: string): Promise<void> {
+  const [, script] = /^```sh\n(#!\/bin\/sh\n[\s\S]*?)^```$/m.exec(await readFile(guide, 'utf8'))!;
+  await writeFile(path, script!.replaceAll(/^( *)holdfast /gm, `$1${program} `));
+  await chmod(path, 0o755);
+}
+
 async function rowsOf(server: { host: string; port: number; password?: string }): Promise<string> {
   const client = new pg.Client({ user: 'postgres', database: 'postgres', ...server });
   await client.connect();
@@ -45,7 +54,9 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
   let environment: Record<string, string>;
   let surroundings: CommandSurroundings;
   let program: string;
+  let script: string;
   let restores = 0;
+  let lastPrimary = '';
   /** The position behind row n. */
   const behind: Record<number, string> = {};
 
@@ -67,6 +78,7 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
       names: ['a', 'b'],
       // A server that died is not waited for: the other one takes over at once.
       dynamic: { slots: { holdfast_main: { type: 'physical' } }, primary_start_timeout: 0 },
+      environment,
     });
     stack.use(cluster);
     const primary = await cluster.primary();
@@ -76,11 +88,10 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     await primary.query('CREATE TABLE history (n int PRIMARY KEY)');
     environment.DATABASE_URL = cluster.urlOf('primary');
     await holdfast('repository', 'init', '--generate-key-file', environment.HOLDFAST_KEY_FILE!);
+    script = join(scratch, 'holdfast-for-patroni');
+    await writeScriptOfGuide(script, program);
     stream = startHoldfast(['wal', 'stream'], surroundings);
-    stack.defer(async () => {
-      stream.child.kill('SIGTERM');
-      await stream.ended;
-    });
+    stack.defer(() => stopStream());
   });
   after(() => stack.disposeAsync());
 
@@ -88,6 +99,11 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     const run = await runHoldfast([...words, '--json'], surroundings);
     assert.equal(run.code, 0, `holdfast ${words.join(' ')}\n${run.stdout}${run.stderr}`);
     return run;
+  }
+
+  async function stopStream(): Promise<void> {
+    stream.child.kill('SIGTERM');
+    await stream.ended;
   }
 
   const status = async () => documentOf<WalStatus>(await runHoldfast(['wal', 'status', '--json'], surroundings));
@@ -160,7 +176,15 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
 
   it('a switchover is followed', async () => {
     const before = await cluster.primary();
-    await cluster.control('switchover', 'shop', '--leader', before.name, '--candidate', other(before).name, '--force');
+    await cluster.control([
+      'switchover',
+      'shop',
+      '--leader',
+      before.name,
+      '--candidate',
+      other(before).name,
+      '--force',
+    ]);
     const primary = await cluster.primary();
     assert.notEqual(primary.name, before.name);
     await untilKept(primary, await write(primary, 3));
@@ -194,11 +218,43 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     assert.equal(await rowsAfter(), '1 2 3 4');
   });
 
+  it('a standby is made from the repository', async () => {
+    const primary = await cluster.primary();
+    const node = await cluster.add('c', {
+      postgresql: {
+        create_replica_methods: ['holdfast'],
+        holdfast: { command: script },
+        recovery_conf: { restore_command: `${program} wal fetch "%f" "%p"` },
+      },
+    });
+    node.start();
+    await cluster.until('the standby to stream', async () => {
+      const following = await primary.query("SELECT FROM pg_stat_replication WHERE application_name = 'c'");
+      return following.length === 1;
+    });
+    const server = { host: '127.0.0.1', port: node.port, password: 'only-in-a-test' };
+    await cluster.until('its rows', async () => (await rowsOf(server)) === '1 2 3 4');
+    await node.turnOff();
+  });
+
   it('what a failover left behind, as the standby never had it, is told and can be restored', async () => {
     const before = await cluster.primary();
     const standby = other(before);
     await standby.turnOff();
-    await untilKept(before, await write(before, 5));
+    // From here on a commit returns when the repository has it.
+    await cluster.control([
+      'edit-config',
+      '--force',
+      '-s',
+      'postgresql.parameters.synchronous_standby_names=holdfast_main',
+    ]);
+    await cluster.until('a synchronous receiver', async () => {
+      const [row] = await before.query<{ is: boolean }>(
+        "SELECT sync_state = 'sync' AS is FROM pg_stat_replication WHERE application_name = 'holdfast_main'",
+      );
+      return row?.is === true;
+    });
+    await write(before, 5);
     const [{ lineage }] = (await status()).lineages as [WalStatus['lineages'][number]];
     await before.turnOff();
     standby.start();
@@ -210,7 +266,32 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     assert.equal(child.parent?.lineage, lineage);
     assert.equal(await rowsAfter('--lineage', lineage), '1 2 3 4 5');
     assert.equal(await rowsAfter(), '1 2 3 4 6');
-    before.start();
-    await untilFollowed(primary);
+    lastPrimary = primary.name;
+    await primary.turnOff();
+  });
+
+  it('a whole cluster is made from the repository', async () => {
+    await stopStream();
+    // The third is only asked for while the key of a leader that was turned off has not run out.
+    await cluster.control(['remove', 'shop'], ['shop', 'Yes I am aware', lastPrimary]);
+    const node = await cluster.add('d', {
+      bootstrap: { method: 'holdfast', holdfast: { command: script, keep_existing_recovery_conf: true } },
+    });
+    node.start();
+    environment.DATABASE_URL = cluster.urlOf('primary');
+    stream = startHoldfast(['wal', 'stream'], surroundings);
+    const primary = await cluster.primary();
+    assert.equal(primary.name, 'd');
+    await write(primary, 7);
+    const server = { host: '127.0.0.1', port: node.port, password: 'only-in-a-test' };
+    assert.equal(await rowsOf(server), '1 2 3 4 6 7');
+    await untilKept(primary, behind[7]!);
+    const [settings] = await primary.query<{ workers: string }>(
+      "SELECT current_setting('max_logical_replication_workers') AS workers",
+    );
+    assert.deepEqual(settings, { workers: '4' }, 'nothing sets it apart any more');
+    const { lineages } = await status();
+    assert.equal(lineages.length, 2);
+    assert.equal(await rowsAfter(), '1 2 3 4 6 7');
   });
 });

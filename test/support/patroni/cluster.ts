@@ -30,10 +30,10 @@ export interface PatroniCluster extends AsyncDisposable {
   readonly binDirectory: string;
   /** A connection string with all hosts, for the role `holdfast`. */
   urlOf(wanted: string): string;
-  /** One more, which is not started. `postgresql` is added to that part of its configuration. */
-  add(name: string, postgresql?: Readonly<Record<string, unknown>>): Promise<PatroniNode>;
-  /** Runs `patronictl`. */
-  control(...words: string[]): Promise<string>;
+  /** One more, which is not started, with additions to its configuration. */
+  add(name: string, additions?: Pick<PatroniOptions, 'bootstrap' | 'postgresql'>): Promise<PatroniNode>;
+  /** Runs `patronictl`; `answers` are typed when it asks. */
+  control(words: readonly string[], answers?: readonly string[]): Promise<string>;
   /** The node that leads, as soon as one does and takes writes. */
   primary(): Promise<PatroniNode>;
   /** Settled when `check` gives something. */
@@ -83,12 +83,16 @@ export async function startPatroniCluster(options: PatroniOptions): Promise<Patr
     }),
   );
   const nodes: PatroniNode[] = [];
-  const add = async (name: string, postgresql: Readonly<Record<string, unknown>> = {}): Promise<PatroniNode> => {
+  const add: PatroniCluster['add'] = async (name, additions = {}) => {
     const place = join(directory, name);
     await makeForServer(place);
     const [port, restPort] = [await findFreePort(), await findFreePort()];
     const configuration = join(place, 'patroni.yml');
-    const own = { ...options, postgresql: { ...options.postgresql, ...postgresql } };
+    const own = {
+      ...options,
+      bootstrap: { ...options.bootstrap, ...additions.bootstrap },
+      postgresql: { ...options.postgresql, ...additions.postgresql },
+    };
     const text = JSON.stringify(configure(own, { name, place, port, restPort, etcdPort, binDirectory }), null, 2);
     await writeFile(configuration, text);
     const node: PatroniNode = {
@@ -120,11 +124,11 @@ export async function startPatroniCluster(options: PatroniOptions): Promise<Patr
     });
     return (await Promise.all(texts)).join('\n');
   };
-  const control = async (...words: string[]) => {
+  const control: PatroniCluster['control'] = async (words, answers = []) => {
     const configuration = join(directory, options.names[0]!, 'patroni.yml');
-    const { stdout } = await promisify(execFile)(tools.patronictl, ['-c', configuration, ...words], {
-      env: environment,
-    });
+    const run = promisify(execFile)(tools.patronictl, ['-c', configuration, ...words], { env: environment });
+    run.child.stdin!.end(answers.map((answer) => `${answer}\n`).join(''));
+    const { stdout } = await run;
     return stdout;
   };
   const primary = () =>
