@@ -26,3 +26,13 @@ export class GarbageGauge {
     globalThis.gc?.({ type: this.#rule.type, execution: 'sync' });
   }
 }
+
+/**
+ * Gives the memory of a large buffer back at once, without a collection. Nothing may use the buffer afterwards, nor another view of its memory.
+ *
+ * For what a library made and holds on to: zlib's output stays in the hands of its native part until the next collection of everything. Small
+ * buffers share their memory with others (`Buffer.poolSize`) and are left alone.
+ */
+export function giveBack({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
+}

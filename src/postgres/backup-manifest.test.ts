@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { HoldfastError } from '../lib/index.ts';
-import { parseBackupManifest } from './backup-manifest.ts';
+import { BackupManifestReader, type ManifestFile, parseBackupManifest } from './backup-manifest.ts';
 
 /** Ends a manifest as the server does: with the checksum of all lines before. */
 function seal(body: string): Buffer {
@@ -46,6 +46,55 @@ describe('backup manifest', () => {
       seal('{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n],\n"WAL-Ranges": [\n],\n'),
     );
     assert.deepEqual(manifest, { version: 1, systemId: null, files: [], walRanges: [] });
+  });
+
+  it('says the same however it arrives in pieces', () => {
+    const whole = parseBackupManifest(version2);
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: version2.length }), { maxLength: 12 }), (cuts) => {
+        const places = [0, ...cuts.toSorted((a, b) => a - b), version2.length];
+        const files: ManifestFile[] = [];
+        const reader = new BackupManifestReader((file) => files.push(file));
+        for (let i = 1; i < places.length; i++) reader.push(version2.subarray(places[i - 1], places[i]));
+        assert.deepEqual({ ...reader.end(), files }, whole);
+      }),
+    );
+    const files: ManifestFile[] = [];
+    const reader = new BackupManifestReader((file) => files.push(file));
+    for (const byte of version2) reader.push(Buffer.of(byte));
+    assert.deepEqual({ ...reader.end(), files }, whole);
+  });
+
+  it('is refused when its list of files could be read in two ways', () => {
+    const head = '{ "PostgreSQL-Backup-Manifest-Version": 1,\n';
+    const file = '{ "Path": "a", "Size": 1 }';
+    const lists = [
+      `"Files": [ 1${file} ],\n`,
+      `"Files": [ ${file} null ],\n`,
+      `"Files": [ null ],\n`,
+      `"Files": [ [ ${file} ] ],\n`,
+      `"Files": [ ${file} ],\n"Files": [],\n`,
+      `"Files": [ ${file} ],\n"\\u0046iles": [ ${file}, ${file} ],\n`,
+      `"\\u0046iles": [ ${file} ],\n`,
+    ];
+    for (const list of lists) {
+      const code = 'PG_MANIFEST_INVALID';
+      assert.throws(() => parseBackupManifest(seal(`${head}${list}"WAL-Ranges": [],\n`)), { code }, list);
+    }
+  });
+
+  it('fills no memory with a file or a line that no server would write', () => {
+    const long = 'a'.repeat(100_000);
+    const bodies = [
+      `{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n{ "Path": "${long}", "Size": 1 }\n],\n"WAL-Ranges": [],\n`,
+      `{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [],\n"WAL-Ranges": [],\n"Other": "${long.repeat(20)}",\n`,
+    ];
+    for (const body of bodies) {
+      const reader = new BackupManifestReader(() => assert.fail('no file is handed out'));
+      const sealed = seal(body);
+      for (let at = 0; at < sealed.length; at += 8192) reader.push(sealed.subarray(at, at + 8192));
+      assert.throws(() => reader.end(), { code: 'PG_MANIFEST_INVALID' });
+    }
   });
 
   it('is refused when any byte of it was changed', () => {

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { HoldfastError, messageOf } from '../lib/index.ts';
+import { JsonListCutter } from './json-list-cutter.ts';
 import { parseLsn } from './lsn.ts';
+
+const LINE_FEED = 0x0a;
 
 /** One file of a base backup. `checksum` is lower-case hexadecimal; null where none was asked for. */
 export interface ManifestFile {
@@ -28,57 +31,113 @@ export interface BackupManifest {
   readonly walRanges: readonly ManifestWalRange[];
 }
 
+/** What a manifest says beside its files. */
+export type ManifestOutline = Omit<BackupManifest, 'files'>;
+
+/** No line of a manifest is longer: paths of PostgreSQL have some hundred bytes. */
+const LINE_BYTES_MAX = 64 << 10;
+
 /**
- * Reads a backup manifest and checks its own checksum.
+ * Reads a backup manifest as it arrives and checks its own checksum; a file at a time is in memory.
  *
  * Shape:  JSON in UTF-8; the last line holds 'Manifest-Checksum', the SHA-256 of all bytes before that line.
- * Errors: PG_MANIFEST_CHECKSUM_WRONG, PG_MANIFEST_INVALID, PG_MANIFEST_VERSION_UNSUPPORTED.
+ * Errors: PG_MANIFEST_CHECKSUM_WRONG, PG_MANIFEST_INVALID, PG_MANIFEST_VERSION_UNSUPPORTED, all from `end`: what `onFile` was told is to be
+ *         believed only when that returns. What `onFile` throws, `push` throws.
  * Source: PostgreSQL manual, "Backup Manifest Format".
  */
+export class BackupManifestReader {
+  readonly #onFile: (file: ManifestFile) => void;
+  readonly #cutter = new JsonListCutter({ key: 'Files', onObject: (text) => this.#readFile(text) });
+  readonly #hash = createHash('sha256');
+  /** Not hashed yet, as it may be the last line. */
+  #lastLine: Buffer = Buffer.alloc(0);
+  #hasLongLine = false;
+  #failure: unknown = null;
+
+  constructor(onFile: (file: ManifestFile) => void) {
+    this.#onFile = onFile;
+  }
+
+  push(bytes: Uint8Array): void {
+    const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#hashLines(piece);
+    this.#cutter.push(piece);
+  }
+
+  /** Says that nothing follows. */
+  end(): ManifestOutline {
+    this.#checkChecksum();
+    if (this.#cutter.isOverfull) throw invalid('Something in it is larger than the server writes anything.');
+    const text = this.#cutter.rest;
+    const manifest = parseObject(text, 'The manifest');
+    const version = manifest['PostgreSQL-Backup-Manifest-Version'];
+    if (version !== 1 && version !== 2) {
+      throw new HoldfastError('PG_MANIFEST_VERSION_UNSUPPORTED', 'cannot read this version of a backup manifest', {
+        detail: `Expected version 1 or 2, found ${JSON.stringify(version)}.`,
+      });
+    }
+    const systemId = version === 1 ? null : readSystemId(text);
+    const files = list(manifest.Files, 'Files');
+    if (this.#failure !== null) throw this.#failure;
+    // Two lists of one name, or something in the list that is no object: then not all that is listed was read.
+    if (files.length !== this.#cutter.count) throw invalid('Expected one list of files and only objects in it.');
+    return { version, systemId, walRanges: list(manifest['WAL-Ranges'], 'WAL-Ranges').map(readWalRange) };
+  }
+
+  #readFile(text: string): void {
+    if (this.#failure !== null) return;
+    let file: ManifestFile;
+    try {
+      file = readFile(parseObject(text, 'A file'));
+    } catch (error) {
+      // Kept for the end: a manifest that was damaged on its way is told by its checksum, not by where it happened to break.
+      this.#failure = error;
+      return;
+    }
+    this.#onFile(file);
+  }
+
+  #hashLines(piece: Buffer): void {
+    const known = this.#lastLine.length === 0 ? piece : Buffer.concat([this.#lastLine, piece]);
+    // The last byte may be the end of the last line.
+    const end = known.length < 2 ? 0 : known.lastIndexOf(LINE_FEED, known.length - 2) + 1;
+    this.#hash.update(known.subarray(0, end));
+    const left = known.subarray(end);
+    if (left.length > LINE_BYTES_MAX) this.#hasLongLine = true;
+    this.#lastLine = this.#hasLongLine ? Buffer.alloc(0) : Buffer.from(left);
+  }
+
+  #checkChecksum(): void {
+    const stated = /^"Manifest-Checksum": "([0-9a-fA-F]{64})"\}\n?$/.exec(this.#lastLine.toString('latin1'))?.[1];
+    if (stated === undefined || this.#hasLongLine) throw invalid('Expected "Manifest-Checksum" on the last line.');
+    const found = this.#hash.digest('hex');
+    if (found !== stated.toLowerCase()) {
+      throw new HoldfastError('PG_MANIFEST_CHECKSUM_WRONG', 'backup manifest does not match its checksum', {
+        detail: `Expected SHA-256 ${stated}, found ${found}.`,
+      });
+    }
+  }
+}
+
+/** Reads a manifest that is whole in memory, as `BackupManifestReader` does. Errors: the same. */
 export function parseBackupManifest(bytes: Uint8Array): BackupManifest {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  checkManifestChecksum(buffer);
-  const manifest = parseObject(buffer);
-  const version = manifest['PostgreSQL-Backup-Manifest-Version'];
-  if (version !== 1 && version !== 2) {
-    throw new HoldfastError('PG_MANIFEST_VERSION_UNSUPPORTED', 'cannot read this version of a backup manifest', {
-      detail: `Expected version 1 or 2, found ${JSON.stringify(version)}.`,
-    });
-  }
-  return {
-    version,
-    systemId: version === 1 ? null : readSystemId(buffer),
-    files: list(manifest.Files, 'Files').map(readFile),
-    walRanges: list(manifest['WAL-Ranges'], 'WAL-Ranges').map(readWalRange),
-  };
+  const files: ManifestFile[] = [];
+  const reader = new BackupManifestReader((file) => files.push(file));
+  reader.push(bytes);
+  return { ...reader.end(), files };
 }
 
-/** Cuts off the last line and compares; done before anything is parsed, so that no damage gets as far as a wrong reading. */
-function checkManifestChecksum(manifest: Buffer): void {
-  const end = manifest.at(-1) === 0x0a ? manifest.length - 1 : manifest.length;
-  const lastLine = manifest.lastIndexOf(0x0a, end - 1) + 1;
-  const stated = /^"Manifest-Checksum": "([0-9a-fA-F]{64})"\}$/.exec(manifest.toString('latin1', lastLine, end))?.[1];
-  if (stated === undefined) throw invalid('Expected "Manifest-Checksum" on the last line.');
-  const found = createHash('sha256').update(manifest.subarray(0, lastLine)).digest('hex');
-  if (found !== stated.toLowerCase()) {
-    throw new HoldfastError('PG_MANIFEST_CHECKSUM_WRONG', 'backup manifest does not match its checksum', {
-      detail: `Expected SHA-256 ${stated}, found ${found}.`,
-    });
-  }
-}
-
-function parseObject(manifest: Buffer): Record<string, unknown> {
+function parseObject(text: string, what: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(manifest.toString('utf8'));
+    value = JSON.parse(text);
   } catch (error) {
     throw invalid(`JSON cannot be read: ${messageOf(error)}.`);
   }
-  return record(value, 'The manifest');
+  return record(value, what);
 }
 
-function readFile(value: unknown): ManifestFile {
-  const file = record(value, 'A file');
+function readFile(file: Record<string, unknown>): ManifestFile {
   const encoded = file['Encoded-Path'];
   const path = typeof encoded === 'string' ? decodePath(encoded) : file.Path;
   if (typeof path !== 'string' || path === '') throw invalid('A file has no path.');
@@ -103,8 +162,8 @@ function readWalRange(value: unknown): ManifestWalRange {
 }
 
 /** From the text itself: a number of 64 bits does not survive JSON.parse. */
-function readSystemId(manifest: Buffer): string {
-  const systemId = /"System-Identifier": ?([0-9]{1,20})[,\s]/.exec(manifest.toString('latin1', 0, 1024))?.[1];
+function readSystemId(manifest: string): string {
+  const systemId = /"System-Identifier": ?([0-9]{1,20})[,\s]/.exec(manifest.slice(0, 1024))?.[1];
   if (systemId === undefined) throw invalid('Expected "System-Identifier" at the beginning.');
   return systemId;
 }

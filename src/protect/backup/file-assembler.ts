@@ -1,19 +1,21 @@
 import { crc32c } from '@node-rs/crc32';
 import { assert } from '../../lib/index.ts';
 import {
-  comparePaths,
   type Extent,
   encodeFileMap,
   FINGERPRINT_PAGE_BYTES,
+  type FileContent,
   type FileMap,
   type IngestPipeline,
   type IngestResult,
   type IngestSlab,
   MAP_LEAF_BYTES,
+  type PieceHashed,
   SLAB_BYTES,
   SLAB_PIECES_MAX,
   type TreeEntry,
 } from '../../repository/index.ts';
+import { EntryTable } from './entry-table.ts';
 
 /** Raw bytes of one chunk at most: a slab. */
 const CHUNK_BYTES = SLAB_BYTES;
@@ -29,12 +31,6 @@ export interface FileHead {
   paged: boolean;
 }
 
-/** Size and CRC-32C of a file as received, to be held against the server's manifest. */
-export interface ReceivedFile {
-  size: number;
-  crc32c: number;
-}
-
 interface Leaf {
   extents: (Extent | null)[];
   fingerprints: (Buffer | null)[];
@@ -45,6 +41,7 @@ interface Leaf {
 
 interface OpenFile {
   head: FileHead;
+  row: number;
   received: number;
   crc: number;
   leaves: Leaf[];
@@ -58,10 +55,10 @@ interface OpenFile {
  * The bytes of one file must come in order; the answers of the pipeline come in any order.
  */
 export class FileAssembler {
+  /** What has come so far; the contents of a file are known some time after its end. */
+  readonly entries = new EntryTable();
   readonly #pipeline: IngestPipeline;
   readonly #storeLeaf: (raw: Uint8Array) => Promise<Buffer>;
-  readonly #entries: TreeEntry[] = [];
-  readonly #received = new Map<string, ReceivedFile>();
   readonly #leavesInWork = new Set<Promise<void>>();
   #failure: unknown = null;
   #slab: IngestSlab | null = null;
@@ -77,18 +74,13 @@ export class FileAssembler {
   }
 
   /** Adds a directory or a link as it is. */
-  addEntry(entry: TreeEntry): void {
-    this.#entries.push(entry);
+  addEntry(entry: Exclude<TreeEntry, { type: 'file' }>): void {
+    this.entries.addOther(entry);
   }
 
   beginFile(head: FileHead): void {
     assert(this.#file === null, 'one file at a time');
-    this.#file = { head, received: 0, crc: 0, leaves: [], leafIds: [] };
-  }
-
-  /** Whether a file of this path was received whole. */
-  has(path: string): boolean {
-    return this.#received.has(path);
+    this.#file = { head, row: this.entries.addFile(head), received: 0, crc: 0, leaves: [], leafIds: [] };
   }
 
   /** Takes the next bytes of the open file; gives a promise only when it has to wait for a free slab. */
@@ -112,22 +104,21 @@ export class FileAssembler {
     assert(file.head.size === null || file.received === file.head.size, 'a file has the size that its header names');
     this.#cutPiece(true);
     this.#file = null;
-    this.#received.set(file.head.path, { size: file.received, crc32c: file.crc });
+    this.entries.setReceived(file.row, { size: file.received, crc32c: file.crc });
     if (file.received === 0) {
-      this.#keepEntry(file, { form: 'inline', map: { extents: [], fingerprints: null } });
+      this.#keepContent(file, { form: 'inline', map: { extents: [], fingerprints: null } });
     }
   }
 
-  /** Hands over the last slab and waits until every file's map is known. Gives the entries, sorted by path. */
-  async finish(): Promise<{ entries: TreeEntry[]; received: Map<string, ReceivedFile>; stored: IngestResult }> {
+  /** Hands over the last slab and waits until every file's map is known: then `entries` is complete. */
+  async finish(): Promise<IngestResult> {
     assert(this.#file === null, 'the last file was ended');
     if (this.#slab !== null) this.#pipeline.submit(this.#slab);
     this.#slab = null;
     const stored = await this.#pipeline.finish();
     while (this.#leavesInWork.size > 0) await Promise.all(this.#leavesInWork);
     if (this.#failure !== null) throw this.#failure;
-    this.#entries.sort((a, b) => comparePaths(a.path, b.path));
-    return { entries: this.#entries, received: this.#received, stored };
+    return stored;
   }
 
   /** Bytes that fit into the open piece; 0 when a new slab is needed first. Begins a piece where none is open. */
@@ -177,19 +168,33 @@ export class FileAssembler {
     if (this.#pieceLength > 0) {
       const length = this.#pieceLength;
       const chunk = Math.ceil(file.received / CHUNK_BYTES) - 1;
-      const leaf = this.#leafOf(file, Math.floor(chunk / CHUNKS_PER_LEAF));
-      const slot = chunk % CHUNKS_PER_LEAF;
-      if (last || slot === CHUNKS_PER_LEAF - 1) leaf.pieces = slot + 1;
       const fingerprinted = file.head.paged && length % FINGERPRINT_PAGE_BYTES === 0;
       this.#slabUsed = this.#pieceAt + length;
-      this.#slab!.addPiece(this.#pieceAt, length, fingerprinted, (id, fingerprints) => {
-        leaf.extents[slot] = { form: 'chunk', id, offset: 0, length };
-        leaf.fingerprints[slot] = fingerprints;
-        leaf.hashed += 1;
-        this.#finishLeaf(file, leaf);
-      });
+      const hashed = last && chunk === 0 ? this.#keepsOnlyPiece(file.row, length) : this.#fillsLeaf(file, chunk, last);
+      this.#slab!.addPiece(this.#pieceAt, length, fingerprinted, hashed);
     }
     this.#pieceLength = -1;
+  }
+
+  /** For a file of one chunk. Of many small files thousands are in the slabs, so this holds on to nothing but two numbers. */
+  #keepsOnlyPiece(row: number, length: number): PieceHashed {
+    return (id, fingerprints) => {
+      const map: FileMap = { extents: [{ form: 'chunk', id, offset: 0, length }], fingerprints };
+      this.entries.setContent(row, { form: 'inline', map });
+    };
+  }
+
+  #fillsLeaf(file: OpenFile, chunk: number, last: boolean): PieceHashed {
+    const length = this.#pieceLength;
+    const leaf = this.#leafOf(file, Math.floor(chunk / CHUNKS_PER_LEAF));
+    const slot = chunk % CHUNKS_PER_LEAF;
+    if (last || slot === CHUNKS_PER_LEAF - 1) leaf.pieces = slot + 1;
+    return (id, fingerprints) => {
+      leaf.extents[slot] = { form: 'chunk', id, offset: 0, length };
+      leaf.fingerprints[slot] = fingerprints;
+      leaf.hashed += 1;
+      this.#finishLeaf(file, leaf);
+    };
   }
 
   #leafOf(file: OpenFile, number: number): Leaf {
@@ -202,22 +207,17 @@ export class FileAssembler {
     return leaf;
   }
 
-  /** Once the last piece of a leaf was hashed: a small file gets its map inline, a large one has the leaf stored. */
+  /** Once the last piece of a leaf was hashed it is stored. */
   #finishLeaf(file: OpenFile, leaf: Leaf): void {
     if (leaf.pieces === null || leaf.hashed < leaf.pieces) return;
-    const map = toMap(leaf);
     const number = file.leaves.indexOf(leaf);
-    if (number === 0 && leaf.pieces === 1 && this.#isWhole(file)) {
-      this.#keepEntry(file, { form: 'inline', map });
-      return;
-    }
-    const work = this.#storeLeaf(encodeFileMap(map)).then(
+    const work = this.#storeLeaf(encodeFileMap(toMap(leaf))).then(
       (id) => {
         file.leafIds[number] = id;
         leaf.extents = [];
         leaf.fingerprints = [];
         if (this.#isWhole(file) && file.leafIds.every((known) => known !== null)) {
-          this.#keepEntry(file, { form: 'split', leaves: file.leafIds as Buffer[] });
+          this.#keepContent(file, { form: 'split', leaves: file.leafIds as Buffer[] });
         }
       },
       (error) => {
@@ -233,9 +233,8 @@ export class FileAssembler {
     return this.#file !== file;
   }
 
-  #keepEntry(file: OpenFile, content: (TreeEntry & { type: 'file' })['content']): void {
-    const { path, mode, mtimeMs } = file.head;
-    this.#entries.push({ type: 'file', path, mode, mtimeMs, size: file.received, content });
+  #keepContent(file: OpenFile, content: FileContent): void {
+    this.entries.setContent(file.row, content);
   }
 
   async #nextSlab(): Promise<void> {

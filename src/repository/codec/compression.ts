@@ -1,10 +1,11 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { giveBack } from '../../lib/index.ts';
 
 /** Level 1 is written into `format`; it costs the least time per byte saved. */
 export const COMPRESSION_LEVEL = 1;
 
-/** The smallest output buffer that zlib accepts. */
-const CHUNK_SIZE_MIN = 64;
+/** Output buffers are never smaller: of this size they have memory of their own, which can be given back at once. */
+const OUTPUT_BYTES_MIN = 96 << 10;
 
 /**
  * Compresses with zstd at `level` (1 to 19); `null` when that would not be smaller.
@@ -13,12 +14,14 @@ const CHUNK_SIZE_MIN = 64;
  */
 export function compress(raw: Uint8Array, level = COMPRESSION_LEVEL): Buffer | null {
   if (raw.length === 0) return null;
-  const compressed = zstdCompressSync(raw, {
-    chunkSize: compressedBytesMax(raw.length),
+  const output = zstdCompressSync(raw, {
+    chunkSize: Math.max(OUTPUT_BYTES_MIN, compressedBytesMax(raw.length)),
     pledgedSrcSize: raw.length,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });
-  return compressed.length < raw.length ? compressed : null;
+  const compressed = output.length < raw.length ? Buffer.from(output) : null;
+  giveBack(output);
+  return compressed;
 }
 
 /**
@@ -27,21 +30,26 @@ export function compress(raw: Uint8Array, level = COMPRESSION_LEVEL): Buffer | n
  * Only authenticated bytes come here, so `null` means that they were sealed wrongly; no more than `rawLength` bytes are ever made.
  */
 export function decompress(compressed: Uint8Array, rawLength: number): Buffer | null {
-  let raw: Buffer;
+  let output: Buffer;
   try {
-    raw = zstdDecompressSync(compressed, {
-      chunkSize: Math.max(CHUNK_SIZE_MIN, rawLength + 64),
+    output = zstdDecompressSync(compressed, {
+      chunkSize: Math.max(OUTPUT_BYTES_MIN, rawLength + 64),
       maxOutputLength: Math.max(1, rawLength),
     });
   } catch {
     // Not zstd, cut short, or longer than said: the caller names the object that holds it.
     return null;
   }
-  return raw.length === rawLength ? raw : null;
+  if (output.length !== rawLength) return null;
+  if (rawLength >= OUTPUT_BYTES_MIN) return output;
+  // Copied, as the small ones are kept longest and would hold a large buffer each.
+  const raw = Buffer.from(output);
+  giveBack(output);
+  return raw;
 }
 
 /** ZSTD_COMPRESSBOUND of zstd.h, and a few bytes. */
 function compressedBytesMax(rawLength: number): number {
   const small = rawLength < 131_072 ? (131_072 - rawLength) >>> 11 : 0;
-  return rawLength + (rawLength >>> 8) + small + CHUNK_SIZE_MIN;
+  return rawLength + (rawLength >>> 8) + small + 64;
 }

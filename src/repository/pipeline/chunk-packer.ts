@@ -1,9 +1,10 @@
-import { assert } from '../../lib/index.ts';
+import { assert, GarbageGauge } from '../../lib/index.ts';
 import { compress } from '../codec/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { type PackContent, PackWriter } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
+import { PACKER_GARBAGE } from './garbage.ts';
 import type { PackDepot } from './pack-depot.ts';
 
 /**
@@ -16,6 +17,7 @@ export class ChunkPacker {
   readonly #depot: PackDepot;
   readonly #inFlight = new Set<string>();
   readonly #content: PackContent;
+  readonly #garbage = new GarbageGauge(PACKER_GARBAGE);
   #spoolDirectory: Promise<string> | null = null;
   #pack: PackWriter | null = null;
   newChunks = 0;
@@ -42,6 +44,7 @@ export class ChunkPacker {
     this.#pack.append(id, raw, compress(raw));
     this.newChunks += 1;
     this.newBytes += raw.length;
+    this.#garbage.add(4 * raw.length);
     if (this.#pack.isFull) await this.#finishPack();
     return id;
   }

@@ -3,5 +3,16 @@ import type { GarbageRule } from '../../lib/index.ts';
 /** For a worker that stores chunks: its buffers die young, and a young collection costs a millisecond. */
 export const INGEST_GARBAGE: GarbageRule = { bytesMax: 4 << 20, type: 'minor' };
 
+/**
+ * Beside its buffers each chunk leaves objects of zlib and OpenSSL, outside the heap and freed by a collection of everything only. A heap
+ * that is as small as a worker's lets tens of thousands of them pile up, which matters where chunks are small.
+ */
+export const NATIVE_GARBAGE: GarbageRule = { bytesMax: 8 << 20, type: 'major' };
+/** What the objects of one chunk take, about. */
+export const NATIVE_BYTES_PER_CHUNK = 4 << 10;
+
+/** For the main thread, in which the entries of thousands of files become nodes of a tree one after the other. */
+export const PACKER_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' };
+
 /** For a worker that restores: what it is sent outlives a young collection. A whole one costs some milliseconds, as its heap is small. */
 export const EXTRACT_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' };

@@ -11,7 +11,7 @@ import { PageFingerprinter } from '../fingerprint/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { PackWriter } from '../pack/index.ts';
-import { INGEST_GARBAGE } from './garbage.ts';
+import { INGEST_GARBAGE, NATIVE_BYTES_PER_CHUNK, NATIVE_GARBAGE } from './garbage.ts';
 import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
 import { FINGERPRINT_KEY_AT, SlabView } from './slab.ts';
 
@@ -25,6 +25,7 @@ const fingerprinter = new PageFingerprinter({
 });
 const slabs = Array.from({ length: data.slabs }, (_, number) => new SlabView(data.memory, number));
 const garbage = new GarbageGauge(INGEST_GARBAGE);
+const natives = new GarbageGauge(NATIVE_GARBAGE);
 let pack: PackWriter | null = null;
 
 function say(response: IngestResponse): void {
@@ -55,6 +56,7 @@ function storeSlab(slab: SlabView): void {
     newChunks += 1;
     newBytes += raw.length;
     garbage.add(2 * raw.length);
+    natives.add(NATIVE_BYTES_PER_CHUNK);
     if (pack!.isFull) finishPack();
   }
   say({ kind: 'stored', slab: slab.number, newChunks, newBytes });

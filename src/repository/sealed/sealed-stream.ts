@@ -1,11 +1,14 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { HoldfastError } from '../../lib/index.ts';
+import { GarbageGauge, HoldfastError } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
 import { newSpoolPath, type PutOutcome, storeErrorOf } from '../object-store/index.ts';
 import type { SealedObjects } from './sealed-objects.ts';
 
 /** Bytes asked of the store at once: a few pieces, so that one request serves many and memory stays small. */
 const READ_BYTES = 4 << 20;
+
+/** The pieces of one WAL segment: what zlib made is held by its native part until all is collected. */
+const garbage = new GarbageGauge({ bytesMax: 16 << 20, type: 'major' });
 
 /** A body for one name, too large to be held in memory. */
 export interface BodyStream {
@@ -49,7 +52,12 @@ export async function* getBodyStream(objects: SealedObjects, place: BodyStream):
   }
   const opener = new BodyOpener(objects.keys, place);
   for (let at = 0; at < stat.size; at += READ_BYTES) {
-    yield* opener.push(await objects.store.getRange(place.name, at, Math.min(READ_BYTES, stat.size - at)));
+    for (const piece of opener.push(
+      await objects.store.getRange(place.name, at, Math.min(READ_BYTES, stat.size - at)),
+    )) {
+      yield piece;
+      garbage.add(piece.length);
+    }
   }
   yield opener.finish();
 }

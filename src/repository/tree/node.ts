@@ -39,7 +39,7 @@ export function encodeNode(type: 'leaf' | 'inner', items: readonly Buffer[]): Bu
 
 /** Shape: text path · u8 type · u32 mode · u64 mtime in ms · u64 size · [link: text target | file: u8 form · map or leaves]. */
 export function encodeEntry(entry: TreeEntry): Buffer {
-  const writer = new ByteWriter(512);
+  const writer = new ByteWriter(160);
   writer.text(entry.path).u8(ENTRY_TYPES[entry.type]).u32(entry.mode).u64(BigInt(entry.mtimeMs));
   writer.u64(entry.type === 'file' ? BigInt(entry.size) : 0n);
   if (entry.type === 'link') writer.text(entry.target);

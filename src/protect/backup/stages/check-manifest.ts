@@ -1,35 +1,93 @@
 import { HoldfastError } from '../../../lib/index.ts';
-import { parseBackupManifest } from '../../../postgres/index.ts';
+import { BackupManifestReader, type ManifestFile } from '../../../postgres/index.ts';
+import type { EntryTable } from '../entry-table.ts';
 import type { ReceivedFiles } from './receive-files.ts';
 
 /** Files that the manifest does not list: it is written before them or is itself, or they are the configuration that we keep beside the backup. */
 const UNLISTED = /^(meta\/backup_manifest|data\/pg_wal\/.*|config\/.*)$/;
 
+/** So many of the files that differ are named. */
+const NAMED_MAX = 5;
+
 /**
  * Holds what was received against the server's own manifest: every file, its size and its CRC-32C, and the manifest's own checksum.
  *
  * Thereby no fault between the server's disk and our chunks (a parser, a buffer, a line) can pass as a success.
- * Errors: `BACKUP_MANIFEST_MISMATCH` with the first files that differ; those of `parseBackupManifest`.
+ * Errors: `BACKUP_MANIFEST_MISMATCH` with the first files that differ; those of `BackupManifestReader`.
  */
 export function checkManifest(received: ReceivedFiles): void {
-  const manifest = parseBackupManifest(received.manifest);
-  const problems: string[] = [];
-  const listed = new Set<string>();
-  for (const file of manifest.files) {
-    const path = treePath(file.path);
-    listed.add(path);
-    const found = received.files.get(path);
-    if (found === undefined) problems.push(`"${file.path}" is listed but was not received`);
-    else if (BigInt(found.size) !== BigInt(file.size)) {
-      problems.push(`"${file.path}" has ${file.size} bytes in the manifest and ${found.size} as received`);
+  received.manifest.finish();
+}
+
+/**
+ * Compares a manifest with the received files while it arrives, so that it is never whole in memory.
+ *
+ * Servers list the files in the order in which they sent them; in any other order they are found as well.
+ */
+export class ManifestCheck {
+  readonly #entries: EntryTable;
+  readonly #reader = new BackupManifestReader((file) => this.#compare(file));
+  /** A byte for each row that was there when the manifest began. */
+  readonly #listed: Uint8Array;
+  readonly #problems: string[] = [];
+  #problemCount = 0;
+  /** Where the next file is likely to be. */
+  #next = 0;
+  /** Rows by path; made when a file is not where it is likely to be. */
+  #sorted: Uint32Array | null = null;
+
+  /** `entries` holds everything that the server sent before the manifest. */
+  constructor(entries: EntryTable) {
+    this.#entries = entries;
+    this.#listed = new Uint8Array(entries.count);
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#reader.push(bytes);
+  }
+
+  /** After the last byte of the manifest, and any time later. Errors: as those of `checkManifest`. */
+  finish(): void {
+    this.#reader.end();
+    for (let row = 0; row < this.#entries.count; row++) {
+      if (this.#listed[row] === 1 || !this.#entries.isFile(row)) continue;
+      const path = this.#entries.pathOf(row);
+      if (!UNLISTED.test(path)) this.#note(`"${path}" was received but is not listed`);
+    }
+    if (this.#problemCount > 0) throw manifestMismatch(this.#problems, this.#problemCount);
+  }
+
+  #compare(file: ManifestFile): void {
+    const row = this.#find(treePath(file.path));
+    if (row === null) {
+      this.#note(`"${file.path}" is listed but was not received`);
+      return;
+    }
+    this.#listed[row] = 1;
+    const found = this.#entries.receivedOf(row);
+    if (found.size !== file.size) {
+      this.#note(`"${file.path}" has ${file.size} bytes in the manifest and ${found.size} as received`);
     } else if (file.checksum !== null && file.checksum.toLowerCase() !== manifestCrc(found.crc32c)) {
-      problems.push(`"${file.path}" has another checksum than the manifest says`);
+      this.#note(`"${file.path}" has another checksum than the manifest says`);
     }
   }
-  for (const path of received.files.keys()) {
-    if (!listed.has(path) && !UNLISTED.test(path)) problems.push(`"${path}" was received but is not listed`);
+
+  #find(path: string): number | null {
+    const wanted = Buffer.from(path, 'utf8');
+    const end = this.#listed.length;
+    while (this.#next < end && !this.#entries.isFile(this.#next)) this.#next += 1;
+    if (this.#next < end && this.#entries.hasPath(this.#next, wanted)) return this.#next++;
+    this.#sorted ??= this.#entries.sortedRows();
+    const row = this.#entries.findFile(wanted, this.#sorted);
+    // It goes on from there, so that one file out of its place, or one that was not received, costs one search.
+    if (row !== null) this.#next = row + 1;
+    return row;
   }
-  if (problems.length > 0) throw manifestMismatch(problems);
+
+  #note(problem: string): void {
+    this.#problemCount += 1;
+    if (this.#problems.length < NAMED_MAX) this.#problems.push(problem);
+  }
 }
 
 /** The path of a manifest's entry in our tree: tablespaces lie under `pg_tblspc/<oid>/` there and under `space/<oid>/` here. */
@@ -45,11 +103,10 @@ function manifestCrc(crc: number): string {
   return bytes.toString('hex');
 }
 
-function manifestMismatch(problems: readonly string[]): HoldfastError {
-  const shown = problems.slice(0, 5).join('; ');
-  const more = problems.length > 5 ? `; and ${problems.length - 5} more` : '';
+function manifestMismatch(problems: readonly string[], count: number): HoldfastError {
+  const more = count > problems.length ? `; and ${count - problems.length} more` : '';
   return new HoldfastError('BACKUP_MANIFEST_MISMATCH', 'backup differs from the manifest that the server sent', {
-    detail: `Expected every file as the manifest lists it, found: ${shown}${more}.`,
+    detail: `Expected every file as the manifest lists it, found: ${problems.join('; ')}${more}.`,
     hints: [
       'Take the backup again. If it happens twice, the server or the line alters data: check the disk and the network.',
     ],

@@ -8,10 +8,12 @@ import {
   type PostgresConnection,
   receiveBaseBackup,
 } from '../../../postgres/index.ts';
-import type { IngestResult, TreeEntry } from '../../../repository/index.ts';
+import type { IngestResult } from '../../../repository/index.ts';
 import type { CollectedConfiguration, ReceivedConfiguration } from '../configuration/index.ts';
-import { FileAssembler, type ReceivedFile } from '../file-assembler.ts';
+import type { EntryTable } from '../entry-table.ts';
+import { FileAssembler } from '../file-assembler.ts';
 import { timelineChanged } from './check-consistency.ts';
+import { ManifestCheck } from './check-manifest.ts';
 import type { CheckedServer } from './check-server.ts';
 import { keepConfiguration } from './keep-configuration.ts';
 import type { BackupStores } from './open-stores.ts';
@@ -21,27 +23,28 @@ const MANIFEST_PATH = 'meta/backup_manifest';
 const LABEL_PATH = 'data/backup_label';
 const CONTROL_PATH = 'data/global/pg_control';
 /** What is kept in memory beside being stored. */
-const KEPT_PATHS: ReadonlySet<string> = new Set([MANIFEST_PATH, LABEL_PATH, CONTROL_PATH]);
+const KEPT_PATHS: ReadonlySet<string> = new Set([LABEL_PATH, CONTROL_PATH]);
 /** A data file of a relation: a number, perhaps a fork and a segment. */
 const RELATION_FILE =
   /^(data\/(base\/[0-9]+|global)|space\/[0-9]+\/[^/]+\/[0-9]+)\/[0-9]+(_(fsm|vm|init))?(\.[0-9]+)?$/;
 const BLOCK_BYTES = 8192;
 /** Files of settings in the data directory, or in a folder of it. */
 const CONFIGURATION_FILE = /^data\/((?:[^/]+\/)?[^/]+\.conf)$/;
-const CONFIGURATION_BYTES_MAX = 1 << 20;
-/** A manifest has about 150 bytes a file; the others are small. */
-const KEPT_BYTES_MAX = 256 << 20;
+/** A file that is larger is none of these. */
+const KEPT_FILE_BYTES_MAX = 1 << 20;
+/** Of files of settings together; those beyond it are asked of the server, if the configuration names them. */
+const SETTINGS_BYTES_MAX = 16 << 20;
 
 /** All that the server sent, by now in chunks. */
 export interface ReceivedFiles {
   start: BaseBackupStart;
   endLsn: bigint;
   endTimeline: number;
-  entries: TreeEntry[];
-  files: Map<string, ReceivedFile>;
+  entries: EntryTable;
   /** What was new to the repository, without the tree. */
   stored: IngestResult;
-  manifest: Buffer;
+  /** What the server's manifest says against them. */
+  manifest: ManifestCheck;
   backupLabel: string;
   /** `global/pg_control`, as it was when all else had been read. */
   controlFile: Buffer;
@@ -73,19 +76,17 @@ export async function receiveFiles(options: {
   const { backup, checksumFailures } = await runBaseBackup(connection, options, reception).catch(async (error) => {
     throw server.isStandby ? await standbyErrorOf(error, connection) : error;
   });
-  await reception.end();
+  const manifest = await reception.end();
   const configuration = await keepConfiguration({ ...options, assembler, received: reception.configuration() });
-  const { entries, received, stored } = await assembler.finish();
-  const [manifest, label] = [reception.kept(MANIFEST_PATH), reception.kept(LABEL_PATH)];
+  const stored = await assembler.finish();
   return {
     start: backup,
     endLsn: backup.endLsn,
     endTimeline: backup.endTimeline,
-    entries,
-    files: received,
+    entries: assembler.entries,
     stored,
     manifest,
-    backupLabel: label.toString('utf8'),
+    backupLabel: reception.kept(LABEL_PATH).toString('utf8'),
     controlFile: reception.kept(CONTROL_PATH),
     configuration,
     bytes: reception.bytes,
@@ -127,9 +128,9 @@ class Reception {
   #prefix = '';
   #tar: TarReader | null = null;
   #keeping: Buffer[] | null = null;
-  #manifestBegun = false;
+  #manifest: ManifestCheck | null = null;
   #hasFile = false;
-  #keptBytes = 0;
+  #settingsBytes = 0;
   bytes = 0;
 
   constructor(
@@ -172,21 +173,23 @@ class Reception {
   }
 
   onManifest(view: Buffer): void | Promise<void> {
-    if (!this.#manifestBegun) {
-      this.#manifestBegun = true;
+    if (this.#manifest === null) {
       this.#tar?.end();
       this.#tar = null;
+      this.#manifest = new ManifestCheck(this.#assembler.entries);
       this.#begin(MANIFEST_PATH, { mode: 0o600, mtimeMs: 0, size: null });
     }
+    this.#manifest.push(view);
     return this.#write(view);
   }
 
   /** After the last byte. */
-  async end(): Promise<void> {
-    if (!this.#manifestBegun) throw incomplete('the manifest');
+  async end(): Promise<ManifestCheck> {
+    if (this.#manifest === null) throw incomplete('the manifest');
     this.#endEntry();
     if (!this.#kept.has(LABEL_PATH)) throw incomplete('the file "backup_label"');
     if (!this.#kept.has(CONTROL_PATH)) throw incomplete('the file "global/pg_control"');
+    return this.#manifest;
   }
 
   /** The files of settings that came, as far as they lie in the data directory. */
@@ -196,7 +199,7 @@ class Reception {
       const name = CONFIGURATION_FILE.exec(path)?.[1];
       if (name !== undefined) texts.set(name, this.kept(path));
     }
-    const has = (path: string) => this.#assembler.has(`data/${path}`);
+    const has = (path: string) => this.#assembler.entries.hasFile(`data/${path}`);
     return { texts, has };
   }
 
@@ -235,23 +238,25 @@ class Reception {
     const paged = head.size !== null && head.size > 0 && head.size % BLOCK_BYTES === 0 && RELATION_FILE.test(path);
     this.#assembler.beginFile({ path, ...head, paged });
     this.#hasFile = true;
-    const isSettings = (head.size ?? 0) <= CONFIGURATION_BYTES_MAX && CONFIGURATION_FILE.test(path);
-    if (KEPT_PATHS.has(path) || isSettings) {
+    if (this.#isKept(path, head.size ?? 0)) {
       this.#keeping = [];
       this.#kept.set(path, this.#keeping);
     }
   }
 
-  #write(view: Buffer): void | Promise<void> {
-    this.bytes += view.length;
-    if (this.#keeping !== null) this.#keep(view);
-    return this.#assembler.write(view);
+  #isKept(path: string, bytes: number): boolean {
+    if (bytes > KEPT_FILE_BYTES_MAX) return false;
+    if (KEPT_PATHS.has(path)) return true;
+    if (!CONFIGURATION_FILE.test(path) || this.#settingsBytes + bytes > SETTINGS_BYTES_MAX) return false;
+    this.#settingsBytes += bytes;
+    return true;
   }
 
-  #keep(view: Buffer): void {
-    this.#keptBytes += view.length;
-    if (this.#keptBytes > KEPT_BYTES_MAX) throw manifestTooLarge();
-    this.#keeping!.push(Buffer.from(view));
+  #write(view: Buffer): void | Promise<void> {
+    this.bytes += view.length;
+    // A copy, as the view is good only for now.
+    this.#keeping?.push(Buffer.from(view));
+    return this.#assembler.write(view);
   }
 
   #endEntry(): void {
@@ -265,12 +270,6 @@ class Reception {
 function hardLink(path: string): HoldfastError {
   return new HoldfastError('BACKUP_HARD_LINK', `cannot back up the hard link "${path}"`, {
     detail: 'Expected files, directories and symbolic links, as PostgreSQL sends them.',
-  });
-}
-
-function manifestTooLarge(): HoldfastError {
-  return new HoldfastError('BACKUP_MANIFEST_TOO_LARGE', 'cannot keep the backup manifest in memory', {
-    detail: `Expected at most ${KEPT_BYTES_MAX} bytes, found more. That is a manifest of more than a million files.`,
   });
 }
 

@@ -1,14 +1,12 @@
-import { type TreeEntry, type TreeSummary, TreeWriter } from '../../../repository/index.ts';
+import { type TreeSummary, TreeWriter } from '../../../repository/index.ts';
+import type { EntryTable } from '../entry-table.ts';
 import type { BackupStores } from './open-stores.ts';
 
 /** Stores the listing of all files as a tree of chunks and waits until it is durable and indexed. */
-export async function storeTree(options: {
-  stores: BackupStores;
-  entries: readonly TreeEntry[];
-}): Promise<TreeSummary> {
+export async function storeTree(options: { stores: BackupStores; entries: EntryTable }): Promise<TreeSummary> {
   const { tree } = options.stores;
   const writer = new TreeWriter((raw) => tree.store(raw));
-  for (const entry of options.entries) await writer.add(entry);
+  for (const entry of options.entries.sorted()) await writer.add(entry);
   const summary = await writer.finish();
   await tree.finish();
   return summary;
