@@ -2,7 +2,7 @@ import { formatBytes } from '../../lib/index.ts';
 import { findInSynchronousNames } from '../../protect/wal/index.ts';
 import { advice, type Check, checksOf, type Mend, quoteLiteral, setParameter, shell, sql } from './check.ts';
 import { restartCommand } from './judge-server.ts';
-import { neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from './needs.ts';
+import { largestKept, neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from './needs.ts';
 import { type ServerFacts, type SlotFacts, settingBytes, toMegabytes } from './server-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('server');
@@ -125,7 +125,11 @@ function judgeBudget(facts: ServerFacts, question: ReplicationQuestion): Check {
   const setting = facts.settings.get('max_slot_wal_keep_size');
   if (setting === undefined) return unseen('slot-budget', 'The server did not say what max_slot_wal_keep_size is.');
   const known = { plannedBytes: question.plannedBudgetBytes, freeBytes: question.walDirectoryFreeBytes };
-  const { bytes, origin } = proposeSlotBudget(facts, known);
+  const proposed = proposeSlotBudget(facts, known);
+  const kept = largestKept(facts);
+  // With less than that, the server would give the slot up.
+  const { bytes, origin } =
+    proposed.bytes >= kept ? proposed : { bytes: 2 * kept, origin: 'twice what a slot keeps already' };
   const limit = settingBytes(setting);
   if (limit !== null) return ok('slot-budget', `A slot keeps at most ${formatBytes(limit)} of WAL.`);
   return problem('slot-budget', 'max_slot_wal_keep_size is -1: a slot may keep WAL until the disk is full.', {
@@ -194,8 +198,10 @@ function judgeSynchronousNames({ settings }: ServerFacts, name: string): Check {
         expected: 'names',
         why: 'Commits may wait for the repository although nobody asked for that, and stop when it is away.',
         mends: [
-          advice('Put the names of the standbys that commits shall wait for in the place of "*", as in the next line.'),
-          sql("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (first_standby, second_standby)';"),
+          // No line to copy: with names that nobody has, no commit would return.
+          advice(
+            'Put the names of the standbys that commits shall wait for in the place of "*", such as \'ANY 1 (first_standby, second_standby)\'.',
+          ),
         ],
       },
     );

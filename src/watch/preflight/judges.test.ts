@@ -324,6 +324,17 @@ describe('a limit for slots', () => {
     assert.deepEqual([bytes, origin], [20 * 1024 ** 3, 'twice what a slot keeps already']);
   });
 
+  it('is never proposed by the doctor below what a slot keeps, whatever the plan says', () => {
+    const facts = {
+      ...soundServer,
+      slots: [{ ...slot, keptBytes: 5 * 1024 ** 3 }],
+      settings: settingsWith({ max_slot_wal_keep_size: '-1' }),
+    };
+    const question = { slot: 'holdfast_shop', plannedBudgetBytes: 1024 ** 3, walDirectoryFreeBytes: null };
+    const found = judgeReplication(facts, question).find(({ code }) => code === 'slot-budget')!;
+    assert.match(found.mends[0]!.text, /max_slot_wal_keep_size = '10240MB'/);
+  });
+
   it('that was asked for is refused when a slot is beyond it', () => {
     const server = { ...soundServer, slots: [slot, behind] };
     const wish = { slot: slot.name, role: null, archiveCommand: null, replacesArchive: false };
