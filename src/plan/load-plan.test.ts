@@ -175,6 +175,18 @@ describe('values and references', () => {
     assert.equal(plan.repository.location, 's3://bucket/x');
   });
 
+  it('that are connection strings are not taken for paths, whatever form they have', async () => {
+    for (const connection of ['host=db user=holdfast dbname=postgres', 'service=shop', 'postgresql://db/postgres']) {
+      const needs = { connection: 'required' } as const;
+      const flagged = await load({ flags: { 'cluster.connection': connection }, needs });
+      assert.equal(flagged.cluster.connection?.reveal(), connection);
+      const fromEnvironment = await load({ environment: { DATABASE_URL: connection }, needs });
+      assert.equal(fromEnvironment.cluster.connection?.reveal(), connection);
+      const fromPlan = await load({ planFile: await writePlan({ cluster: { connection } }), needs });
+      assert.equal(fromPlan.cluster.connection?.reveal(), connection);
+    }
+  });
+
   it('come out of files and commands without their line end, and stay hidden when printed', async () => {
     await writeFile(join(directory, 'passphrase'), 'open sesame \n');
     const fromFile = await load({

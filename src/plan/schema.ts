@@ -3,8 +3,11 @@ import { parseBytes, parseDuration } from '../lib/index.ts';
 import { type Machine, optionFacts } from './option.ts';
 import { referenceSchema } from './reference.ts';
 
-/** A text or a reference to one: for what is no secret in itself but differs between machines. */
-const textOrReference = z.union([z.string().min(1), referenceSchema]);
+/**
+ * A text or a reference to one: for what is no secret in itself but differs between machines. A new schema each time, as what is
+ * registered of a schema holds for those that are derived from it, too.
+ */
+const textOrReference = () => z.union([z.string().min(1), referenceSchema]);
 
 /** `holdfast_` and the name must fit the 63 bytes that PostgreSQL gives to the name of a replication slot. */
 const clusterNameLengthMax = 54;
@@ -25,7 +28,7 @@ export const clusterName = z
     },
   });
 
-export const clusterConnection = textOrReference
+export const clusterConnection = textOrReference()
   .refine((value) => typeof value !== 'string' || !holdsPassword(value), { abort: true })
   .register(optionFacts, {
     help: 'How to reach the server: a URL or key words as libpq takes them; the role needs REPLICATION.',
@@ -36,7 +39,7 @@ export const clusterConnection = textOrReference
     environment: [{ name: 'DATABASE_URL', as: 'reference' }],
   });
 
-export const repositoryLocation = textOrReference.register(optionFacts, {
+export const repositoryLocation = textOrReference().register(optionFacts, {
   help: 'Where the repository lies: a directory.',
   expected: 'a path, or { env }, { file } or { command } that give one',
   flag: '--repository <location>',
