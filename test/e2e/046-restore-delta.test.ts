@@ -224,6 +224,17 @@ describe('a delta over a used data directory', () => {
     assert.equal(existsSync(join(server.dataDirectory, 'global', 'pg_control')), true);
   });
 
+  it('looks again for a server once somebody has agreed, which may be long after it was proposed', async () => {
+    const into = await makeUsed('late', async () => {});
+    await using stack = new AsyncDisposableStack();
+    const before = readFileSync(join(into, 'global', 'pg_control'));
+    const onProposal = async () => {
+      await untilOpen(stack.use(await startPostgres({ major: 18, dataDirectory: into })));
+    };
+    await assert.rejects(delta(into, { onProposal }), { code: 'RESTORE_TARGET_RUNNING' });
+    assert.equal(readFileSync(join(into, 'global', 'pg_control')).length, before.length);
+  });
+
   it('takes a postmaster.pid for a server where those of other containers are not seen', async (test) => {
     await using server = await startPostgres({ major: 18, dataDirectory: await makeUsed('contained', async () => {}) });
     await untilOpen(server);

@@ -5,7 +5,7 @@ import type { RestoreProposal } from '../proposal.ts';
 import { ASIDE_PREFIX, type RestoreMarker, writeMarker } from '../restore-marker.ts';
 import { type Owner, SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
 import { claimTablespaces, emptyLeftTablespaces } from './claim-tablespaces.ts';
-import type { TargetPlace } from './inspect-target.ts';
+import { refuseRunning, type TargetPlace } from './inspect-target.ts';
 import { moveAside } from './move-aside.ts';
 import { MADE_NAMES } from './write-recovery.ts';
 
@@ -46,6 +46,8 @@ export class ClaimedTarget {
  * Makes the directory ours: the marker is durable before the first file is written, so that a restore broken off at any point is known for
  * what it is. What an earlier restore of ours left there is removed first; a delta instead moves aside what is not data, the control file
  * before all else (rule A12). In the end there are the directories of the tablespaces and the links to them.
+ *
+ * Errors: RESTORE_TARGET_RUNNING when a server was started there since the place was looked at; of the file system as they are.
  */
 export async function claimTarget(options: {
   place: TargetPlace;
@@ -55,6 +57,8 @@ export async function claimTarget(options: {
   startedAt: number;
 }): Promise<ClaimedTarget> {
   const { place, proposal, owner } = options;
+  // Looked at when it was proposed, and somebody may have thought about that for long.
+  if (place.state === 'used') await refuseRunning(place.path);
   if (place.state === 'missing') {
     // Fails when somebody else has made it since it was looked at: then it is not ours to fill.
     await mkdir(place.path, { mode: 0o700 });
