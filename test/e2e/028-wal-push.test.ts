@@ -5,12 +5,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/lib/index.ts';
+import { readWalInventory } from '../../src/protect/wal/index.ts';
 import { Acknowledgements, pushWalFile } from '../../src/protect/wal/push/index.ts';
 import { initRepository, openDiskStore } from '../../src/repository/index.ts';
 import { documentOf, runHoldfast, startHoldfast } from '../support/command-line.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeRepository, type TestRepository, testCredential } from '../support/repository.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
+import { mountSmallDisk, whyNoSmallDisk } from '../support/small-disk.ts';
 import { compareWithServer, flushLsnOf, onlyLineage, startReceiver } from '../support/wal-receiver.ts';
 
 /** Pushes a file as the command does, in this process; counts how often the repository had to be opened. */
@@ -212,6 +214,31 @@ describe('WAL that is pushed', () => {
       assert.match(run.stdout + run.stderr, said, what);
     }
     assert.ok(existsSync(path), "the file is the server's");
+  });
+
+  it('fails while the disk of the repository is full, leaves no half of a file, and succeeds when there is space', {
+    skip: whyNoSmallDisk(),
+  }, async () => {
+    const disk = await mountSmallDisk(join(scratch, 'small'), 48 * 1024 * 1024);
+    try {
+      const place = await makeRepository(disk.path);
+      const environment = { ...environmentOf(place), HOLDFAST_STATE_DIR: join(scratch, 'small-state') };
+      const path = join(server.dataDirectory, 'pg_wal', (await listWaiting(server))[0]!);
+      for (const freeBytes of [0, 64 * 1024, 200 * 1024]) {
+        await disk.fillUpTo(freeBytes);
+        const run = await runHoldfast(['wal', 'push', path], { environment });
+        assert.equal(run.code, 1, run.stdout);
+        assert.match(run.stderr, /no space|full/i);
+        await disk.empty();
+        const { lineages, damaged } = await readWalInventory(place.repository);
+        const stored = lineages.flatMap(({ timelines }) => [...timelines.values()].flatMap(({ ranges }) => ranges));
+        assert.deepEqual([stored, damaged], [[], []]);
+      }
+      const run = await runHoldfast(['wal', 'push', path], { environment });
+      assert.equal(run.code, 0, run.stderr);
+    } finally {
+      await disk[Symbol.asyncDispose]();
+    }
   });
 
   const environmentOf = (place: TestRepository) => ({

@@ -162,6 +162,22 @@ describe('a segment that comes as a file', () => {
     );
   });
 
+  it('goes to the history that it goes on from, not into a hole of the one that another server followed from here', async (test) => {
+    const { repository, host } = await make(test);
+    const [ours, theirs] = [makeWal(), makeWal({ twistAt: START + 500_000n })];
+    for (const index of [0n, 1n]) await host(ours).ingest.keepSegment(fileOf(ours, index));
+    const second = host(theirs);
+    await second.ingest.keepSegment(fileOf(theirs, 0n));
+    // Both push through one state directory, and theirs is behind: a hole would be all that speaks against its lineage.
+    const { ingest, alarms } = host(ours, second.ingest.followed);
+    const kept = await ingest.keepSegment(fileOf(ours, 2n));
+    const parent = (await lineagesOf(repository)).find(({ header }) => header.parent === null)!;
+    assert.deepEqual([kept.place.lineage, alarms], [parent.lineage, []]);
+    await host(ours, second.ingest.followed).ingest.keepPart(fileOf(ours, 3n), { untilSwitch: true });
+    const ends = (await lineagesOf(repository)).map(({ timelines }) => timelines.get(1)!.ranges.at(-1)!.end - START);
+    assert.deepEqual(ends.sort((a, b) => Number(a - b)), [MIB, 4n * MIB]);
+  });
+
   it('that does not go on from the stored one is told by its first record, or by the file before it', async (test) => {
     const { repository, host } = await make(test);
     const ours = makeWal();
@@ -197,6 +213,43 @@ describe('a segment that comes as a file', () => {
     const [lineage] = await lineagesOf(repository);
     assert.equal(lineage!.timelines.get(1)!.ranges.length, 1);
     assert.equal(alarms.length, 1);
+  });
+
+  it('finds its own lineage behind a hole also beside that of another copy, and is never mixed into that', async (test) => {
+    const { repository, host } = await make(test);
+    const [ours, theirs] = [makeWal({ segments: 8n }), makeWal({ segments: 8n, twistAt: START + MIB + 500_000n })];
+    for (const index of [0n, 1n, 2n, 3n]) await host(ours).ingest.keepSegment(fileOf(ours, index));
+    for (const index of [1n, 2n]) await host(theirs).ingest.keepSegment(fileOf(theirs, index));
+    // It goes on from what is stored in the one, and lies behind a hole in the other, which is the newer one.
+    await host(ours).ingest.keepSegment(fileOf(ours, 4n));
+    // It contradicts the one and lies behind a hole in the other: nothing says that it is that one's.
+    const { ingest, alarms } = host(null);
+    const rolledBack = makeWal({ segments: 8n, twistAt: START + 4n * MIB + 200_000n });
+    await ingest.keepSegment(fileOf(rolledBack, 4n));
+    assert.deepEqual(
+      alarms.map(({ alarm }) => alarm),
+      ['fork'],
+    );
+    const held = (await lineagesOf(repository)).map(({ timelines }) =>
+      [...timelines.get(1)!.segments.keys()].map((number) => Number(number - FIRST)),
+    );
+    assert.deepEqual(
+      held.sort((a, b) => a[0]! - b[0]!),
+      [[0, 1, 2, 3, 4], [1, 2], [4]],
+    );
+  });
+
+  it('of another system is kept apart, with an alarm', async (test) => {
+    const { repository, host } = await make(test);
+    await LineageWriter.create(repository, { id: 'b', system: '8' });
+    const wal = makeWal();
+    const { ingest, alarms } = host(wal);
+    await ingest.keepSegment(fileOf(wal, 0n));
+    assert.deepEqual(
+      alarms.map(({ alarm }) => alarm),
+      ['other-system'],
+    );
+    assert.deepEqual((await lineagesOf(repository)).map(({ system }) => system).sort(), ['7', '8']);
   });
 
   it('of a timeline whose history is nowhere is refused', async (test) => {

@@ -71,6 +71,8 @@ export class WalIngest {
   readonly #receiver = randomBytes(8).toString('hex');
   #preferred: string | null;
   #inventory: WalInventory | null = null;
+  /** Objects of which it was told. */
+  readonly #damaged = new Set<string>();
   /** The checker that has read the last file that was stored, so that the next one is read on. */
   #chain: {
     readonly lineage: string;
@@ -96,7 +98,7 @@ export class WalIngest {
    * WAL_SEGMENT_SIZE_CHANGED; WAL_FILE_UNREADABLE; those of the store.
    */
   keepSegment(file: SegmentFile): Promise<KeptFile> {
-    return this.#place(file, (lineage) => this.#trySegment(lineage, file));
+    return this.#place(file, (lineage, needsProof) => this.#trySegment(lineage, file, needsProof));
   }
 
   /**
@@ -105,7 +107,7 @@ export class WalIngest {
    * Errors: as `keepSegment`, without WAL_FILE_UNSOUND.
    */
   keepPart(file: SegmentFile, options: { untilSwitch: boolean }): Promise<KeptFile> {
-    return this.#place(file, (lineage) => this.#tryPart(lineage, file, options.untilSwitch));
+    return this.#place(file, (lineage, needsProof) => this.#tryPart(lineage, file, options.untilSwitch, needsProof));
   }
 
   /** Keeps a history file. `segmentBytes` is for a lineage that begins with it. Errors: WAL_HISTORY_ABSENT; those of the store. */
@@ -135,39 +137,41 @@ export class WalIngest {
 
   // Which lineage.
 
-  async #place(file: SegmentFile, attempt: (lineage: LineageInventory) => Promise<Attempt>): Promise<KeptFile> {
+  async #place(file: SegmentFile, attempt: TryLineage): Promise<KeptFile> {
     assert(file.system === this.#options.system, 'files of one system are taken together');
     await this.#ensureHistory(file);
     const beginning = this.#beginning(file.segmentBytes, file.timeline, file.start);
-    const attemptWithHistory = async (lineage: LineageInventory) =>
-      (await this.#beginsWithHistory(lineage, file)) ? 'changed' : attempt(lineage);
+    const attemptWithHistory: TryLineage = async (lineage, needsProof) =>
+      (await this.#beginsWithHistory(lineage, file)) ? 'changed' : attempt(lineage, needsProof);
     return this.#findPlace(beginning, attemptWithHistory, file);
   }
 
-  /** Holds a file against one lineage after the other; begins one when there is none, or when it contradicts them all. */
+  /**
+   * Holds a file against one lineage after the other; begins one when there is none, or when it contradicts them all.
+   *
+   * A lineage that proves nothing, as it holds nothing near the file, is taken only after all others, and then only when the file contradicted none of
+   * them, or the lineage is known to be its own, or has no WAL: else files of two servers could mix.
+   */
   async #findPlace(
     beginning: LineageBeginning,
-    attempt: (lineage: LineageInventory) => Promise<Attempt>,
+    attempt: TryLineage,
     file: SegmentFile | null = null,
   ): Promise<KeptFile> {
-    next: for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-      const conflicts: Conflict[] = [];
+    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
       const candidates = rankLineages(await this.#list(), this.#options, this.#preferred);
-      for (const lineage of candidates) {
-        if (lineage.header.segmentBytes !== beginning.segmentBytes) continue;
-        const outcome = await this.#unlessVanished(() => attempt(lineage));
-        if (outcome === 'changed') {
-          this.#inventory = null;
-          continue next;
-        }
-        if (outcome === 'elsewhere') continue;
-        if ('diverged' in outcome) conflicts.push({ lineage, diverged: outcome.diverged });
-        else {
-          this.#preferred = outcome.place.lineage;
-          return outcome;
-        }
+      const conflicts: Conflict[] = [];
+      const ofSize = candidates.filter(({ header }) => header.segmentBytes === beginning.segmentBytes);
+      let outcome = await this.#tryEach(ofSize, conflicts, (lineage) => attempt(lineage, true));
+      if (outcome === 'none') {
+        const isTaken = (lineage: LineageInventory) =>
+          conflicts.length === 0 || lineage.lineage === this.#preferred || lineage.timelines.size === 0;
+        const left = new Set(conflicts.map(({ lineage }) => lineage));
+        const unproved = ofSize.filter((lineage) => isTaken(lineage) && !left.has(lineage));
+        outcome = await this.#tryEach(unproved, conflicts, (lineage) => attempt(lineage, false));
       }
-      if (candidates.length === 0) await this.#beginFirst(beginning);
+      if (outcome === 'changed') this.#inventory = null;
+      else if (outcome !== 'none') return outcome;
+      else if (candidates.length === 0) await this.#beginFirst(beginning);
       else await this.#beginChild(beginning, candidates, conflicts, file);
     }
     throw new HoldfastError('WAL_PLACE_UNSTABLE', 'could not find the place of a WAL file', {
@@ -175,6 +179,25 @@ export class WalIngest {
       hints: ['Run it again; check that no more than one server writes under this cluster name.'],
       retryable: true,
     });
+  }
+
+  /** The first of the lineages that takes the file; those that it contradicts are added to `conflicts`. */
+  async #tryEach(
+    lineages: readonly LineageInventory[],
+    conflicts: Conflict[],
+    attempt: (lineage: LineageInventory) => Promise<Attempt>,
+  ): Promise<KeptFile | 'changed' | 'none'> {
+    for (const lineage of lineages) {
+      const outcome = await this.#unlessVanished(() => attempt(lineage));
+      if (outcome === 'changed') return 'changed';
+      if (outcome === 'elsewhere' || outcome === 'unproved') continue;
+      if ('diverged' in outcome) conflicts.push({ lineage, diverged: outcome.diverged });
+      else {
+        this.#preferred = outcome.place.lineage;
+        return outcome;
+      }
+    }
+    return 'none';
   }
 
   /** What another writer joined or deleted meanwhile is looked for again. */
@@ -239,7 +262,7 @@ export class WalIngest {
 
   // One file in one lineage.
 
-  async #trySegment(lineage: LineageInventory, file: SegmentFile): Promise<Attempt> {
+  async #trySegment(lineage: LineageInventory, file: SegmentFile, needsProof: boolean): Promise<Attempt> {
     const match = await this.#match(lineage, file, { end: file.end, isPart: false });
     if (match.kind === 'conflict') {
       // A file that was damaged since it was stored differs as well; it is no other history.
@@ -248,6 +271,7 @@ export class WalIngest {
       return { diverged: match.diverged };
     }
     if (match.kind === 'elsewhere') return 'elsewhere';
+    if (needsProof && match.proof === 'nothing') return 'unproved';
     const bounds = { start: file.start, end: file.end };
     const kept = { place: placeOf(lineage), objects: [segmentObjectName(lineage, file.name)], range: bounds };
     if (match.isStoredWhole) {
@@ -310,11 +334,17 @@ export class WalIngest {
     return 'joined';
   }
 
-  async #tryPart(lineage: LineageInventory, file: SegmentFile, untilSwitch: boolean): Promise<Attempt> {
+  async #tryPart(
+    lineage: LineageInventory,
+    file: SegmentFile,
+    untilSwitch: boolean,
+    needsProof: boolean,
+  ): Promise<Attempt> {
     const alone = await findValidEnd(file, null);
     const match = await this.#match(lineage, file, { end: alone.end, isPart: untilSwitch });
     if (match.kind === 'conflict') return { diverged: match.diverged };
     if (match.kind === 'elsewhere') return 'elsewhere';
+    if (needsProof && match.proof === 'nothing') return 'unproved';
     let { end } = match;
     if (match.proof === 'adjoins' && end > file.start) {
       const continued = await findValidEnd(file, this.#readBefore(lineage, match.path, file));
@@ -339,7 +369,11 @@ export class WalIngest {
     const { repository, onAlarm, findPrevious } = this.#options;
     const match = await matchSegment(repository, lineage, file, {
       ...wanted,
-      onDamage: ({ objectName }, error) => onAlarm({ alarm: 'damaged', objectName, error }),
+      onDamage: ({ objectName }, error) => {
+        if (this.#damaged.has(objectName)) return;
+        this.#damaged.add(objectName);
+        onAlarm({ alarm: 'damaged', objectName, error });
+      },
     });
     if (match.kind !== 'fits' || match.proof !== 'adjoins' || this.#isChained(lineage, file)) return match;
     const previous = await findPrevious(file);
@@ -436,7 +470,10 @@ export class WalIngest {
 }
 
 /** What came of holding a file against one lineage. */
-type Attempt = KeptFile | { readonly diverged: DivergedPlan } | 'elsewhere' | 'changed';
+type Attempt = KeptFile | { readonly diverged: DivergedPlan } | 'elsewhere' | 'unproved' | 'changed';
+
+/** Holds a file against one lineage. With `needsProof`, one that says nothing about the file does not take it. */
+type TryLineage = (lineage: LineageInventory, needsProof: boolean) => Promise<Attempt>;
 
 interface Conflict {
   readonly lineage: LineageInventory;

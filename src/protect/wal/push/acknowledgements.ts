@@ -72,6 +72,11 @@ export class Acknowledgements {
     return true;
   }
 
+  /** Whether anything is said of a file: then its own push looks whether that is so. */
+  async mentions(name: string): Promise<boolean> {
+    return (await this.#read(name)) !== null;
+  }
+
   /** Forgets a fact that has served. Whoever asks again pushes again, which does no harm. */
   async remove(name: string): Promise<void> {
     await rm(this.#pathOf(name), { force: true });

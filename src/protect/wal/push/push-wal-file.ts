@@ -122,7 +122,10 @@ async function keepAhead(
   const acknowledgements = new Acknowledgements(stateDirectory, repository.id);
   const done: { file: StorableFile; kept: KeptFile }[] = [];
   try {
-    const waiting = (await listWaiting(dirname(path), name)).slice(0, AHEAD_FILES_MAX);
+    const waiting: string[] = [];
+    for (const next of (await listWaiting(dirname(path), name)).slice(0, AHEAD_FILES_MAX)) {
+      if (!(await acknowledgements.mentions(next))) waiting.push(next);
+    }
     // The next file is read while one is stored.
     let opening = openAhead(dirname(path), waiting[0], owner);
     for (let next = 1; clock.monotonic() < until && !signal.aborted; next++) {

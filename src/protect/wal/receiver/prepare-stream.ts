@@ -70,20 +70,41 @@ export async function prepareStream(options: PrepareOptions): Promise<PreparedSt
   const opened = await persistence.run(() => openLineage(repository, beginning, clock));
   options.onInventory(opened.inventory);
   const forks: Fork[] = [...options.left.values()];
+  const streams: { readonly candidate: LineageInventory; readonly plan: StreamPlan }[] = [];
   let behind: BehindPlan | null = null;
   for (const candidate of rankLineages(opened.inventory, { system, cluster }, options.preferred)) {
     if (options.left.has(candidate.lineage) || candidate.header.segmentBytes !== link.segmentBytes) continue;
-    const planned = await planWithTails(options, opened.inventory, candidate);
-    const plan = planned.kind === 'stream' ? ((await leaveToAnother(options, candidate)) ?? planned) : planned;
+    const plan = await planWithTails(options, opened.inventory, candidate);
     if (plan.kind === 'server-behind') behind ??= plan;
     if (plan.kind === 'diverged') forks.push({ left: candidate, diverged: plan });
-    if (plan.kind !== 'stream') continue;
+    if (plan.kind === 'stream') streams.push({ candidate, plan });
+  }
+  for (const { candidate, plan } of orderStreams(options, streams)) {
+    const left = await leaveToAnother(options, candidate);
+    if (left !== null) {
+      forks.push({ left: candidate, diverged: left });
+      continue;
+    }
     // Invariant 2: no WAL of a timeline before its history.
     const lineage = await persistence.run(() => storeHistories(repository, candidate, link));
     return { kind: 'ready', lineage, plan, created: opened.created && opened.lineage.lineage === lineage.lineage };
   }
   if (behind !== null) throw serverBehind(behind.timeline, behind.until);
   return { kind: 'diverged', forks };
+}
+
+/**
+ * Those first in which stored bytes will be compared: that tells whose the WAL is. A lineage in which nothing will be is taken only when the server was
+ * not found to be another one than that of some lineage, or when it is known to be the server's, or has no WAL: else WAL of two servers could mix.
+ */
+function orderStreams<Stream extends { readonly candidate: LineageInventory; readonly plan: StreamPlan }>(
+  { preferred, left }: PrepareOptions,
+  streams: readonly Stream[],
+): Stream[] {
+  const isCompared = ({ plan }: Stream) => plan.storedUntil > plan.start && plan.fallback === null;
+  const mayGoUnproved = ({ candidate }: Stream) =>
+    left.size === 0 || candidate.lineage === preferred || candidate.timelines.size === 0;
+  return [...streams.filter(isCompared), ...streams.filter((each) => !isCompared(each) && mayGoUnproved(each))];
 }
 
 /** The way through the timelines that leads to the server. */
