@@ -18,8 +18,8 @@ const POLL_MS = 500;
 const STALLED_MS = 60_000;
 /** How long our own receiver may take to begin streaming before the backup is given up. */
 const READY_MS_MAX = 120_000;
-/** The same where WAL comes by another road as well. */
-const PUSHED_READY_MS_MAX = 15_000;
+/** The same when all senders are in use and WAL comes by another road as well. */
+const SENDER_MS_MAX = 15_000;
 
 /** Alarms after which the WAL of the backup will not come, or not without a hole. */
 const ENDING_ALARMS: ReadonlySet<string> = new Set(['gap', 'slot', 'store-away', 'other-system']);
@@ -60,7 +60,7 @@ async function bringOrAwait(options: SecureWalOptions): Promise<SecuredWal> {
   const pushed = await findPushedLineage(repository, { system: server.identity.systemId, cluster });
   progress.note('no WAL receiver is running: this backup brings its own WAL');
   try {
-    return await startOwnReceiver({ ...options, readyMsMax: pushed === null ? READY_MS_MAX : PUSHED_READY_MS_MAX });
+    return await startOwnReceiver({ ...options, canAwaitPushes: pushed !== null });
   } catch (error) {
     const cause = error instanceof HoldfastError && error.code === 'BACKUP_WAL_STOPPED' ? codeOf(error.cause) : null;
     if (pushed === null || cause !== 'PG_TOO_MANY_CONNECTIONS') throw error;
@@ -125,7 +125,7 @@ interface OwnReceiverState {
 
 /** Starts a receiver for as long as the backup lasts and waits until WAL is streaming. */
 async function startOwnReceiver(
-  options: SecureWalOptions & { startLsn?: bigint; readyMsMax?: number },
+  options: SecureWalOptions & { startLsn?: bigint; canAwaitPushes?: boolean },
 ): Promise<SecuredWal> {
   const { repository, clock, server } = options;
   const stop = new AbortController();
@@ -159,11 +159,14 @@ async function startOwnReceiver(
     },
   );
   const become = async (condition: () => boolean, msMax: number) => {
-    const deadline = clock.monotonic() + msMax;
+    const begun = clock.monotonic();
+    const deadline = begun + msMax;
+    const isOutOfSenders = () => options.canAwaitPushes === true && codeOf(state.trouble) === 'PG_TOO_MANY_CONNECTIONS';
     while (!condition()) {
       options.signal?.throwIfAborted();
       if (state.failure !== null) throw state.failure;
       if (state.ended || clock.monotonic() > deadline) throw receiverStopped(state.trouble);
+      if (isOutOfSenders() && clock.monotonic() > begun + SENDER_MS_MAX) throw receiverStopped(state.trouble);
       const woken = new AbortController();
       const waiter = () => woken.abort();
       waiters.add(waiter);
@@ -193,7 +196,7 @@ async function startOwnReceiver(
     await running;
   };
   try {
-    await become(() => state.lineage !== null && state.streaming, options.readyMsMax ?? READY_MS_MAX);
+    await become(() => state.lineage !== null && state.streaming, READY_MS_MAX);
   } catch (error) {
     await dispose();
     throw error;

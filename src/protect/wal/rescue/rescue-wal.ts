@@ -6,6 +6,7 @@ import {
   formatLsn,
   readControlFile,
   segmentStartOf,
+  type TimelineSwitch,
   type Timestamp,
   whyServerMayRun,
 } from '../../../postgres/index.ts';
@@ -84,7 +85,7 @@ export async function rescueWal(options: WalRescueOptions): Promise<WalRescueRep
   const ingest = makeIngest(options, { directory, owner, cluster, survey });
   const timeline = timelineOf(control, survey);
   const histories = await keepHistories(ingest, survey, timeline, owner);
-  const path = timelinePath(timeline, survey.histories.get(timeline)?.switches ?? []);
+  const path = timelinePath(timeline, findSwitches(survey, before, timeline));
   const counts = { kept: 0, known: 0 };
   const passedOver = [...survey.passedOver];
   const unconnected: string[] = [];
@@ -149,6 +150,16 @@ function ownerOf({ systemId, walSegmentSize }: ControlFile): WalOwner {
 function timelineOf(control: ControlFile | null, { segments }: WalSurvey): number {
   if (control !== null) return Math.max(control.timeline, control.minRecoveryTimeline);
   return Math.max(...segments.map(({ timeline }) => timeline));
+}
+
+/** How the server came to its timeline: by its own history file, else by a stored one. */
+function findSwitches(
+  { histories }: WalSurvey,
+  { lineages }: WalInventory,
+  timeline: number,
+): readonly TimelineSwitch[] {
+  const stored = lineages.find((lineage) => lineage.histories.has(timeline));
+  return histories.get(timeline)?.switches ?? stored?.histories.get(timeline) ?? [];
 }
 
 function makeIngest(
