@@ -57,6 +57,9 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
   let script: string;
   let restores = 0;
   let lastPrimary = '';
+  let survivor: PatroniNode;
+  /** The lineage that the survivor did not have to its end. */
+  let left = '';
   /** The position behind row n. */
   const behind: Record<number, string> = {};
 
@@ -169,9 +172,10 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
   it('a backup is taken from the standby, with the WAL that the primary sends', async () => {
     const run = await runHoldfast(['backup', '--json'], {
       ...surroundings,
-      environment: { ...environment, DATABASE_URL: cluster.urlOf('standby') },
+      environment: { ...environment, DATABASE_URL: cluster.urlOf('prefer-standby') },
     });
     assert.equal(run.code, 0, run.stderr);
+    assert.equal(documentOf<{ fromStandby: boolean }>(run).fromStandby, true);
   });
 
   it('a switchover is followed', async () => {
@@ -212,12 +216,6 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     await untilFollowed(primary);
   });
 
-  it('moments before and after them are restored', async () => {
-    assert.equal(await rowsAfter('--to', behind[2]!), '1 2');
-    assert.equal(await rowsAfter('--to', behind[3]!), '1 2 3');
-    assert.equal(await rowsAfter(), '1 2 3 4');
-  });
-
   it('a standby is made from the repository', async () => {
     const primary = await cluster.primary();
     const node = await cluster.add('c', {
@@ -237,10 +235,10 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     await node.turnOff();
   });
 
-  it('what a failover left behind, as the standby never had it, is told and can be restored', async () => {
+  it('a commit that waits for Holdfast is kept also when its standby never had it', async () => {
     const before = await cluster.primary();
-    const standby = other(before);
-    await standby.turnOff();
+    survivor = other(before);
+    await survivor.turnOff();
     // From here on a commit returns when the repository has it.
     await cluster.control([
       'edit-config',
@@ -255,16 +253,27 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
       return row?.is === true;
     });
     await write(before, 5);
-    const [{ lineage }] = (await status()).lineages as [WalStatus['lineages'][number]];
+    left = (await status()).lineages[0]!.lineage;
     await before.turnOff();
-    standby.start();
+    // It waits until the key of the leader has run out; what follows does not need a server.
+    survivor.start();
+    assert.equal(await rowsAfter(), '1 2 3 4 5');
+  });
+
+  it('moments on either side of a switchover and of a failover are restored', async () => {
+    assert.equal(await rowsAfter('--to', behind[2]!), '1 2');
+    assert.equal(await rowsAfter('--to', behind[3]!), '1 2 3');
+    assert.equal(await rowsAfter('--to', behind[4]!), '1 2 3 4');
+  });
+
+  it('what a failover left behind, as the standby never had it, is told and can be restored', async () => {
     const primary = await cluster.primary();
-    assert.equal(primary.name, standby.name);
+    assert.equal(primary.name, survivor.name);
     await untilKept(primary, await write(primary, 6));
     const { lineages } = await status();
     const child = lineages.find(({ parent }) => parent !== null)!;
-    assert.equal(child.parent?.lineage, lineage);
-    assert.equal(await rowsAfter('--lineage', lineage), '1 2 3 4 5');
+    assert.equal(child.parent?.lineage, left);
+    assert.equal(await rowsAfter('--lineage', left), '1 2 3 4 5');
     assert.equal(await rowsAfter(), '1 2 3 4 6');
     lastPrimary = primary.name;
     await primary.turnOff();

@@ -14,8 +14,6 @@ export interface Machine {
   turnOff(): Promise<void>;
   /** `kill -9` for every process in it that works in that directory. */
   kill(directory: string): Promise<void>;
-  /** Asks its first process to end, and resolves when it has. */
-  shutDown(): Promise<void>;
 }
 
 /** The namespace has processes of its own in /proc; `unshare` ends its first one, and so all, when it is killed itself. */
@@ -51,11 +49,6 @@ export function turnOn(options: {
       for (const pid of child.exitCode === null ? await listDescendants(child.pid!) : []) {
         if (await worksIn(pid, directory)) killIfThere(pid);
       }
-    },
-    // `unshare` keeps SIGTERM from itself while it waits; its child is the first process of the namespace.
-    shutDown: async () => {
-      for (const pid of child.exitCode === null ? await listChildren(child.pid!) : []) process.kill(pid, 'SIGTERM');
-      await ended;
     },
   };
 }
