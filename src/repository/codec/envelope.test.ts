@@ -75,13 +75,15 @@ describe('the header of an object', () => {
       ['index', 3],
       ['ledger', 15],
       ['status', 18],
+      ['wal-landmarks', 19],
+      ['wal-landmark-summary', 20],
     ];
     for (const [kind, byte] of kinds) {
       assert.equal(kindByte(kind), byte);
       assert.equal(kindOfByte(byte), kind);
     }
     assert.equal(kindOfByte(0), undefined);
-    assert.equal(kindOfByte(19), undefined);
+    assert.equal(kindOfByte(21), undefined);
   });
 });
 
