@@ -32,7 +32,7 @@ describe('what a restore leaves out unasked', () => {
     const broken = makeLineage({ name: 'broken', timelines: { 1: [[1, 4.5], [6, 8], [9, 9.5]] } }); // biome-ignore format: ranges read better in a row
     const said = describeElsewhere(proposal(latest, 4.5, 4.5), routeTo(makeInventory(broken), broken), []);
     assert.deepEqual(said, [
-      'WAL is missing from 0/480000 to 0/600000: what is stored behind that, up to 0/980000, cannot be reached from this snapshot.',
+      'WAL is missing from 0/480000 to 0/600000: what is stored behind that, up to 0/980000, cannot be reached from this snapshot. Who still has it can give it: the server by holdfast repository heal, its data directory by holdfast wal rescue.',
     ]);
   });
 

@@ -26,7 +26,7 @@ function describeHole(route: WalRoute, reach: bigint): string[] {
   const [next, last] = [behind[0], behind.at(-1)];
   if (next === undefined || last === undefined) return [];
   return [
-    `WAL is missing from ${formatLsn(reach)} to ${formatLsn(next.start)}: what is stored behind that, up to ${formatLsn(last.end)}, cannot be reached from this snapshot.`,
+    `WAL is missing from ${formatLsn(reach)} to ${formatLsn(next.start)}: what is stored behind that, up to ${formatLsn(last.end)}, cannot be reached from this snapshot. Who still has it can give it: the server by holdfast repository heal, its data directory by holdfast wal rescue.`,
   ];
 }
 

@@ -33,8 +33,12 @@ export function describeProposal(proposal: RestoreProposal): { label: string; te
     ...describeReuse(proposal).map((text) => ({ label: 'Reuses', text })),
     ...describeSizes(proposal).map((text) => ({ label: 'Size', text })),
     { label: 'Takes', text: `about ${formatDuration(proposal.estimateSeconds * 1000)}` },
-    { label: 'Loses', text: describeLoss(lost) },
-    ...[...target.notes, ...proposal.warnings].map((text) => ({ label: 'Note', text })),
+    { label: 'Loses', text: describeLoss(lost, proposal.leftOut) },
+    ...proposal.leftOut.map((text) => ({ label: 'Leaves', text })),
+    ...[...target.notes, ...proposal.warnings.filter((text) => !proposal.leftOut.includes(text))].map((text) => ({
+      label: 'Note',
+      text,
+    })),
   ];
 }
 
@@ -80,11 +84,16 @@ function describeStop({ target }: RestoreProposal): string {
   return `${target.inclusive ? 'after' : 'before'} the record at ${formatLsn(target.recordLsn)} on timeline ${target.timeline}`;
 }
 
-function describeLoss({ bytes, durableEnd, firstCommit, lastCommit }: RestoreProposal['lost']): string {
-  if (bytes === 0n) return 'nothing that can be reached';
+/** What lies behind a hole, or in another history, is no part of the numbers; "nothing" must not stand alone then. */
+function describeLoss(
+  { bytes, durableEnd, firstCommit, lastCommit }: RestoreProposal['lost'],
+  leftOut: readonly string[],
+): string {
+  const more = leftOut.length === 0 ? '' : '; besides, not all that is stored is brought back:';
+  if (bytes === 0n) return `nothing that can be reached${more}`;
   const first = firstCommit === null ? '' : ` ${formatTimestamp(firstCommit.at)} (transaction ${firstCommit.xid})`;
   const what = lastCommit === null ? 'no commit' : describeCommit(`commits from${first} to`, lastCommit, '');
-  return `${formatBytes(bytes)} of WAL up to ${formatLsn(durableEnd)}: ${what}`;
+  return `${formatBytes(bytes)} of WAL up to ${formatLsn(durableEnd)}: ${what}${more}`;
 }
 
 function describeCommit(what: string, commit: CommitFacts | null, none: string): string {

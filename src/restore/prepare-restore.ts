@@ -113,8 +113,8 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
     reuse: files?.reuse ?? null,
     volumes: describeVolumes(place, tablespaces.places, snapshot, files?.outline ?? null),
   });
-  const elsewhere = describeElsewhere(proposed, facts.route, facts.otherRoutes);
-  const proposal = { ...proposed, warnings: [...proposed.warnings, ...elsewhere] };
+  const leftOut = describeElsewhere(proposed, facts.route, facts.otherRoutes);
+  const proposal = { ...proposed, warnings: [...proposed.warnings, ...leftOut], leftOut };
   return { proposal, facts, place, route: facts.route };
 }
 

@@ -89,6 +89,8 @@ export interface RestoreProposal {
   readonly estimateSeconds: number;
   readonly reachable: readonly ReachableRange[];
   readonly warnings: readonly string[];
+  /** Those of the warnings that say what is stored and not brought back although nobody asked for that. */
+  readonly leftOut: readonly string[];
 }
 
 /** All that a proposal is concluded from. */
@@ -171,7 +173,7 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
       notes: [
         ...facts.located,
         ...resolved.notes,
-        ...describeKnown(facts.knownUntil),
+        ...describeKnown(facts.knownUntil, resolved.lastCommit?.transaction.at ?? null),
         ...describeOpenPrepared(facts.prepared),
       ],
     },
@@ -205,6 +207,7 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
         ? []
         : [`WAL behind the target cannot be read: ${facts.lastStored.problem}.`]),
     ],
+    leftOut: [],
   };
 }
 
@@ -261,8 +264,9 @@ function refuseExtensions({ survey, start }: ProposalFacts): void {
   });
 }
 
-function describeKnown(knownUntil: Timestamp | null): string[] {
-  if (knownUntil === null) return [];
+/** What came in by another way than the receiver, as by a rescue, may be newer than all that the receiver knew. */
+function describeKnown(knownUntil: Timestamp | null, lastCommit: Timestamp | null): string[] {
+  if (knownUntil === null || (lastCommit !== null && lastCommit > knownUntil)) return [];
   return [
     `What is stored was all that the server had at ${formatTimestamp(knownUntil)}; what it wrote later is not known.`,
   ];

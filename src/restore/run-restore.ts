@@ -149,7 +149,8 @@ async function executeRestore(
       ...written.notes,
       ...describeReuse(extracted.reuse, target),
       ...describeChecks(checks),
-      ...describeRest(lost, target),
+      ...proposal.leftOut,
+      ...describeRest(lost, target, proposal),
     ],
   };
 }
@@ -187,12 +188,15 @@ function describeChecks(checks: InstanceChecks | null): string[] {
 }
 
 /** What else a person should know in the end. */
-function describeRest(lost: Loss, { owner, path }: ClaimedTarget): string[] {
+function describeRest(lost: Loss, { owner, path }: ClaimedTarget, { tablespaces }: RestoreProposal): string[] {
   const isRoots = process.getuid?.() === 0 && owner === undefined;
+  // A change of owner does not go through the links in pg_tblspc.
+  const places = [path, ...tablespaces.flatMap((space) => (space.path === null ? [] : [space.path]))];
+  const named = places.map((place) => `"${place}"`).join(', ');
   return [
     ...(lost.uncounted === null ? [] : [`Not all that is lost was counted: ${lost.uncounted}.`]),
     ...(isRoots
-      ? [`The files belong to root, as whom no server runs: give "${path}" to its user (chown -R) first.`]
+      ? [`The files belong to root, as whom no server runs: give ${named} to its user (chown -R) first.`]
       : []),
   ];
 }

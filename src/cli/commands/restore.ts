@@ -151,7 +151,7 @@ interface Words {
 
 function startOptions(input: CommandInput): { binDirectory?: string; port?: number } {
   const [binDirectory, port] = [input.optional('bin-dir'), input.optional('port')];
-  if (port !== undefined && !/^[1-9][0-9]{0,4}$/.test(port)) {
+  if (port !== undefined && !(/^[1-9][0-9]{0,4}$/.test(port) && Number(port) <= 65535)) {
     throw new HoldfastError('USAGE_INVALID', `invalid port "${port}"`, {
       detail: 'Expected a number from 1 to 65535.',
     });
@@ -226,6 +226,7 @@ function proposalDocument(proposal: RestoreProposal, words: Words): { readonly [
     },
     estimateSeconds,
     warnings,
+    leftOut: proposal.leftOut,
   };
 }
 
@@ -280,7 +281,10 @@ function restoreText(result: RestoreResult, words: Words, paint: Paint): string[
     ['took', `${formatDuration(seconds * 1000)} (${formatRate(bytes / Math.max(seconds, 0.001))})`],
     ...(reuse === null ? [] : [['reused', describeReuse(reuse)] as [string, string]]),
     [reached === null ? 'will reach' : 'reached', describeReached(proposal, reached, words)],
-    ['lost', describeLoss(lost, words)],
+    [
+      'lost',
+      `${describeLoss(lost, words)}${proposal.leftOut.length === 0 ? '' : '; besides, not all that is stored was brought back (see below)'}`,
+    ],
   ];
   if (instance !== null) {
     const { host, port, user } = instance.instance.target;
@@ -295,6 +299,10 @@ function restoreText(result: RestoreResult, words: Words, paint: Paint): string[
   } else {
     facts.push(['start', `PostgreSQL on "${into}" recovers to ${words.formatLsn(target.reachedLsn)} and opens`]);
   }
+  facts.push([
+    'keep',
+    'once it has opened and takes the place of the old server, remove the lines that Holdfast wrote at the end of its postgresql.auto.conf: until then it neither archives nor waits for standbys',
+  ]);
   return [
     `${paint.good('restored')} cluster ${paint.strong(snapshot.cluster)} into "${into}"`,
     ...formatFacts(facts, paint),
