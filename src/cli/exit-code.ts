@@ -65,6 +65,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'RECOVERY_TIMELINE_INVALID':
     case 'RESTORE_CLUSTER_AMBIGUOUS':
     case 'RESTORE_LINEAGE_ABSENT':
+    case 'RESTORE_LINEAGE_AMBIGUOUS':
     case 'RESTORE_NO_SNAPSHOT':
     case 'RESTORE_TARGET_AMBIGUOUS':
     case 'RESTORE_TARGET_NOT_FOUND':

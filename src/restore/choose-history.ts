@@ -1,5 +1,5 @@
 import { HoldfastError } from '../lib/index.ts';
-import { findLineage, readWalInventory, type WalInventory } from '../protect/wal/index.ts';
+import { findLineage, readStreamedLineage, readWalInventory, type WalInventory } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { readSnapshotFacts, type SnapshotFacts, shortId } from './snapshot-facts.ts';
 import { chooseTimeline, type TimelineChoice } from './stages/choose-timeline.ts';
@@ -43,7 +43,8 @@ export async function chooseHistory(repository: Repository, choice: HistoryChoic
     );
   }
   const { system } = newest;
-  const { current, left } = findRoutes(inventory, system, choice.cluster);
+  const streamed = await readStreamedLineage(repository, { system, cluster: choice.cluster });
+  const { current, left } = findRoutes(inventory, system, choice.cluster, streamed);
   const all = [...(current === null ? [] : [current]), ...left];
   const chosen = all.find(({ lineage }) => wanted !== undefined && lineage.lineage === newest.lineage) ?? all[0]!;
   const snapshots = await readSnapshots(repository, { cluster: choice.cluster, system });
@@ -52,7 +53,7 @@ export async function chooseHistory(repository: Repository, choice: HistoryChoic
   const lineage = snapshots.at(-1)?.lineage ?? chosen.lineage.lineage;
   const begun = { system, cluster: choice.cluster, lineage, timeline };
   const route = chooseTimeline({ ...choice, inventory, chosen, newest: begun }) ?? chosen;
-  return { inventory, route, routes: listRoutes(inventory, system, choice.cluster), snapshots };
+  return { inventory, route, routes: listRoutes(inventory, system, choice.cluster, streamed), snapshots };
 }
 
 /** By completion. A record that is not one of a base backup leads nowhere. */

@@ -2,6 +2,7 @@ import { formatHistoryName, segmentStartOf } from '../postgres/index.ts';
 import {
   contiguousEnd,
   currentLineage,
+  findContenders,
   findLineage,
   type LineageInventory,
   listRecoveryFiles,
@@ -88,13 +89,19 @@ function addAncestor(child: LineageInventory, parent: WalRoute, forkLsn: bigint)
   return { ...child, timelines, histories: new Map([...parent.lineage.histories, ...child.histories]) };
 }
 
-/** The route on which the cluster is now, and those that end in its other lineages, each of which was left at a fork. */
+/**
+ * The route on which the cluster is now, and those that end in its other lineages. Of several that went on, it is the one that a receiver last
+ * stored, if `streamed` names one of them.
+ */
 export function findRoutes(
   inventory: WalInventory,
   system: string,
   cluster: string,
+  streamed: string | null = null,
 ): { current: WalRoute | null; left: WalRoute[] } {
-  const current = currentLineage(inventory, system, cluster);
+  const contenders = findContenders(inventory, system, cluster);
+  const preferred = contenders.find(({ lineage }) => lineage === streamed);
+  const current = preferred ?? currentLineage(inventory, system, cluster);
   const own = inventory.lineages.filter((lineage) => lineage.system === system && lineage.header.cluster === cluster);
   return {
     current: current === null ? null : routeTo(inventory, current),
@@ -103,8 +110,13 @@ export function findRoutes(
 }
 
 /** Every timeline of every lineage of a cluster, each as a route of its own, the present one first. */
-export function listRoutes(inventory: WalInventory, system: string, cluster: string): WalRoute[] {
-  const { current, left } = findRoutes(inventory, system, cluster);
+export function listRoutes(
+  inventory: WalInventory,
+  system: string,
+  cluster: string,
+  streamed: string | null = null,
+): WalRoute[] {
+  const { current, left } = findRoutes(inventory, system, cluster, streamed);
   const newest = [...(current === null ? [] : [current]), ...left];
   const older = newest.flatMap(({ lineage, timeline }) => {
     const own = findLineage(inventory, lineage.lineage);

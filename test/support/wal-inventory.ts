@@ -23,6 +23,8 @@ export function makeLineage(parts: {
   timelines: Readonly<Record<number, readonly (readonly [number, number])[]>>;
   /** For each timeline, the switches that led to it, as [timeline, segment]. */
   histories?: Readonly<Record<number, readonly (readonly [number, number])[]>>;
+  storedAt?: number;
+  grewAt?: number;
 }): LineageInventory {
   const lineage = nameToId(parts.name);
   const parent: LineageParent | null =
@@ -54,7 +56,8 @@ export function makeLineage(parts: {
       ...{ lineage, system: '7', cluster: 'main', createdAt: '2026-11-23T00:00:00.000Z', segmentBytes: MIB },
       ...{ startTimeline: Math.min(...Object.keys(parts.timelines).map(Number)), startLsn: 0n, parent },
     },
-    storedAt: 0,
+    storedAt: parts.storedAt ?? 0,
+    grewAt: parts.grewAt ?? 0,
     timelines: new Map(timelines),
     histories: new Map(histories),
   };

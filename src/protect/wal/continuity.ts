@@ -46,3 +46,20 @@ export function currentLineage(inventory: WalInventory, system: string, cluster:
   leaves.sort((a, b) => isEmpty(a) - isEmpty(b) || a.storedAt - b.storedAt || (a.lineage < b.lineage ? -1 : 1));
   return leaves[0] ?? null;
 }
+
+/**
+ * The lineages of a cluster each of which may be the present one: those with WAL that were not left for another one, and those that were and
+ * yet got WAL behind the fork after the other one had begun. More than one means that two servers went on: the standby that was promoted and
+ * the primary that was to be stopped, or a server and a copy of it. WAL does not tell which of them the application used.
+ */
+export function findContenders(inventory: WalInventory, system: string, cluster: string): LineageInventory[] {
+  const own = inventory.lineages.filter((lineage) => lineage.system === system && lineage.header.cluster === cluster);
+  const children = (parent: LineageInventory) => own.filter(({ header }) => header.parent?.lineage === parent.lineage);
+  const wentOn = (parent: LineageInventory, child: LineageInventory) =>
+    parent.grewAt > child.storedAt &&
+    describeContinuity(parent).runs.some(({ end }) => end > child.header.parent!.forkLsn);
+  return own.filter((lineage) => {
+    const later = children(lineage).filter(({ timelines }) => timelines.size > 0);
+    return lineage.timelines.size > 0 && later.every((child) => wentOn(lineage, child));
+  });
+}

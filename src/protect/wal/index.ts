@@ -12,6 +12,7 @@ export {
   contiguousEndIn,
   currentLineage,
   describeContinuity,
+  findContenders,
   type LineageContinuity,
 } from './continuity.ts';
 export type { WalAlarm, WalEvent, WalProgress } from './events.ts';
@@ -67,6 +68,7 @@ export {
   type ReceiverStatus,
   readKnownUntil,
   readReceiverStatuses,
+  readStreamedLineage,
   STATUS_FRESH_MS,
   type StoredReceiverStatus,
 } from './receiver-status.ts';

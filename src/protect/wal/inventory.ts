@@ -43,6 +43,8 @@ export interface LineageInventory extends LineagePlace {
   readonly header: LineageHeader;
   /** When the store took the lineage's first object, in the store's own time (milliseconds since 1970). */
   readonly storedAt: number;
+  /** When the store took the newest of its WAL; 0 when there is none. */
+  readonly grewAt: number;
   readonly timelines: ReadonlyMap<number, TimelineInventory>;
   /** For each timeline with a stored history file, the switches that led to it, oldest first. */
   readonly histories: ReadonlyMap<number, readonly TimelineSwitch[]>;
@@ -82,6 +84,8 @@ export async function readWalInventory(repository: Repository, system?: string):
     const listing = listings.get(key) ?? newListing(name);
     listings.set(key, listing);
     if (name.kind === 'lineage') listing.storedAt = entry.modifiedAt;
+    if (name.kind === 'segment' || name.kind === 'fragment')
+      listing.grewAt = Math.max(listing.grewAt, entry.modifiedAt);
     if (name.kind === 'segment') listing.segmentNames.push(name.segmentName);
     if (name.kind === 'fragment') listing.fragments.push({ ...name.fragment, objectName: entry.name });
     if (name.kind === 'history') listing.historyTimelines.add(name.timeline);
@@ -124,13 +128,14 @@ export function findLineage(inventory: WalInventory, lineage: string): LineageIn
 
 interface LineageListing extends LineagePlace {
   storedAt: number | null;
+  grewAt: number;
   segmentNames: string[];
   fragments: StoredFragment[];
   historyTimelines: Set<number>;
 }
 
 function newListing({ system, lineage }: LineagePlace): LineageListing {
-  return { system, lineage, storedAt: null, segmentNames: [], fragments: [], historyTimelines: new Set() };
+  return { system, lineage, storedAt: null, grewAt: 0, segmentNames: [], fragments: [], historyTimelines: new Set() };
 }
 
 async function readLineage(
@@ -161,9 +166,9 @@ async function readLineage(
     });
     if (history !== null) histories.set(timeline, history);
   }
-  const { system, lineage } = listing;
+  const { system, lineage, grewAt } = listing;
   const timelines = arrangeTimelines(listing, header.segmentBytes, damaged);
-  return { system, lineage, header, storedAt: listing.storedAt ?? 0, timelines, histories };
+  return { system, lineage, header, storedAt: listing.storedAt ?? 0, grewAt, timelines, histories };
 }
 
 /** Sorts what was listed into timelines. */

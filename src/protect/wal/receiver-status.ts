@@ -154,3 +154,13 @@ async function readStatus(repository: Repository, name: string): Promise<Receive
     throw error;
   }
 }
+
+/** The lineage in which a receiver of the cluster last said that it stores, however long ago; `null` when none ever did. */
+export async function readStreamedLineage(
+  repository: Repository,
+  identity: { system: string; cluster: string },
+): Promise<string | null> {
+  const statuses = await readReceiverStatuses(repository);
+  const own = statuses.find(({ system, cluster }) => system === identity.system && cluster === identity.cluster);
+  return own?.lineage ?? null;
+}

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
 import { createRepository } from '../../../test/support/memory-repository.ts';
-import { LineageWriter, testSystem } from '../../../test/support/wal-lineage.ts';
+import { WalBuilder } from '../../../test/support/wal-builder.ts';
+import { fillTo, LineageWriter, testSystem } from '../../../test/support/wal-lineage.ts';
+import { systemClock } from '../../lib/index.ts';
+import { findContenders, readWalInventory } from '../../protect/wal/index.ts';
+import { receiverStatusName, writeReceiverStatus } from '../../protect/wal/receiver-status.ts';
 import { commitSnapshot, newSnapshotId } from '../../repository/index.ts';
 import { readFacts } from './read-facts.ts';
 
@@ -45,4 +49,53 @@ it('no history passes for the present one while a lineage cannot be read, but ea
   });
   const { route } = await readFacts({ repository, lineage: 'aaaa' });
   assert.equal(route.lineage.lineage, parent.place.lineage);
+});
+
+/** As above; the server that was left goes on after its successor, both in WAL of their own. */
+async function makeTwoThatWentOn(test: TestContext) {
+  const forked = await makeForked(test);
+  const [wal, later] = [new WalBuilder({ startLsn: START }), START + 0x2000n];
+  fillTo(wal, START + 0x6000n);
+  await forked.parent.fragment(wal, START, later);
+  await systemClock.sleep(2);
+  await forked.child.fragment(wal, START, later);
+  return { ...forked, goOn: () => forked.parent.fragment(wal, later, START + 0x4000n) };
+}
+
+it('a server that is left and stops is no present one', async (test) => {
+  const { repository, child } = await makeTwoThatWentOn(test);
+  // What the parent has was stored after the child's first object, as the test made it; in the end it stood still.
+  const { lineages } = await readWalInventory(repository);
+  const still = lineages.map((one) => (one.lineage === child.place.lineage ? one : { ...one, grewAt: one.storedAt }));
+  assert.deepEqual(
+    findContenders({ lineages: still, damaged: [] }, testSystem, 'main').map(({ lineage }) => lineage),
+    [child.place.lineage],
+  );
+});
+
+it('of two servers that went on, the one that a receiver follows is the present one; without a receiver it must be named', async (test) => {
+  const { repository, parent, child, goOn } = await makeTwoThatWentOn(test);
+  await systemClock.sleep(2);
+  await goOn();
+  await assert.rejects(readFacts({ repository }), (error: { code: string; detail: string; hints: string[] }) => {
+    assert.equal(error.code, 'RESTORE_LINEAGE_AMBIGUOUS');
+    assert.match(
+      error.detail,
+      /Lineage aaaaaaaaaaaa has WAL of timeline 1, up to 1\/4000, .*; lineage bbbbbbbbbbbb has/,
+    );
+    return true;
+  });
+  assert.equal((await readFacts({ repository, lineage: 'bbbb' })).route.lineage.lineage, child.place.lineage);
+  for (const { place } of [parent, child]) {
+    await writeReceiverStatus(
+      repository,
+      receiverStatusName({ system: testSystem, cluster: 'main', slot: place.lineage }),
+      {
+        ...{ system: testSystem, cluster: 'main', lineage: place.lineage, timeline: 1, receiver: '0'.repeat(16) },
+        ...{ running: false, durableLsn: START, serverFlushLsn: START, known: null, synchronous: null },
+      },
+    );
+    assert.equal((await readFacts({ repository })).route.lineage.lineage, place.lineage);
+    await systemClock.sleep(2);
+  }
 });

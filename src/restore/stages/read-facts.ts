@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { HoldfastError, messageOf } from '../../lib/index.ts';
 import { formatLsn } from '../../postgres/index.ts';
-import { findLineage, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
+import {
+  findContenders,
+  findLineage,
+  type LineageInventory,
+  readStreamedLineage,
+  readWalInventory,
+  type WalInventory,
+} from '../../protect/wal/index.ts';
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
 import { readSnapshotFacts, type SnapshotFacts, shortId } from '../snapshot-facts.ts';
 import { findRoutes, routeTo, type WalRoute, whyNotOnRoute } from '../wal-route.ts';
@@ -37,7 +44,7 @@ export interface RestoreSource {
  * Reads snapshots and WAL inventory, and settles which cluster and which history are meant: those that were named, otherwise the only cluster
  * and its present history.
  *
- * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT, RESTORE_TIMELINE_ABSENT, RESTORE_HISTORY_UNREADABLE; SNAPSHOT_ABSENT,
+ * Errors: RESTORE_NO_SNAPSHOT, RESTORE_CLUSTER_AMBIGUOUS, RESTORE_LINEAGE_AMBIGUOUS, RESTORE_WAL_ABSENT, RESTORE_LINEAGE_ABSENT, RESTORE_TIMELINE_ABSENT, RESTORE_HISTORY_UNREADABLE; SNAPSHOT_ABSENT,
  * SNAPSHOT_AMBIGUOUS; those of the store.
  */
 export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
@@ -57,7 +64,8 @@ export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
   const snapshots = own.filter(({ system }) => system === newest.system);
   const inventory = await readWalInventory(repository, newest.system);
   notes.push(...inventory.damaged.map(({ objectName }) => `Object "${objectName}" is damaged; it was passed over.`));
-  return { cluster, snapshots, inventory, notes, ...chooseRoute(source, inventory, newest) };
+  const streamed = await readStreamedLineage(repository, newest);
+  return { cluster, snapshots, inventory, notes, ...chooseRoute(source, inventory, newest, streamed) };
 }
 
 function readAll(records: readonly SnapshotRecord[], notes: string[]): SnapshotFacts[] {
@@ -78,14 +86,18 @@ function chooseRoute(
   source: RestoreSource,
   inventory: WalInventory,
   newest: SnapshotFacts,
+  streamed: string | null,
 ): { route: WalRoute; otherRoutes: WalRoute[] } {
-  const { current, left } = findRoutes(inventory, newest.system, newest.cluster);
+  const { current, left } = findRoutes(inventory, newest.system, newest.cluster, streamed);
   const all = [...(current === null ? [] : [current]), ...left];
   const [present] = all;
   if (present === undefined) throw noWal(newest);
   // A lineage that cannot be read may be the present one: its parent would pass for it, and end long ago.
   const unreadable = inventory.damaged.find(({ objectName }) => objectName.endsWith('/lineage'));
   if (unreadable !== undefined && source.lineage === undefined) throw historyUnreadable(unreadable, all);
+  const contenders = findContenders(inventory, newest.system, newest.cluster);
+  const isSettled = contenders.length < 2 || contenders.some(({ lineage }) => lineage === streamed);
+  if (!isSettled && source.lineage === undefined && source.snapshot === undefined) throw severalWentOn(contenders);
   const lineageRoute = chooseWanted(source, all, inventory, newest) ?? present;
   const wanted = chooseTimeline({ ...source, inventory, chosen: lineageRoute, newest }) ?? lineageRoute;
   return { route: wanted, otherRoutes: all.filter((route) => route !== wanted) };
@@ -170,4 +182,30 @@ function noLineage(asked: string, routes: readonly WalRoute[]): HoldfastError {
     detail: `Its lineages are ${names.join(', ')}.`,
     hints: ['Name one of these with --lineage; `holdfast wal status` tells more of each.'],
   });
+}
+
+function severalWentOn(contenders: readonly LineageInventory[]): HoldfastError {
+  const ends = contenders.map(({ lineage, timelines, grewAt }) => {
+    const end = [...timelines.values()]
+      .flatMap(({ ranges }) => ranges.map((range) => range.end))
+      .sort(compareLsn)
+      .at(-1);
+    const reaches = end === undefined ? '' : `, up to ${formatLsn(end)}`;
+    return `${shortId(lineage)} has WAL of ${[...timelines.keys()].map((timeline) => `timeline ${timeline}`).join(', ')}${reaches}, the last of it stored at ${new Date(grewAt).toISOString()}`;
+  });
+  return new HoldfastError(
+    'RESTORE_LINEAGE_AMBIGUOUS',
+    'cannot tell which history of the cluster to restore: several servers went on',
+    {
+      detail: `Lineage ${ends.join('; lineage ')}. No receiver has said which of them it follows.`,
+      hints: [
+        'Find out which server the application used after they parted, and name its lineage with --lineage.',
+        'Run `holdfast wal commits --lineage …` to see what committed in each.',
+      ],
+    },
+  );
+}
+
+function compareLsn(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

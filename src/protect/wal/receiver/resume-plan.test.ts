@@ -45,6 +45,7 @@ function lineageOf({ wal = {}, histories = {}, parent = null, startAt = 0 }: Sto
       },
     },
     storedAt: 0,
+    grewAt: 0,
     timelines: new Map(timelines),
     histories: new Map(
       Object.entries(histories).map(([timeline, switches]) => [Number(timeline), switches.map(switchOf)]),
