@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { silentProgress, systemClock } from '../../../src/lib/index.ts';
+import { codeOf, silentProgress, systemClock } from '../../../src/lib/index.ts';
 import { parseLsn } from '../../../src/postgres/index.ts';
 import { runBackup } from '../../../src/protect/backup/index.ts';
 import { readWalInventory } from '../../../src/protect/wal/index.ts';
@@ -290,7 +290,12 @@ class HistoryMaker {
   async #backUp(): Promise<void> {
     const { repository, stateDirectory } = this.#place;
     const common = { repository, stateDirectory, clock: systemClock, progress: silentProgress };
-    await runBackup({ ...common, source: targetOf(this.#server.backupSocketUrl), cluster: 'main' });
+    const take = () => runBackup({ ...common, source: targetOf(this.#server.backupSocketUrl), cluster: 'main' });
+    // Right after a promotion the receiver may still be on its way to the new lineage: the error says to take the backup again.
+    await take().catch((error: unknown) => {
+      if (codeOf(error) !== 'BACKUP_WAL_FORKED') throw error;
+      return take();
+    });
   }
 
   async #startReceiver(): Promise<void> {
