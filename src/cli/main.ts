@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { HoldfastError, messageOf, systemClock } from '../lib/index.ts';
-import { findCommand } from './commands/index.ts';
+import { commands, findCommand } from './commands/index.ts';
 import { exitCodeFor, exitCodes } from './exit-code.ts';
 import { listenForInterruption } from './interruption.ts';
 import { buildProgram, type Invocation } from './program.ts';
@@ -41,7 +41,8 @@ async function main(words: readonly string[]): Promise<number> {
 
 function usageError(error: unknown, words: readonly string[]): unknown {
   if (!(error instanceof CommanderError)) return error;
-  const path = findCommand(words)?.path.join(' ');
+  const path =
+    findCommand(words)?.path.join(' ') ?? commands.find(({ path }) => path.length > 1 && path[0] === words[0])?.path[0];
   const [message, ...advice] = error.message.replace(/^error: /, '').split('\n');
   return new HoldfastError('USAGE_INVALID', message!.replaceAll("'", '"'), {
     hints: [

@@ -195,7 +195,8 @@ describe('the doctor', () => {
 
   it('says what it could not look at when it is told of nothing, and calls nothing well that it has not seen', async () => {
     const { code, document } = await examineByCommand({ HOLDFAST_STATE_DIR: join(scratch, 'no-state') });
-    assert.equal(code, 0);
+    assert.equal(code, 2);
+    assert.equal(document.well, false);
     const seen = document.checks.filter(({ verdict }) => verdict !== 'unseen');
     assert.deepEqual([...new Set(seen.map(({ area }) => area))], ['host']);
     for (const area of ['server', 'keys', 'store', 'protection']) {

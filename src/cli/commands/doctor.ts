@@ -12,7 +12,7 @@ export const doctor: Command = {
   details: [
     'It looks at the server, its settings and the rights of the role, at this host, the keys, the store and the state of protection, as far as it is told',
     'of them, and says what it could not look at. It changes nothing: one small object is stored in the repository and removed again.',
-    'It ends with 3 when it found a problem, also when everything else is well, and with 1 when the only one is that the server did not answer.',
+    'It ends with 3 when it found a problem, also when everything else is well, with 1 when the only one is that the server did not answer, and with 2 when neither a server nor a repository was named.',
   ],
   examples: [
     { line: 'holdfast doctor', does: 'What is wrong, and the command that mends it.' },
@@ -37,15 +37,14 @@ export const doctor: Command = {
       slotBudgetBytes: null,
     });
     return {
-      reason: { well: 'done', problem: 'problemFound', 'not-looked': 'failed' }[report.outcome] as
-        | 'done'
-        | 'problemFound'
-        | 'failed',
+      reason: reasons[report.outcome],
       json: reportDocument(report),
       text: (paint) => reportText(report, input.isSet('all'), paint),
     };
   },
 };
+
+const reasons = { well: 'done', problem: 'problemFound', 'not-looked': 'failed', 'not-told': 'usage' } as const;
 
 async function openStoreIfGiven({ plan, clock }: CommandContext) {
   const { location } = plan.repository;
@@ -122,5 +121,7 @@ function verdictText(checks: readonly Check[], outcome: DoctorReport['outcome'],
       return `${paint.bad(`${formatQuantity(problem, 'problem')} found`)}; ${rest}.`;
     case 'not-looked':
       return `${paint.bad('The server did not answer')}; ${rest}.`;
+    case 'not-told':
+      return `${paint.bad('Neither a server nor a repository was named')}, so that only this host was looked at: give --database or DATABASE_URL, --repository or HOLDFAST_REPOSITORY, and a key.`;
   }
 }

@@ -59,14 +59,17 @@ export const walStream: Command = {
       json: { system: place?.system ?? null, lineage: place?.lineage ?? null, timeline, durableLsn: durable, ended },
       text: (paint) => [
         `${paint.good('stopped')} ${ended === 'until' ? 'as asked' : 'by a signal'}`,
-        ...formatFacts(
-          [
-            ['durable to', durable ?? 'nothing yet'],
-            ['timeline', timeline === null ? 'none' : String(timeline)],
-            ['lineage', place === null ? 'none' : shortId(place.lineage)],
-          ],
-          paint,
-        ),
+        // Before a server has answered, what is stored was not looked at; "nothing" would be taken for a loss.
+        ...(place === null
+          ? ['No server was reached, and nothing was stored. What the repository holds is as it was.']
+          : formatFacts(
+              [
+                ['durable to', durable ?? 'as before'],
+                ['timeline', timeline === null ? 'not known yet' : String(timeline)],
+                ['lineage', shortId(place.lineage)],
+              ],
+              paint,
+            )),
       ],
     };
   },

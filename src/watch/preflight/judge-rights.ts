@@ -90,6 +90,7 @@ function mendLogin(code: string, link: LinkFacts, server: RightsFacts['server'])
   if (code === 'PG_TOO_MANY_CONNECTIONS') {
     return [advice('Raise max_wal_senders, as the check of it says, or close what uses them.')];
   }
+  if (code === 'PG_PASSWORD_MISSING' || code === 'PG_AUTHENTICATION_FAILED') return [mendPassword(link)];
   if (server?.role.mayReplicate === false) return [sql(`ALTER ROLE ${quoteIdentifier(link.user)} REPLICATION;`)];
   return [
     advice(
@@ -98,6 +99,13 @@ function mendLogin(code: string, link: LinkFacts, server: RightsFacts['server'])
     shell(`echo ${quoteWord(hbaLine(link))} >> ${quoteWord(server?.settings.get('hba_file')?.value ?? 'pg_hba.conf')}`),
     sql('SELECT pg_reload_conf();'),
   ];
+}
+
+/** The server asked for a password, so that its pg_hba.conf lets the role in. A role that is missing is told in the same words. */
+function mendPassword({ user }: LinkFacts) {
+  return advice(
+    `Give the password in PGPASSWORD or the password file (~/.pgpass). If the role "${user}" is not there yet, or nobody knows its password: holdfast database setup --role ${quoteWord(user)} --write-password ~/.pgpass, with a superuser's connection in HOLDFAST_ADMIN_URL.`,
+  );
 }
 
 /**

@@ -376,6 +376,15 @@ describe('the rights of the role', () => {
     it(`${title}: ${expected.join(', ') || 'nothing'}`, () => assert.deepEqual(told(ofRights(changes)), expected));
   }
 
+  it('whose password is missing or wrong are never mended in pg_hba.conf', () => {
+    for (const code of ['PG_PASSWORD_MISSING', 'PG_AUTHENTICATION_FAILED']) {
+      const checks = ofRights({ server: null, replication: { kind: 'refused', code, sentence: 'no' } });
+      const mends = checks.find((check) => check.code === 'replication-login')!.mends.map(({ text }) => text);
+      assert.match(mends.join(' '), /PGPASSWORD.*database setup --role/);
+      assert.doesNotMatch(mends.join(' '), /pg_hba/);
+    }
+  });
+
   it('that nobody could look at are never told as well', () => {
     const checks = ofRights({ server: null, replication: { kind: 'unseen', why: 'x' } });
     assert.ok(checks.filter(({ code }) => /role|replication/.test(code)).every(({ verdict }) => verdict === 'unseen'));

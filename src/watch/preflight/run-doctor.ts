@@ -53,8 +53,8 @@ export interface DoctorReport {
   readonly checks: readonly Check[];
   /** The cluster that was looked at. */
   readonly cluster: string;
-  /** `problem` when a check is one; `not-looked` when the only one is that the server was away. */
-  readonly outcome: 'well' | 'problem' | 'not-looked';
+  /** `problem` when a check is one; `not-looked` when the only one is that the server was away; `not-told` when neither server nor repository was named. */
+  readonly outcome: 'well' | 'problem' | 'not-looked' | 'not-told';
 }
 
 /** What became of asking the server. */
@@ -117,16 +117,21 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
       ...judgeChoice(known),
       ...(await judgeOpened({ ...options, ...subject }, opening.repository, store, server.facts !== null)),
     ];
-    return { cluster, checks: checks.toSorted(byAreaAndVerdict), outcome: sumUp(checks, server) };
+    return { cluster, checks: checks.toSorted(byAreaAndVerdict), outcome: sumUp(checks, server, options) };
   } finally {
     await opening.repository?.close();
   }
 }
 
 /** That a server is away may be over in a minute; everything else that is wrong was seen to be so. */
-function sumUp(checks: readonly Check[], { refusal }: ServerAnswer): DoctorReport['outcome'] {
+function sumUp(
+  checks: readonly Check[],
+  { refusal }: ServerAnswer,
+  { source, store }: DoctorOptions,
+): DoctorReport['outcome'] {
   const problems = checks.filter(({ verdict }) => verdict === 'problem').map(({ code }) => code);
-  if (problems.length === 0) return 'well';
+  // Whoever lost the environment, as a timer does, must not hear that all is well.
+  if (problems.length === 0) return source === null && store === null ? 'not-told' : 'well';
   const onlyAway = refusal !== null && isAway(refusal) && problems.every((code) => code === 'server-reachable');
   return onlyAway ? 'not-looked' : 'problem';
 }

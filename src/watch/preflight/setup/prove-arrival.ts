@@ -1,7 +1,13 @@
 import type { Clock } from '../../../lib/index.ts';
 import { HoldfastError } from '../../../lib/index.ts';
 import { type ConnectionTarget, formatLsn, type PostgresConnection, parseLsn } from '../../../postgres/index.ts';
-import { currentLineage, findRunningReceiver, readWalInventory, receiveWal } from '../../../protect/wal/index.ts';
+import {
+  findRunningReceiver,
+  type LineageInventory,
+  readWalInventory,
+  receiveWal,
+  type WalInventory,
+} from '../../../protect/wal/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import { ask } from '../gather-server.ts';
 import type { ServerFacts } from '../server-facts.ts';
@@ -48,10 +54,11 @@ export async function proveArrival(connection: PostgresConnection, options: Arri
   const { repository, cluster, server, archives } = options;
   const running = await findRunningReceiver(repository, { system: server.system, cluster });
   const way: ArrivalWay = archives ? 'archive' : running === null ? 'own-receiver' : 'receiver';
+  const before = await readWalInventory(repository);
   const { segment, timeline, end } = await switchSegment(connection, BigInt(server.walSegmentBytes));
   const receiver = way === 'own-receiver' ? beginReceiver(options, end) : null;
   try {
-    const lineage = await waitForRange(options, { timeline, end }, receiver?.ended ?? null);
+    const lineage = await waitForRange(options, { timeline, end, before }, receiver?.ended ?? null);
     if (lineage !== null) return { kind: 'arrived', segment, lineage, way, hasReceiver: running !== null };
     return {
       kind: 'missing',
@@ -115,7 +122,7 @@ function beginReceiver(options: ArrivalOptions, until: bigint): BegunReceiver {
 /** The lineage in which WAL of the timeline lies up to the end of the segment; `null` when it did not come in time. */
 async function waitForRange(
   { repository, cluster, server, clock, signal, waitMs }: ArrivalOptions,
-  { timeline, end }: { timeline: number; end: bigint },
+  { timeline, end, before }: { timeline: number; end: bigint; before: WalInventory },
   ended: Promise<void> | null,
 ): Promise<string | null> {
   const until = clock.monotonic() + waitMs;
@@ -126,12 +133,31 @@ async function waitForRange(
   for (;;) {
     // Looked at once more after a receiver has ended, as it ends when the range is durable.
     const isLast = isOver || signal.aborted || clock.monotonic() >= until;
-    const lineage = currentLineage(await readWalInventory(repository), server.system, cluster);
-    const ranges = lineage?.timelines.get(timeline)?.ranges ?? [];
-    if (lineage !== null && ranges.some((range) => range.start < end && range.end >= end)) return lineage.lineage;
+    const wanted = { system: server.system, cluster, timeline, end };
+    const lineage = findArrived(before, await readWalInventory(repository), wanted);
+    if (lineage !== null) return lineage;
     if (isLast) return null;
     await clock.sleep(POLL_MS, signal);
   }
+}
+
+/**
+ * The lineage that reaches up to a position now and did not before, `null` without one. Which of several lineages a server's WAL goes to is only
+ * seen when it comes, and that of another server of the same origin may have reached further all along.
+ */
+export function findArrived(
+  before: WalInventory,
+  now: WalInventory,
+  wanted: { system: string; cluster: string; timeline: number; end: bigint },
+): string | null {
+  const { system, cluster, timeline, end } = wanted;
+  const had = new Set(before.lineages.flatMap((each) => (reaches(each, timeline, end) ? [each.lineage] : [])));
+  const own = now.lineages.filter((each) => each.system === system && each.header.cluster === cluster);
+  return own.find((each) => reaches(each, timeline, end) && !had.has(each.lineage))?.lineage ?? null;
+}
+
+function reaches({ timelines }: LineageInventory, timeline: number, end: bigint): boolean {
+  return (timelines.get(timeline)?.ranges ?? []).some((range) => range.start < end && range.end >= end);
 }
 
 async function explain(
