@@ -33,6 +33,6 @@ export class GarbageGauge {
  * For what a library made and holds on to: zlib's output stays in the hands of its native part until the next collection of everything. Small
  * buffers share their memory with others (`Buffer.poolSize`) and are left alone.
  */
-export function giveBack({ buffer }: Buffer): void {
+export function giveBack({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0);
 }

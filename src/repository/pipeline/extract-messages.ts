@@ -6,9 +6,9 @@ export interface ExtractWorkerData {
   keys: KeyMaterial;
 }
 
-/** Where bytes of a chunk go. All numbers are bytes; `file` is an index into the paths sent with `files`. */
+/** Where bytes of a chunk go. All numbers are bytes; `path` is that of a file that exists. */
 export interface Destination {
-  file: number;
+  path: string;
   fileOffset: number;
   chunkOffset: number;
   length: number;
@@ -26,7 +26,6 @@ export interface ExtractFrame {
 
 /** Main thread to worker. `run.bytes` are the stored bytes of the pack from `start`, handed over. */
 export type ExtractRequest =
-  | { kind: 'files'; first: number; paths: string[] }
   | { kind: 'close-files' }
   | {
       kind: 'run';

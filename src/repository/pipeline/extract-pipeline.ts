@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { errorOfWorker, HoldfastError } from '../../lib/index.ts';
+import { errorOfWorker, GarbageGauge, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import type {
@@ -9,9 +9,12 @@ import type {
   ExtractResponse,
   ExtractWorkerData,
 } from './extract-messages.ts';
+import { BATCH_GARBAGE } from './garbage.ts';
 
 /** Extents sorted and read together: enough to read packs in long runs, few enough to stay within about 10 MB. */
-const BATCH_EXTENTS = 32_768;
+const BATCH_EXTENTS = 16_384;
+/** What is kept of one extent while it waits, about. */
+const EXTENT_BYTES = 640;
 /** Stored bytes read by one request: larger ones hold more memory and were slower. */
 const RUN_BYTES_MAX = 256 << 10;
 /** A hole between wanted frames that is cheaper to read over than to begin a new request for. */
@@ -20,6 +23,7 @@ const RUN_GAP_BYTES_MAX = 64 << 10;
 const RUNS_PER_WORKER = 2;
 /** As in the ingest pipeline. */
 const WORKER_NURSERY_MB = 8;
+const ID_BYTES = 32;
 
 interface Wanted {
   id: Buffer;
@@ -58,9 +62,9 @@ export interface LostChunk {
 export class ExtractPipeline {
   readonly #repository: SealedObjects;
   readonly #index: ChunkIndex;
+  readonly #garbage = new GarbageGauge(BATCH_GARBAGE);
   readonly #onBytes: (bytes: number) => void;
   readonly #slots: WorkerSlot[] = [];
-  readonly #paths: string[] = [];
   readonly #runs = new Map<number, Run>();
   readonly #waiters: (() => void)[] = [];
   readonly #lost: LostChunk[] = [];
@@ -110,14 +114,6 @@ export class ExtractPipeline {
     return [...this.#lost];
   }
 
-  /** Names a file that exists with its final size; the number is used in `addExtent`. */
-  addFile(path: string): number {
-    const file = this.#paths.length;
-    this.#paths.push(path);
-    for (const slot of this.#slots) this.#ask(slot, { kind: 'files', first: file, paths: [path] });
-    return file;
-  }
-
   /** Adds one extent; may wait while earlier ones are extracted. Errors: `CHUNK_ABSENT` when no index names the chunk. */
   async addExtent(id: Buffer, destination: Destination): Promise<void> {
     this.#throwFailure();
@@ -126,7 +122,7 @@ export class ExtractPipeline {
     if (known !== undefined) known.destinations.push(destination);
     else {
       const [location, ...others] = this.#index.lookup(id);
-      if (location === undefined) throw chunkAbsent(id, this.#paths[destination.file]!);
+      if (location === undefined) throw chunkAbsent(id, destination.path);
       this.#batch.set(key, { id, location, others, destinations: [destination] });
     }
     this.#batchExtents += 1;
@@ -163,7 +159,9 @@ export class ExtractPipeline {
     const batch = [...this.#batch.values()];
     this.#batch = new Map();
     this.#batchExtents = 0;
+    const count = batch.length;
     await this.#extractAll(batch);
+    this.#garbage.add(count * EXTENT_BYTES);
   }
 
   async #extractAll(wanted: Wanted[]): Promise<void> {
@@ -198,14 +196,22 @@ export class ExtractPipeline {
     // A pooled buffer shares its memory with others and must not be transferred.
     const bytes = read.buffer.byteLength === read.byteLength ? read : new Uint8Array(read);
     const { packId, epoch, content, offset } = wanted[0]!.location;
-    const frames: ExtractFrame[] = wanted.map((item) => ({
-      id: item.id,
-      packOffset: item.location.offset,
-      frameLength: item.location.frameLength,
-      rawLength: item.location.rawLength,
-      destinations: item.destinations,
-    }));
-    const request: ExtractRequest = { kind: 'run', run, packId, epoch, content, start: offset, bytes, frames };
+    // Of a view all of the memory below it is sent, which may be a whole node of a tree: identities are copied into memory of their own.
+    const ids = new Uint8Array(wanted.length * ID_BYTES);
+    const frames: ExtractFrame[] = wanted.map((item, i) => {
+      ids.set(item.id, i * ID_BYTES);
+      return {
+        id: ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES),
+        packOffset: item.location.offset,
+        frameLength: item.location.frameLength,
+        rawLength: item.location.rawLength,
+        destinations: item.destinations,
+      };
+    });
+    const request: ExtractRequest = {
+      ...{ kind: 'run', run, epoch, content, start: offset, bytes, frames },
+      packId: new Uint8Array(packId),
+    };
     slot.worker.postMessage(request, [bytes.buffer as ArrayBuffer]);
   }
 
@@ -245,7 +251,7 @@ export class ExtractPipeline {
       return;
     }
     const packs = this.#index.lookup(item.id).map((place) => place.packId.toString('hex'));
-    const files = [...new Set(item.destinations.map((destination) => this.#paths[destination.file]!))];
+    const files = [...new Set(item.destinations.map(({ path }) => path))];
     this.#lost.push({ id: item.id.toString('hex'), packs, files });
   }
 

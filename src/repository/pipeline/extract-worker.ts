@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, codeOf, GarbageGauge } from '../../lib/index.ts';
+import { assert, codeOf, GarbageGauge, giveBack } from '../../lib/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
 import { PackOpener } from '../pack/index.ts';
 import type {
@@ -15,7 +15,7 @@ import type {
   ExtractResponse,
   ExtractWorkerData,
 } from './extract-messages.ts';
-import { EXTRACT_GARBAGE } from './garbage.ts';
+import { EXTRACT_GARBAGE, NATIVE_BYTES_PER_CHUNK, NATIVE_GARBAGE } from './garbage.ts';
 
 /** Files kept open by one worker; a batch touches few files at a time, as it is sorted by pack. */
 const OPEN_FILES_MAX = 128;
@@ -25,20 +25,20 @@ const OPENERS_MAX = 64;
 const keys = KeyRing.fromMaterial((workerData as ExtractWorkerData).keys);
 const port = parentPort!;
 const garbage = new GarbageGauge(EXTRACT_GARBAGE);
-const paths: string[] = [];
-const open = new Map<number, number>();
+const natives = new GarbageGauge(NATIVE_GARBAGE);
+const open = new Map<string, number>();
 const openers = new Map<string, PackOpener>();
 
-function descriptorOf(file: number): number {
-  const known = open.get(file);
+function descriptorOf(path: string): number {
+  const known = open.get(path);
   if (known !== undefined) return known;
   if (open.size >= OPEN_FILES_MAX) {
     const [oldest, descriptor] = open.entries().next().value!;
     closeSync(descriptor);
     open.delete(oldest);
   }
-  const descriptor = openSync(paths[file]!, 'r+');
-  open.set(file, descriptor);
+  const descriptor = openSync(path, 'r+');
+  open.set(path, descriptor);
   return descriptor;
 }
 
@@ -47,9 +47,9 @@ function closeFiles(): void {
   open.clear();
 }
 
-function place(raw: Buffer, { file, fileOffset, chunkOffset, length }: Destination): number {
+function place(raw: Buffer, { path, fileOffset, chunkOffset, length }: Destination): number {
   assert(chunkOffset + length <= raw.length, 'an extent lies inside its chunk');
-  const descriptor = descriptorOf(file);
+  const descriptor = descriptorOf(path);
   let done = 0;
   while (done < length) done += writeSync(descriptor, raw, chunkOffset + done, length - done, fileOffset + done);
   return length;
@@ -85,9 +85,14 @@ function extract(request: ExtractRequest & { kind: 'run' }): void {
   request.frames.forEach((frame, index) => {
     const raw = openFrame(request, frame);
     if (raw === null) damaged.push(index);
-    else for (const destination of frame.destinations) bytes += place(raw, destination);
-    garbage.add(frame.frameLength + frame.rawLength);
+    else {
+      for (const destination of frame.destinations) bytes += place(raw, destination);
+      giveBack(raw);
+    }
+    garbage.add(frame.frameLength);
+    natives.add(NATIVE_BYTES_PER_CHUNK);
   });
+  giveBack(request.bytes);
   say({ kind: 'extracted', run: request.run, bytes, damaged });
 }
 
@@ -97,11 +102,6 @@ function say(response: ExtractResponse): void {
 
 port.on('message', (request: ExtractRequest) => {
   switch (request.kind) {
-    case 'files':
-      request.paths.forEach((path, i) => {
-        paths[request.first + i] = path;
-      });
-      return;
     case 'close-files':
       closeFiles();
       say({ kind: 'closed' });

@@ -16,3 +16,6 @@ export const PACKER_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' }
 
 /** For a worker that restores: what it is sent outlives a young collection. A whole one costs some milliseconds, as its heap is small. */
 export const EXTRACT_GARBAGE: GarbageRule = { bytesMax: 16 << 20, type: 'major' };
+
+/** For the main thread of a restore: what a full batch of extents leaves has lived too long for a young collection. */
+export const BATCH_GARBAGE: GarbageRule = { bytesMax: 8 << 20, type: 'major' };

@@ -77,10 +77,9 @@ async function extract(objects: SealedObjects, index: ChunkIndex, ids: readonly 
   truncateSync(path, total);
   const pipeline = new ExtractPipeline({ repository: objects, index, workers: 2 });
   try {
-    const file = pipeline.addFile(path);
     let fileOffset = 0;
     for (const [number, id] of ids.entries()) {
-      await pipeline.addExtent(id, { file, fileOffset, chunkOffset: 0, length: sizes[number]! });
+      await pipeline.addExtent(id, { path, fileOffset, chunkOffset: 0, length: sizes[number]! });
       fileOffset += sizes[number]!;
     }
     await pipeline.finish();

@@ -206,11 +206,11 @@ class Extraction {
 
   async #fetchWhole(path: string, entry: FileEntry): Promise<void> {
     const { pipeline, target, readChunk } = this.#parts;
-    const file = pipeline.addFile(join(target.path, path));
+    const absolute = join(target.path, path);
     let at = 0;
     for await (const map of readFileMap(entry, readChunk)) {
       if (this.#comparer !== null) this.#countFetched(map, [{ at: 0, length: mapLength(map) }]);
-      await addWhole(pipeline, file, at, map);
+      await addWhole(pipeline, absolute, at, map);
       at += mapLength(map);
     }
   }
@@ -220,7 +220,6 @@ class Extraction {
     const absolute = join(target.path, path);
     // Opened to be written, too: zeros are put down here, as no chunk brings them.
     await using opened = await open(absolute, constants.O_RDWR | constants.O_NOFOLLOW);
-    let file: number | null = null;
     let at = 0;
     for await (const map of readFileMap(entry, readChunk)) {
       const length = mapLength(map);
@@ -229,9 +228,8 @@ class Extraction {
       this.#reused += equal;
       progress.advance(equal);
       if (differences.length > 0) {
-        file ??= pipeline.addFile(absolute);
         this.#countFetched(map, differences);
-        await addDifferences({ pipeline, file, start: at, map, differences, opened });
+        await addDifferences({ pipeline, path: absolute, start: at, map, differences, opened });
       }
       at += length;
     }

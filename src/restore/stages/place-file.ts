@@ -4,6 +4,8 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  fchmodSync,
+  fchownSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
@@ -43,13 +45,14 @@ export class FilePlacer {
     const descriptor = openSync(absolute, flags | constants.O_NOFOLLOW, 0o600);
     try {
       // With its final size from the beginning, runs of zeros need not be written.
-      ftruncateSync(descriptor, entry.size);
+      if (earlier !== 'none' || entry.size > 0) ftruncateSync(descriptor, entry.size);
+      const { owner } = this.#target;
+      if (owner !== undefined) fchownSync(descriptor, owner.uid, owner.gid);
+      // Not left to open, which asks the umask.
+      fchmodSync(descriptor, entry.mode & 0o777);
     } finally {
       closeSync(descriptor);
     }
-    chmodSync(absolute, entry.mode & 0o777);
-    const { owner } = this.#target;
-    if (owner !== undefined) chownSync(absolute, owner.uid, owner.gid);
     return earlier;
   }
 

@@ -3,12 +3,12 @@ import type { ExtractPipeline, FileMap } from '../../repository/index.ts';
 import type { Difference } from '../content-comparer.ts';
 
 /** Asks for all of a map, whose bytes lie in the file from `start` on. Zeros are there already. */
-export async function addWhole(pipeline: ExtractPipeline, file: number, start: number, map: FileMap): Promise<void> {
+export async function addWhole(pipeline: ExtractPipeline, path: string, start: number, map: FileMap): Promise<void> {
   let fileOffset = start;
   for (const extent of map.extents) {
     if (extent.form === 'chunk') {
       const { id, offset: chunkOffset, length } = extent;
-      await pipeline.addExtent(id, { file, fileOffset, chunkOffset, length });
+      await pipeline.addExtent(id, { path, fileOffset, chunkOffset, length });
     }
     fileOffset += extent.length;
   }
@@ -20,13 +20,13 @@ const ZEROS = Buffer.alloc(1 << 20);
 /** Asks for those parts of a map that differ, and writes zeros where zeros belong. `differences` are counted from the beginning of the map. */
 export async function addDifferences(options: {
   pipeline: ExtractPipeline;
-  file: number;
+  path: string;
   start: number;
   map: FileMap;
   differences: readonly Difference[];
   opened: FileHandle;
 }): Promise<void> {
-  const { pipeline, file, start, map, differences, opened } = options;
+  const { pipeline, path, start, map, differences, opened } = options;
   let extentAt = 0;
   let next = 0;
   for (const extent of map.extents) {
@@ -42,7 +42,7 @@ export async function addDifferences(options: {
       if (extent.form === 'zero') await writeZeros(opened, start + from, to - from);
       else {
         const chunkOffset = extent.offset + from - extentAt;
-        await pipeline.addExtent(extent.id, { file, fileOffset: start + from, chunkOffset, length: to - from });
+        await pipeline.addExtent(extent.id, { path, fileOffset: start + from, chunkOffset, length: to - from });
       }
     }
     extentAt = extentEnd;
