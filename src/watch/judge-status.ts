@@ -125,7 +125,9 @@ function judgeServer({ server, wal }: ClusterFacts): Finding[] {
 
 /** A server that is away takes nothing from what is kept, so it is told and not held against the backups. */
 export function judgeUnreachable({ sentence }: Extract<ServerFacts, { kind: 'unreachable' }>): Finding[] {
-  return [notice('server-unreachable', `The server did not answer: ${sentence}`, null)];
+  const advice =
+    'If it is lost: holdfast wal rescue brings in what its data directory still has, then holdfast restore brings it back elsewhere.';
+  return [notice('server-unreachable', `The server did not answer: ${sentence}`, advice)];
 }
 
 const streamAdvice = 'Run holdfast wal stream as a service.';

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { formatQuantity } from '../lib/index.ts';
 import { listKnownDamage, type Repository } from '../repository/index.ts';
 import type { Finding } from './status.ts';
@@ -6,6 +7,8 @@ import type { Finding } from './status.ts';
 const toldMax = 5;
 
 const verifyAdvice = 'Run holdfast verify --all to see what it costs.';
+const pastAdvice =
+  'Run holdfast repository heal if the server still has it, or holdfast wal rescue with its data directory.';
 const healAdvice = 'Run holdfast backup, or holdfast repository heal; then holdfast verify --all says what is healed.';
 
 /**
@@ -20,7 +23,8 @@ export async function describeKnownDamage(
   const known = await listKnownDamage(repository);
   const unjudged = known.filter(({ note }) => note === null).length;
   const notes = known.flatMap(({ note }) => (note === null || toldAlready.has(note.object) ? [] : [note]));
-  const harmful = notes.filter(({ state }) => state === 'harmful');
+  const past = notes.filter((note) => note.state === 'harmful' && isPast(note.facts));
+  const harmful = notes.filter((note) => note.state === 'harmful' && !isPast(note.facts));
   const harmless = notes.filter(({ state }) => state === 'harmless').length;
   const more = harmful.length - toldMax;
   return [
@@ -39,9 +43,28 @@ export async function describeKnownDamage(
             verifyAdvice,
           ),
         ]),
-    ...(harmless === 0 ? [] : [notice(`${countObjects(harmless)} damaged, and nothing that is needed is lost by it.`)]),
+    ...past
+      .slice(0, toldMax)
+      .map(({ object, sentence }) => notice('damage-past', `${object} is damaged. ${sentence}`, pastAdvice)),
+    ...(harmless === 0
+      ? []
+      : [
+          notice(
+            'damage-harmless',
+            `${countObjects(harmless)} damaged, and nothing that is needed is lost by it.`,
+            null,
+          ),
+        ]),
   ];
 }
+
+/** WAL with a newer backup behind it: as with an old gap, nothing that is done now depends on it, and an alarm that never ends is no alarm. */
+function isPast(facts: unknown): boolean {
+  const read = pastFacts.safeParse(facts);
+  return read.success && read.data.snapshots.length === 0 && read.data.wal.length > 0;
+}
+
+const pastFacts = z.object({ snapshots: z.array(z.unknown()), wal: z.array(z.object({ past: z.literal(true) })) });
 
 function countObjects(count: number): string {
   return count === 1 ? 'One object is' : `${count} objects are`;
@@ -51,6 +74,6 @@ function problem(code: string, sentence: string, advice: string): Finding {
   return { severity: 'problem', code, sentence, advice };
 }
 
-function notice(sentence: string): Finding {
-  return { severity: 'notice', code: 'damage-harmless', sentence, advice: null };
+function notice(code: string, sentence: string, advice: string | null): Finding {
+  return { severity: 'notice', code, sentence, advice };
 }

@@ -276,6 +276,39 @@ describe('damage', () => {
     await assertRestores(old!);
   });
 
+  it('by which a segment is gone is mended like one that is damaged, and never passed over in silence', async () => {
+    const segment = (await listObjects('wal/')).filter((name) => name.includes('/segments/')).at(-2)!;
+    rmSync(pathOf(segment));
+    const found = findDamage(await verifyAll(), segment);
+    assert.equal(found.state, 'harmful');
+    const [alone, ...others] = (await heal(false)).wal;
+    assert.deepEqual([alone!.object, others], [segment, []]);
+    assert.match(alone!.problem!, /No server was named/);
+    assert.deepEqual((await heal(true)).wal, [{ object: segment, problem: null }]);
+    const healed = await verifyAll();
+    assert.equal(healed.isSound, true, shown(healed));
+    await assertRestores(snapshots[0]!);
+  });
+
+  it('of WAL is a problem of the present until a backup was begun behind it, and one of the past from then on', async () => {
+    await world.write(1);
+    await world.server.query('SELECT pg_switch_wal()');
+    await world.write(1);
+    await world.settle();
+    const segment = (await listObjects('wal/')).filter((name) => name.includes('/segments/')).at(-1)!;
+    const bytes = readFileSync(pathOf(segment));
+    const toldOf = async () => (await toldByStatus()).find((line) => line.includes(segment));
+    rmSync(pathOf(segment));
+    assert.equal(findDamage(await verifyAll(), segment).advice.length, 2);
+    assert.match((await toldOf())!, /^problem damage /);
+    await world.backUp();
+    assert.equal(findDamage(await verifyAll(), segment).advice.length, 1);
+    assert.match((await toldOf())!, /^notice damage-past /);
+    writeFileSync(pathOf(segment), bytes);
+    assert.equal((await verifyAll()).isSound, true);
+    assert.equal(await toldOf(), undefined);
+  });
+
   it('is looked for by the command in what it is told to look at, and mended by the other one', async () => {
     const environment = {
       HOLDFAST_REPOSITORY: world.place.path,
@@ -294,7 +327,7 @@ describe('damage', () => {
     assert.ok(Number(walObjects) >= 1);
     const recent = await run('verify', '--since', newer!.completedAt, '--sample', '50', '--seed', '7');
     const document = documentOf<{ snapshots: { snapshot: string }[]; sample: object }>(recent);
-    assert.deepEqual([recent.code, document.sample], [0, { percent: 50, seed: 7 }]);
+    assert.deepEqual([recent.code, document.sample], [0, { percent: 50, seed: 7 }], recent.stdout);
     assert.ok(document.snapshots.every(({ snapshot }) => snapshot !== old!.id));
 
     for (const words of [

@@ -14,7 +14,7 @@ import {
   type Repository,
   readPending,
 } from '../../repository/index.ts';
-import { listWalObjects, type PlacedWal, withoutObjects } from '../scrub/index.ts';
+import { findGoneSegments, listWalObjects, type PlacedWal, withoutObjects } from '../scrub/index.ts';
 import { fetchLostWal } from './fetch-lost-wal.ts';
 
 export interface HealOptions {
@@ -53,7 +53,7 @@ export async function healRepository(options: HealOptions): Promise<HealResult> 
   await using cleanup = new AsyncDisposableStack();
   cleanup.use(await acquireLease(repository, { purpose: 'heal' }));
   const ledger = await openLedger(repository, options.stateDirectory);
-  progress.begin('naming packs that no index names');
+  progress.begin('naming packs that no index names', { unit: 'files' });
   const index = await repository.rebuildIndex({
     onPack: () => progress.advance(1),
     ...(signal === undefined ? {} : { signal }),
@@ -61,7 +61,7 @@ export async function healRepository(options: HealOptions): Promise<HealResult> 
   const snapshots = await commitAgain(repository);
   const inventory = await readWalInventory(repository);
   const copies = await addSecondCopies(repository, inventory);
-  progress.begin('fetching WAL that is lost');
+  progress.begin('fetching WAL that is lost', { unit: 'segments' });
   const wal = await healWal(options, inventory);
   const facts = { packs: index.packs, snapshots: snapshots.length, copies: copies.length, wal: wal.length };
   await ledger.append({ action: 'heal', outcome: 'done', subject: repository.id, facts });
@@ -120,7 +120,9 @@ async function readIfSound(
 async function healWal(options: HealOptions, inventory: WalInventory): Promise<HealedWal[]> {
   const { repository, source, clock } = options;
   const harmful = await listHarmfulRecords(repository);
-  const lost = [...listWalObjects(inventory)].filter(({ objectName }) => harmful.has(damageRecordName(objectName)));
+  // One that is gone is not among what is stored.
+  const all = [...listWalObjects(inventory), ...(await findGoneSegments(repository, inventory))];
+  const lost = all.filter(({ objectName }) => harmful.has(damageRecordName(objectName)));
   if (lost.length === 0) return [];
   if (source === undefined) {
     const problem = 'No server was named that may still have it.';

@@ -21,4 +21,4 @@ export type {
   WalCost,
 } from './verdict.ts';
 export { type VerifyOptions, verifySnapshots } from './verify-snapshots.ts';
-export { listWalObjects, type PlacedWal, type WalFinding, withoutObjects } from './wal-check.ts';
+export { findGoneSegments, listWalObjects, type PlacedWal, type WalFinding, withoutObjects } from './wal-check.ts';

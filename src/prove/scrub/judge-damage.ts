@@ -128,7 +128,10 @@ async function judgeWal(findings: Findings, object: PlacedWal): Promise<DamagedO
     snapshots: harmedByLoss(surroundings.snapshots, object, ranges).map(wholeSnapshot),
     advice: [
       'Run holdfast repository heal while the server still has this WAL, or holdfast wal rescue with its data directory.',
-      'Run holdfast backup now: from its end on, moments can be restored again.',
+      // A backup that was begun behind the loss has done that already.
+      ...(wal.some(({ to }) => to === null)
+        ? ['Run holdfast backup now: from its end on, moments can be restored again.']
+        : []),
     ],
   });
 }

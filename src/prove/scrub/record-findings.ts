@@ -51,8 +51,9 @@ function isPack(object: string): boolean {
 function factsOf({ snapshots, wal }: DamagedObject) {
   return {
     snapshots: snapshots.map(({ snapshot, files }) => ({ snapshot, files })),
-    wal: wal.map(({ lineage, timeline, lostStart, lostEnd }) => ({
-      ...{ lineage, timeline },
+    wal: wal.map(({ lineage, timeline, lostStart, lostEnd, to }) => ({
+      // Whether a backup was begun behind it, so that it costs a stretch of the past alone.
+      ...{ lineage, timeline, past: to !== null },
       lost: `${lostStart.toString(16)}-${lostEnd.toString(16)}`,
     })),
   };
