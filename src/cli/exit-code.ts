@@ -67,6 +67,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'RESTORE_LINEAGE_ABSENT':
     case 'RESTORE_LINEAGE_AMBIGUOUS':
     case 'RESTORE_NO_SNAPSHOT':
+    case 'RESTORE_TABLESPACE_INVALID':
     case 'RESTORE_TARGET_AMBIGUOUS':
     case 'RESTORE_TARGET_NOT_FOUND':
     case 'RESTORE_TARGET_UNREACHABLE':
@@ -84,6 +85,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'REPOSITORY_EXISTS':
     case 'REPOSITORY_PLACE_NOT_EMPTY':
     case 'RESTORE_PROPOSAL_OUTDATED':
+    case 'RESTORE_TARGET_FOREIGN':
     case 'RESTORE_TARGET_NOT_EMPTY':
     case 'RESTORE_TARGET_RUNNING':
     case 'WAL_RESCUE_RUNNING':

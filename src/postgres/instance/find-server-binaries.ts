@@ -48,13 +48,18 @@ export async function findServerBinaries(major: number, hints: ServerBinaryHints
     if (version.major === major) return { binDirectory, version };
     found.push(`${version.text} in "${binDirectory}"`);
   }
+  // Who named a place wants to hear of that one, not of others that were tried after it.
+  const without = (hints.directories ?? []).filter(
+    (directory) => !found.some((each) => each.endsWith(` in "${directory}"`)),
+  );
+  const named = without.map((directory) => `There is none in "${directory}". `).join('');
   throw new HoldfastError('PG_SERVER_BINARIES_NOT_FOUND', `cannot find the server programs of PostgreSQL ${major}`, {
     detail:
       found.length === 0
-        ? `Looked for "postgres" on the PATH and in the usual places, such as /usr/lib/postgresql/${major}/bin.`
-        : `Expected PostgreSQL ${major}, found ${found.join(', ')}.`,
+        ? `${named}Looked for "postgres" on the PATH and in the usual places, such as /usr/lib/postgresql/${major}/bin.`
+        : `${named}Expected PostgreSQL ${major}, found ${found.join(', ')}.`,
     hints: [
-      `Install the server of PostgreSQL ${major} (Debian: postgresql-${major}), or name the directory of its programs.`,
+      `Install the server of PostgreSQL ${major} (Debian: postgresql-${major}), or name the directory of its programs (--bin-dir).`,
     ],
   });
 }

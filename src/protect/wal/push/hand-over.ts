@@ -91,7 +91,11 @@ function readAnswers(socket: Socket, onHeard: () => void): { next(): Promise<Ans
 
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
-    socket.once('drain', resolve);
-    socket.once('close', resolve);
+    // Both go, whichever came: a file of many pieces would leave one behind for each.
+    const over = () => {
+      socket.off('drain', over).off('close', over);
+      resolve();
+    };
+    socket.on('drain', over).on('close', over);
   });
 }
