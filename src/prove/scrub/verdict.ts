@@ -103,7 +103,7 @@ export interface VerificationResult {
   readonly unreferenced: Unreferenced | null;
   /**
    * True when nothing was found that is not healed. New damage that harms no snapshot, as another copy is sound, counts as found: it is recorded,
-   * and the next verification calls it healed.
+   * and the next verification calls it healed. In a sample such damage does not count again: the other copy may not be among what was read.
    */
   readonly isSound: boolean;
 }

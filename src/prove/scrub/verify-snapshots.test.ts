@@ -302,6 +302,17 @@ describe('a verification', () => {
     );
   });
 
+  it('of a sample does not count damage again that was known and costs nothing', async (test) => {
+    const { repository, store, verify, contents, lineage, dataPack } = await makeWorld(test);
+    await tamper(store, dataPack, flipBit(100));
+    assert.equal((await verify()).isSound, false);
+    await storeSnapshot(repository, contents, lineage);
+    assert.equal((await verify()).isSound, true);
+    // Whichever packs the sample holds: none, the damaged one alone, its healed copy, or both.
+    for (let seed = 1; seed <= 12; seed++)
+      assert.equal((await verify({ sample: { percent: 50, seed } })).isSound, true);
+  });
+
   it('calls damage healed that nothing needs any more, and counts what nothing needs', async (test) => {
     const { repository, store, verify } = await makeWorld(test);
     const unneeded = await storePack(repository, 'data', [randomBytes(300)]);
