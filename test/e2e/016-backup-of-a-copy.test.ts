@@ -29,9 +29,11 @@ it('a backup of a copy of the server is not listed with the WAL of the original'
     await using receiver = startReceiver({ ...place, source: original.backupUrl });
     await original.query('INSERT INTO item SELECT i FROM generate_series(1, 200000) i');
     await receiver.durable(await flushLsnOf(original));
-    const back = (url: string) =>
+    const said: string[] = [];
+    const progress = { ...silentProgress, note: (text: string) => void said.push(text) };
+    const back = (url: string, cluster = 'main') =>
       runBackup({
-        ...{ repository, stateDirectory, cluster: 'main', clock: systemClock, progress: silentProgress },
+        ...{ repository, stateDirectory, cluster, clock: systemClock, progress },
         ...{ source: targetOf(url), checkpoint: 'fast' },
       });
     await assert.rejects(back(copy.backupUrl), { code: 'BACKUP_WAL_FOREIGN' });
@@ -43,6 +45,14 @@ it('a backup of a copy of the server is not listed with the WAL of the original'
       [snapshot.id],
     );
     await receiver.stop();
+
+    // A name of its own is right for a copy, and may be a slip: it is said before anything is kept under it.
+    const namesOthers = (text: string) => text.includes('kept as "main" already, and now as "copy" too');
+    assert.equal(said.some(namesOthers), false);
+    await back(copy.backupUrl, 'copy');
+    assert.equal(said.filter(namesOthers).length, 1);
+    await back(copy.backupUrl, 'copy');
+    assert.equal(said.filter(namesOthers).length, 1, 'once it is kept under that name, nothing is odd');
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

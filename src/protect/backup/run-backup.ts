@@ -18,6 +18,7 @@ import { composeSnapshot } from './stages/compose-snapshot.ts';
 import { keepWal } from './stages/keep-wal.ts';
 import { nameDamage, withNames } from './stages/name-damage.ts';
 import { nameTablespaces, readTablespaceNames } from './stages/name-tablespaces.ts';
+import { noteOtherNames } from './stages/note-other-names.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
 import { openStores } from './stages/open-stores.ts';
 import { proveStandbyWal } from './stages/prove-standby-wal.ts';
@@ -87,6 +88,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   // Of several servers that may be named, whatever else is asked or streamed comes from the one that sends the files.
   const here = { ...options, source: connection.target };
   const server = await checkServer(connection);
+  await noteOtherNames({ repository, progress, system: server.identity.systemId, cluster });
   const stores = cleanup.use(await openStores({ repository, workers, level }));
   // The receiver of WAL stands before the backup begins: what the server writes from the start position on must not escape it.
   const wal = cleanup.use(await secureWal({ ...here, server }));
