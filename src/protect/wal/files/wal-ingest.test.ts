@@ -175,7 +175,10 @@ describe('a segment that comes as a file', () => {
     assert.deepEqual([kept.place.lineage, alarms], [parent.lineage, []]);
     await host(ours, second.ingest.followed).ingest.keepPart(fileOf(ours, 3n), { untilSwitch: true });
     const ends = (await lineagesOf(repository)).map(({ timelines }) => timelines.get(1)!.ranges.at(-1)!.end - START);
-    assert.deepEqual(ends.sort((a, b) => Number(a - b)), [MIB, 4n * MIB]);
+    assert.deepEqual(
+      ends.sort((a, b) => Number(a - b)),
+      [MIB, 4n * MIB],
+    );
   });
 
   it('that does not go on from the stored one is told by its first record, or by the file before it', async (test) => {
