@@ -66,6 +66,25 @@ describe('WAL that is pushed', () => {
     assert.deepEqual([segments, runs], [waiting.length, 1]);
   });
 
+  it('is refused under the name of a stored one with other content, also where no record tells the difference', async () => {
+    const place = await makeRepository(scratch, 'altered');
+    const wal = join(server.dataDirectory, 'pg_wal');
+    const [name] = await listWaiting(server);
+    await push(place, join(wal, name!));
+    const bytes = await readFile(join(wal, name!));
+    const directory = join(scratch, 'altered-files');
+    await mkdir(directory);
+    // Behind its last whole record, which no checksum holds, and in the middle of what the server wrote.
+    for (const at of [bytes.length - 1, 20_000]) {
+      const altered = Buffer.from(bytes);
+      altered[at]! ^= 1;
+      await writeFile(join(directory, name!), altered);
+      await assert.rejects(push(place, join(directory, name!)), { code: 'WAL_FILE_UNSOUND' }, `byte ${at}`);
+    }
+    assert.equal((await push(place, join(wal, name!))).isNew, false);
+    await onlyLineage(place.repository);
+  });
+
   it('is pushed again when what acknowledges it is of another repository, is torn, or no longer so', async () => {
     const place = await makeRepository(scratch, 'stale');
     const wal = join(server.dataDirectory, 'pg_wal');

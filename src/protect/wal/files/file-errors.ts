@@ -15,6 +15,17 @@ export function unsoundFile(name: string, stop: WalStop | null): HoldfastError {
   });
 }
 
+/** It differs from what is stored under its name, and no checksum tells which of them is right. */
+export function alteredFile(name: string, lsn: bigint): HoldfastError {
+  return new HoldfastError('WAL_FILE_UNSOUND', `cannot keep "${name}": another content is stored under its name`, {
+    detail: `They differ from ${formatLsn(lsn)} on, behind the last whole record: no checksum tells which of them is right. What is stored stays as it is.`,
+    hints: [
+      'Check the disks and the memory of the server, and who else writes into pg_wal.',
+      'If another server is archived under this cluster name, give each a name of its own with --cluster, and take a base backup.',
+    ],
+  });
+}
+
 export function historyWanted(timeline: number): HoldfastError {
   const name = formatHistoryName(timeline);
   return new HoldfastError('WAL_HISTORY_ABSENT', `cannot keep WAL of timeline ${timeline}: its history is not stored`, {

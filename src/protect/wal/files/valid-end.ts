@@ -30,6 +30,20 @@ export async function findValidEnd(file: SegmentFile, before: AsyncIterable<Buff
   return { end: file.end, stop: null };
 }
 
+/**
+ * Where the bytes of the last whole record of a sound file end. What stands behind it no checksum in the file holds: zeros where the server left
+ * the segment early, else the beginning of a record that goes on in the next one.
+ */
+export async function findRecordsEnd(file: SegmentFile): Promise<bigint> {
+  const scanner = new WalScanner({ segmentSize: file.segmentBytes, startLsn: file.start, systemId: file.system });
+  let { start: end } = file;
+  for await (const piece of file.read()) {
+    scanner.push(piece);
+    for (let record = scanner.next(); record !== null; record = scanner.next()) end = record.lsn + BigInt(record.span);
+  }
+  return end;
+}
+
 function maxLsn(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
 }

@@ -23,11 +23,11 @@ import {
 import { putTwice, readHistoryFile } from '../second-copy.ts';
 import { StoredWal } from '../stored-wal.ts';
 import type { TimelineStretch } from '../timeline-path.ts';
-import { historyWanted, holeAlarm, unsoundFile } from './file-errors.ts';
+import { alteredFile, historyWanted, holeAlarm, unsoundFile } from './file-errors.ts';
 import { describeHistory, type HistoryFile, matchHistory } from './match-history.ts';
 import { type FittingSegment, matchPrevious, matchSegment } from './match-segment.ts';
 import type { SegmentFile } from './segment-file.ts';
-import { findValidEnd } from './valid-end.ts';
+import { findRecordsEnd, findValidEnd } from './valid-end.ts';
 
 /** A fragment holds at most so much, as a receiver's do. */
 const FRAGMENT_BYTES_MAX = 4n * 1024n * 1024n;
@@ -268,6 +268,9 @@ export class WalIngest {
       // A file that was damaged since it was stored differs as well; it is no other history.
       const alone = await new SegmentChecker(file.segmentBytes, file.system).check(file.number, file.read());
       if (alone !== null) throw unsoundFile(file.name, alone);
+      const { reason, forkLsn } = match.diverged;
+      const isTail = reason === 'bytes-differ' && forkLsn !== null && forkLsn >= (await findRecordsEnd(file));
+      if (isTail) throw alteredFile(file.name, forkLsn);
       return { diverged: match.diverged };
     }
     if (match.kind === 'elsewhere') return 'elsewhere';
