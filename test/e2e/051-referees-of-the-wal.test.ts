@@ -63,8 +63,14 @@ describe(`WAL in the repository before PostgreSQL's own tools (HOLDFAST_SEED=${s
     receiver = stack.use(startReceiver({ ...place, source: server.backupSocketUrl, flushIntervalMs: 100 }));
     peer = startPeer();
     stack.defer(() => void peer.kill('SIGKILL'));
+    await untilPeerBegan();
     const random = seededRandom(seed);
     await writeRandomHistory(primary, random, { firstRow: 1, transactions: 150 });
+    // Whole segments of the first timeline, however little the history wrote.
+    for (const n of [90_000, 90_001]) {
+      await primary.query('SELECT pg_switch_wal()');
+      await primary.query(`INSERT INTO history VALUES (${n})`);
+    }
     await promote();
     await writeRandomHistory(server, random, { firstRow: 151, transactions: 150 });
     for (const n of [100_000, 100_001, 100_002]) {
@@ -89,6 +95,16 @@ describe(`WAL in the repository before PostgreSQL's own tools (HOLDFAST_SEED=${s
     await untilReplayed(primary, server);
     await primary.stop('immediate');
     await server.query('SELECT pg_promote()');
+  }
+
+  /** It makes its first file with the first WAL that it is sent. */
+  async function untilPeerBegan(): Promise<void> {
+    const deadline = Date.now() + WAIT_MS_MAX;
+    while ((await readdir(theirs)).length === 0) {
+      if (Date.now() > deadline) assert.fail('pg_receivewal never began');
+      await primary.query('SELECT pg_current_xact_id()');
+      await systemClock.sleep(20);
+    }
   }
 
   async function untilPeerHas(lsn: bigint): Promise<void> {

@@ -288,10 +288,15 @@ describe('beside Patroni', { skip: whyNoPatroni() }, () => {
     });
     node.start();
     environment.DATABASE_URL = cluster.urlOf('primary');
-    stream = startHoldfast(['wal', 'stream'], surroundings);
     const primary = await cluster.primary();
     assert.equal(primary.name, 'd');
     await write(primary, 7);
+    // Patroni lets nobody but itself in until it has made the cluster; a receiver that is refused its first login ends, and is started again.
+    await cluster.until('a server that lets the receiver in', async () => {
+      const { code } = await runHoldfast(['wal', 'stream', '--until', behind[7]!], surroundings);
+      return code === 0;
+    });
+    stream = startHoldfast(['wal', 'stream'], surroundings);
     const server = { host: '127.0.0.1', port: node.port, password: 'only-in-a-test' };
     assert.equal(await rowsOf(server), '1 2 3 4 6 7');
     await untilKept(primary, behind[7]!);
