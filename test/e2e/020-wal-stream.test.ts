@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -18,6 +18,7 @@ import {
 import { openDiskStore, openRepository, type Repository } from '../../src/repository/index.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { promoteInPlace } from '../support/promote-in-place.ts';
 import { makeRepository, reopenRepository, testCredential } from '../support/repository.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -133,7 +134,7 @@ for (const major of [18, 14] as const) {
       await using receiver = startReceiver({ ...place, repository, source: server.backupUrl });
       await server.query('CREATE TABLE item AS SELECT i FROM generate_series(1, 20000) i');
       await receiver.durable(await flushLsnOf(server));
-      await promote(server);
+      await promoteInPlace(server);
       await server.query('INSERT INTO item SELECT i FROM generate_series(1, 30000) i');
       const end = await flushLsnOf(server);
       await receiver.seen('the new timeline', (event) => event.kind === 'stream' && event.timeline === 2);
@@ -307,7 +308,7 @@ it('follows a promotion also in the place of a receiver that was killed with the
     await server.query('CREATE TABLE item AS SELECT i FROM generate_series(1, 1000) i');
     await first.told('progress', 3);
     await first.kill9();
-    await promote(server);
+    await promoteInPlace(server);
     // Its last word is nearly as old as that of one that is gone, and not quite.
     const spoke = Date.now() / 1000 - STATUS_FRESH_MS / 1000 + 2;
     for await (const { name } of repository.store.list('volatile/status/'))
@@ -371,19 +372,6 @@ function startLoad(server: PostgresServer): { stop(): Promise<void> } {
       return done;
     },
   };
-}
-
-/** Lets the server recover from its own WAL as from an archive, at the end of which it begins a timeline. */
-async function promote(server: PostgresServer): Promise<void> {
-  await server.stop();
-  await writeFile(join(server.dataDirectory, 'recovery.signal'), '', { mode: 0o644 });
-  await appendFile(join(server.dataDirectory, 'postgresql.conf'), "restore_command = 'false'\n");
-  await server.restart();
-  for (;;) {
-    const [row] = await server.query<{ recovering: boolean }>('SELECT pg_is_in_recovery() AS recovering');
-    if (row!.recovering === false) return;
-    await systemClock.sleep(50);
-  }
 }
 
 /** With owners and modes, as a snapshot of the volume would have them. */

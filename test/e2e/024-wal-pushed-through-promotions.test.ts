@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
@@ -10,6 +10,7 @@ import { pushWalFile } from '../../src/protect/wal/push/index.ts';
 import { openDiskStore } from '../../src/repository/index.ts';
 import { type RecoveryTarget, runRestore } from '../../src/restore/index.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { promoteInPlace } from '../support/promote-in-place.ts';
 import { historyOf, rowsUpTo } from '../support/protected-server.ts';
 import { makeRepository, type TestRepository, targetOf } from '../support/repository.ts';
 import { makeScratchDirectory, nobody, runsAsRoot } from '../support/scratch.ts';
@@ -42,7 +43,7 @@ it('WAL that is only pushed is followed through four promotions, with a backup t
         steps.push({ timeline, lsn: parseLsn(lsn) });
         if (row === 1) await server.query('SELECT pg_switch_wal()');
       }
-      if (timeline < TIMELINES) await promote(server);
+      if (timeline < TIMELINES) await promoteInPlace(server);
     }
     await server.query('SELECT pg_switch_wal()');
     await archiver.caughtUp();
@@ -132,17 +133,4 @@ function startArchiver(server: PostgresServer, place: TestRepository) {
       await work.catch(() => {}); // Told by `caughtUp`.
     },
   };
-}
-
-/** Lets the server recover from its own WAL as from an archive, at the end of which it begins a timeline. */
-async function promote(server: PostgresServer): Promise<void> {
-  await server.stop();
-  await writeFile(join(server.dataDirectory, 'recovery.signal'), '', { mode: 0o644 });
-  await appendFile(join(server.dataDirectory, 'postgresql.conf'), "restore_command = 'false'\n");
-  await server.restart();
-  for (;;) {
-    const [row] = await server.query<{ recovering: boolean }>('SELECT pg_is_in_recovery() AS recovering');
-    if (row!.recovering === false) return;
-    await systemClock.sleep(50);
-  }
 }

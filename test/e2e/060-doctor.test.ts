@@ -34,7 +34,7 @@ type Environment = Readonly<Record<string, string>>;
 async function examine(environment: Environment, changes: Partial<DoctorOptions> = {}) {
   const { HOLDFAST_REPOSITORY: directory, HOLDFAST_KEY_FILE: key, DATABASE_URL: url } = environment;
   const { checks, outcome } = await runDoctor({
-    ...{ clock: systemClock, cluster: 'shop', defaultCluster: 'main', passphraseFile: null, slotBudgetBytes: null },
+    ...{ clock: systemClock, cluster: 'shop', defaultCluster: 'main', passphraseFile: null },
     source: url === undefined ? null : parseConnectionString(url, { variables: environment }),
     store: directory === undefined ? null : { store: openDiskStore(directory), directory },
     credential: key === undefined ? null : { kind: 'key-file', path: key },

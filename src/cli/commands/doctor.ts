@@ -34,7 +34,6 @@ export const doctor: Command = {
         plan.repository.credential === null ? null : toCredential(plan.repository.credential, context.redaction),
       passphraseFile: findPassphraseFile(context, input),
       stateDirectory: plan.stateDirectory,
-      slotBudgetBytes: null,
     });
     return {
       reason: reasons[report.outcome],

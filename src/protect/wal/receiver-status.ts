@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { formatLsn, parseLsn, type Timestamp } from '../../postgres/index.ts';
-import { kindPrefix, type Repository } from '../../repository/index.ts';
+import type { Repository } from '../../repository/index.ts';
 import type { JudgedSpace } from './receiver/space-judge.ts';
-import { isWalDamage } from './stored-wal.ts';
+import { readStatuses, type StoredStatus, statusName } from './volatile-status.ts';
 
 /** A running receiver writes its status this often, and at once when it begins or ends. */
 export const STATUS_INTERVAL_MS = 5_000;
@@ -30,11 +29,7 @@ export interface ReceiverStatus {
   readonly space?: JudgedSpace | null;
 }
 
-/** A status with the store's time of its writing, in milliseconds since 1970. */
-export interface StoredReceiverStatus extends ReceiverStatus {
-  readonly writtenAt: number;
-  readonly ageMs: number;
-}
+export type StoredReceiverStatus = StoredStatus<ReceiverStatus>;
 
 const lsn = z.string().transform((text) => parseLsn(text));
 const bytes = z
@@ -80,8 +75,7 @@ const schema = z.object({
 
 /** One name for each slot of a cluster: a receiver that comes back takes the place of the one before. */
 export function receiverStatusName(identity: { system: string; cluster: string; slot: string }): string {
-  const text = `wal-receiver ${identity.system} ${identity.slot} ${identity.cluster}`;
-  return `${kindPrefix('status')}${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+  return statusName(`wal-receiver ${identity.system} ${identity.slot} ${identity.cluster}`);
 }
 
 export async function writeReceiverStatus(repository: Repository, name: string, status: ReceiverStatus): Promise<void> {
@@ -105,14 +99,8 @@ function encodeSpace({ slotBytes, safeBytes, walBytes, freeBytes, ...others }: J
 }
 
 /** What all receivers last said, the newest first. A status that cannot be read tells nothing and is left out. */
-export async function readReceiverStatuses(repository: Repository): Promise<StoredReceiverStatus[]> {
-  const now = await repository.store.now();
-  const statuses: StoredReceiverStatus[] = [];
-  for await (const { name, modifiedAt } of repository.store.list(kindPrefix('status'))) {
-    const value = await readStatus(repository, name);
-    if (value !== null) statuses.push({ ...value, writtenAt: modifiedAt, ageMs: now - modifiedAt });
-  }
-  return statuses.sort((a, b) => b.writtenAt - a.writtenAt);
+export function readReceiverStatuses(repository: Repository): Promise<StoredReceiverStatus[]> {
+  return readStatuses(repository, schema);
 }
 
 /** The status of a receiver that runs for this cluster now, as far as one can tell; `null` when none does. */
@@ -139,20 +127,6 @@ export async function readKnownUntil(
     lineage === stored.lineage && known !== null && known.lsn <= stored.durableEnd ? [known.until] : [],
   );
   return moments.reduce<Timestamp | null>((latest, at) => (latest === null || at > latest ? at : latest), null);
-}
-
-async function readStatus(repository: Repository, name: string): Promise<ReceiverStatus | null> {
-  try {
-    const parsed = schema.safeParse(await repository.getJson('status', name));
-    // Other agents keep other statuses in the same place.
-    if (!parsed.success) return null;
-    const { version: _, role: __, ...status } = parsed.data;
-    return status;
-  } catch (error) {
-    // A status may be overwritten or torn; it is never needed.
-    if (isWalDamage(error)) return null;
-    throw error;
-  }
 }
 
 /** The lineage in which a receiver of the cluster last said that it stores, however long ago; `null` when none ever did. */

@@ -81,7 +81,7 @@ it('of two servers that went on, the one that a receiver follows is the present 
     assert.equal(error.code, 'RESTORE_LINEAGE_AMBIGUOUS');
     assert.match(
       error.detail,
-      /Lineage aaaaaaaaaaaa has WAL of timeline 1, up to 1\/4000, .*; lineage bbbbbbbbbbbb has/,
+      /Lineage aaaaaaaaaaaa has WAL up to 1\/4000 on timeline 1, .*; lineage bbbbbbbbbbbb has/,
     );
     return true;
   });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { HoldfastError, messageOf } from '../../lib/index.ts';
 import { formatLsn } from '../../postgres/index.ts';
 import {
+  describeContinuity,
   findContenders,
   findLineage,
   type LineageInventory,
@@ -185,13 +186,10 @@ function noLineage(asked: string, routes: readonly WalRoute[]): HoldfastError {
 }
 
 function severalWentOn(contenders: readonly LineageInventory[]): HoldfastError {
-  const ends = contenders.map(({ lineage, timelines, grewAt }) => {
-    const end = [...timelines.values()]
-      .flatMap(({ ranges }) => ranges.map((range) => range.end))
-      .sort(compareLsn)
-      .at(-1);
-    const reaches = end === undefined ? '' : `, up to ${formatLsn(end)}`;
-    return `${shortId(lineage)} has WAL of ${[...timelines.keys()].map((timeline) => `timeline ${timeline}`).join(', ')}${reaches}, the last of it stored at ${new Date(grewAt).toISOString()}`;
+  const ends = contenders.map((contender) => {
+    const { timeline, runs } = describeContinuity(contender);
+    const reaches = `up to ${formatLsn(runs.at(-1)?.end ?? 0n)} on timeline ${timeline}`;
+    return `${shortId(contender.lineage)} has WAL ${reaches}, the last of it stored at ${new Date(contender.grewAt).toISOString()}`;
   });
   return new HoldfastError(
     'RESTORE_LINEAGE_AMBIGUOUS',
@@ -200,12 +198,10 @@ function severalWentOn(contenders: readonly LineageInventory[]): HoldfastError {
       detail: `Lineage ${ends.join('; lineage ')}. No receiver has said which of them it follows.`,
       hints: [
         'Find out which server the application used after they parted, and name its lineage with --lineage.',
-        'Run `holdfast wal commits --lineage …` to see what committed in each.',
+        ...contenders.map(
+          ({ lineage }) => `Run \`holdfast wal commits --lineage ${shortId(lineage)}\` to see what committed there.`,
+        ),
       ],
     },
   );
-}
-
-function compareLsn(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

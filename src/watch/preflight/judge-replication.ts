@@ -2,7 +2,7 @@ import { formatBytes } from '../../lib/index.ts';
 import { findInSynchronousNames } from '../../protect/wal/index.ts';
 import { advice, type Check, checksOf, type Mend, quoteLiteral, setParameter, shell, sql } from './check.ts';
 import { restartCommand } from './judge-server.ts';
-import { largestKept, neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from './needs.ts';
+import { neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from './needs.ts';
 import { type ServerFacts, type SlotFacts, settingBytes, toMegabytes } from './server-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('server');
@@ -14,7 +14,6 @@ const BUDGET_SHARE_WARNED = 0.5;
 export interface ReplicationQuestion {
   /** The name of our slot, and of our receiver. */
   readonly slot: string;
-  readonly plannedBudgetBytes: number | null;
   /** Free bytes beside pg_wal; `null` when it lies elsewhere. */
   readonly walDirectoryFreeBytes: number | null;
 }
@@ -124,12 +123,7 @@ function judgeSlot({ slots }: ServerFacts, name: string): Check {
 function judgeBudget(facts: ServerFacts, question: ReplicationQuestion): Check {
   const setting = facts.settings.get('max_slot_wal_keep_size');
   if (setting === undefined) return unseen('slot-budget', 'The server did not say what max_slot_wal_keep_size is.');
-  const known = { plannedBytes: question.plannedBudgetBytes, freeBytes: question.walDirectoryFreeBytes };
-  const proposed = proposeSlotBudget(facts, known);
-  const kept = largestKept(facts);
-  // With less than that, the server would give the slot up.
-  const { bytes, origin } =
-    proposed.bytes >= kept ? proposed : { bytes: 2 * kept, origin: 'twice what a slot keeps already' };
+  const { bytes, origin } = proposeSlotBudget(facts, { wantedBytes: null, freeBytes: question.walDirectoryFreeBytes });
   const limit = settingBytes(setting);
   if (limit !== null) return ok('slot-budget', `A slot keeps at most ${formatBytes(limit)} of WAL.`);
   return problem('slot-budget', 'max_slot_wal_keep_size is -1: a slot may keep WAL until the disk is full.', {

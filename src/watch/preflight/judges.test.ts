@@ -44,7 +44,7 @@ function ofServer(changes: Partial<ServerFacts>, now = soundNow, knownSystems: s
   const facts = { ...soundServer, ...changes };
   return [
     ...judgeServer(facts, { cluster: 'shop', knownSystems, now }),
-    ...judgeReplication(facts, { slot: 'holdfast_shop', plannedBudgetBytes: null, walDirectoryFreeBytes: null }),
+    ...judgeReplication(facts, { slot: 'holdfast_shop', walDirectoryFreeBytes: null }),
     ...judgeArchiving(facts, { receiverRuns: false }),
     ...judgeContents(facts),
   ];
@@ -306,8 +306,8 @@ describe('what Holdfast needs of a server', () => {
   });
 
   it('is a limit for slots: as planned, else a day of WAL, never more than half of the free room', () => {
-    const propose = (walBytesPerSecond: number, plannedBytes: number | null, freeBytes: number | null) =>
-      proposeSlotBudget({ ...soundServer, walBytesPerSecond }, { plannedBytes, freeBytes }).bytes;
+    const propose = (walBytesPerSecond: number, wantedBytes: number | null, freeBytes: number | null) =>
+      proposeSlotBudget({ ...soundServer, walBytesPerSecond }, { wantedBytes, freeBytes }).bytes;
     assert.equal(propose(0, 5_000_000, 1), 5_000_000);
     assert.equal(propose(0, null, null), 4 * 1024 ** 3);
     assert.equal(propose(1_000_000, null, null), 86_400_000_000);
@@ -320,17 +320,17 @@ describe('a limit for slots', () => {
 
   it('never makes the server give up a slot that is there: it is twice what that keeps at least', () => {
     const facts = { ...soundServer, slots: [slot, behind] };
-    const { bytes, origin } = proposeSlotBudget(facts, { plannedBytes: null, freeBytes: 1024 ** 3 });
+    const { bytes, origin } = proposeSlotBudget(facts, { wantedBytes: null, freeBytes: 1024 ** 3 });
     assert.deepEqual([bytes, origin], [20 * 1024 ** 3, 'twice what a slot keeps already']);
   });
 
-  it('is never proposed by the doctor below what a slot keeps, whatever the plan says', () => {
+  it('is never proposed by the doctor below what a slot keeps', () => {
     const facts = {
       ...soundServer,
       slots: [{ ...slot, keptBytes: 5 * 1024 ** 3 }],
       settings: settingsWith({ max_slot_wal_keep_size: '-1' }),
     };
-    const question = { slot: 'holdfast_shop', plannedBudgetBytes: 1024 ** 3, walDirectoryFreeBytes: null };
+    const question = { slot: 'holdfast_shop', walDirectoryFreeBytes: null };
     const found = judgeReplication(facts, question).find(({ code }) => code === 'slot-budget')!;
     assert.match(found.mends[0]!.text, /max_slot_wal_keep_size = '10240MB'/);
   });

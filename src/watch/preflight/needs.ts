@@ -40,15 +40,15 @@ export function neededSlots({ slots }: Pick<ServerFacts, 'slots'>): { count: num
 /**
  * How many bytes of WAL a slot may keep at most (rule C2), and where that comes from.
  *
- * What the plan says; else what a day without a receiver would write, at least four gigabytes and twice `max_wal_size`, and at most half of the room
+ * What was asked for; else what a day without a receiver would write, at least four gigabytes and twice `max_wal_size`, and at most half of the room
  * that is free beside pg_wal where that can be seen. A limit holds for every slot: one below what some slot keeps already would make the server
  * give that one up, so twice as much is the least.
  */
 export function proposeSlotBudget(
   facts: Pick<ServerFacts, 'walBytesPerSecond' | 'settings' | 'slots'>,
-  known: { readonly plannedBytes: number | null; readonly freeBytes: number | null },
+  known: { readonly wantedBytes: number | null; readonly freeBytes: number | null },
 ): { bytes: number; origin: string } {
-  if (known.plannedBytes !== null) return { bytes: known.plannedBytes, origin: 'as the plan says' };
+  if (known.wantedBytes !== null) return { bytes: known.wantedBytes, origin: 'as was asked for' };
   const perDay = (facts.walBytesPerSecond ?? 0) * BUDGET_SECONDS;
   const checkpointing = facts.settings.get('max_wal_size');
   const atLeast = Math.max(BUDGET_BYTES_MIN, checkpointing === undefined ? 0 : 2 * (settingBytes(checkpointing) ?? 0));

@@ -44,8 +44,6 @@ export interface DoctorOptions {
   /** The file that the passphrase was read from, when it was one. */
   readonly passphraseFile: string | null;
   readonly stateDirectory: string;
-  /** What the plan lets a slot keep, in bytes. */
-  readonly slotBudgetBytes: number | null;
 }
 
 /** All that was looked at, the worst first within each area. */
@@ -292,7 +290,7 @@ async function readKnown(
 }
 
 function judgeServerAnswer(
-  { source, cluster, slot, slotBudgetBytes }: Omit<DoctorOptions, 'cluster'> & Subject,
+  { source, cluster, slot }: Omit<DoctorOptions, 'cluster'> & Subject,
   { facts, refusal }: ServerAnswer,
   known: RepositoryFacts | null,
   freeBytes: number | null,
@@ -314,7 +312,7 @@ function judgeServerAnswer(
   return [
     ok('server-reachable', `The ${source.place} answers.`),
     ...judgeServer(facts, { cluster, knownSystems: known?.knownSystems ?? null, now }),
-    ...judgeReplication(facts, { slot, plannedBudgetBytes: slotBudgetBytes, walDirectoryFreeBytes: freeBytes }),
+    ...judgeReplication(facts, { slot, walDirectoryFreeBytes: freeBytes }),
     ...judgeArchiving(facts, { receiverRuns: known?.receiverRuns ?? null }),
     ...judgeContents(facts),
   ];

@@ -82,14 +82,14 @@ function proposeCounts(server: ServerFacts): Wanted[] {
   ];
 }
 
-/** A limit that somebody chose stays unless the plan says another one. */
+/** A limit that somebody chose stays unless another one is asked for. */
 function proposeBudget({ server, walDirectoryFreeBytes }: SetupFacts, wish: SetupWish): Wanted[] {
   const name = 'max_slot_wal_keep_size';
   const setting = server.settings.get(name);
   if (setting === undefined) return [];
   if (wish.slotBudgetBytes === null && settingBytes(setting) !== null) return [];
   const { bytes, origin } = proposeSlotBudget(server, {
-    plannedBytes: wish.slotBudgetBytes,
+    wantedBytes: wish.slotBudgetBytes,
     freeBytes: walDirectoryFreeBytes,
   });
   if (bytes < largestKept(server)) throw slotEndangered(bytes, largestKept(server));
