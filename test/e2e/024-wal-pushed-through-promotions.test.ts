@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
 import { parseLsn } from '../../src/postgres/index.ts';
 import { runBackup } from '../../src/protect/backup/index.ts';
-import { describeContinuity, type WalAlarm } from '../../src/protect/wal/index.ts';
+import { describeContinuity, type ToldAlarm } from '../../src/protect/wal/index.ts';
 import { pushWalFile } from '../../src/protect/wal/push/index.ts';
 import { openDiskStore } from '../../src/repository/index.ts';
 import { type RecoveryTarget, runRestore } from '../../src/restore/index.ts';
@@ -86,7 +86,7 @@ it('WAL that is only pushed is followed through four promotions, with a backup t
 /** What PostgreSQL's archiver does: history files first, then one file after the other, each again until it is kept. */
 function startArchiver(server: PostgresServer, place: TestRepository) {
   const status = join(server.dataDirectory, 'pg_wal', 'archive_status');
-  const alarms: WalAlarm[] = [];
+  const alarms: ToldAlarm[] = [];
   const pushed: string[] = [];
   const stop = new AbortController();
   const listWaiting = async () => {
@@ -99,7 +99,7 @@ function startArchiver(server: PostgresServer, place: TestRepository) {
       store: openDiskStore(place.path),
       openRepository: async () => place.repository,
       ...{ stateDirectory: place.stateDirectory, cluster: 'main', clusterDefault: 'main', clock: systemClock },
-      ...{ signal: stop.signal, onAlarm: (alarm: WalAlarm) => void alarms.push(alarm) },
+      ...{ signal: stop.signal, onAlarm: (alarm: ToldAlarm) => void alarms.push(alarm) },
     });
     await rename(join(status, `${name}.ready`), join(status, `${name}.done`));
     pushed.push(name);

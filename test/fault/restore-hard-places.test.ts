@@ -55,7 +55,8 @@ describe('a restore into hard places', () => {
   it('is refused when the file system of a tablespace is too small, and begun again when it fills up meanwhile', async (test) => {
     const [small, enough] = [await mountMemoryFileSystem(4), await mountMemoryFileSystem(24)];
     try {
-      if (typeof small === 'string' || typeof enough === 'string') return test.skip(String(small));
+      if (typeof small === 'string' || typeof enough === 'string')
+        return test.skip(String(typeof small === 'string' ? small : enough));
       const into = join(world.scratch, 'filled');
       const place = (path: string) => ({ mappings: [{ which: String(oid), path: join(path, 'space') }] });
       await assert.rejects(world.restore({ target: latest, into, tablespaces: place(small.path), ...owner }), {

@@ -49,6 +49,9 @@ export type WalAlarm =
   /** Commits wait for a receiver that was not asked to be synchronous: `*` in synchronous_standby_names does that. */
   | { readonly alarm: 'synchronous-by-wildcard'; readonly error: HoldfastError };
 
+/** An alarm as far as words go: what stands behind it may be in another process. */
+export type ToldAlarm = Pick<WalAlarm, 'alarm' | 'error'>;
+
 /** What a receiver tells while it runs. */
 export type WalEvent =
   | { readonly kind: 'state'; readonly state: ReceiverState }

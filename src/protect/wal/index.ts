@@ -15,7 +15,7 @@ export {
   findContenders,
   type LineageContinuity,
 } from './continuity.ts';
-export type { WalAlarm, WalEvent, WalProgress } from './events.ts';
+export type { ToldAlarm, WalAlarm, WalEvent, WalProgress } from './events.ts';
 export { fetchWalFile, WAL_FETCH_EXIT, type WalFetchOptions, type WalFetchResult } from './fetch.ts';
 export { findCommit, findTransaction, type HistoryRange, type TransactionMention } from './find-commit.ts';
 export { costOfGap, describeGapCost, type GapCost } from './gap-cost.ts';

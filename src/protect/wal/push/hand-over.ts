@@ -1,14 +1,15 @@
 import { connect, type Socket } from 'node:net';
-import { type Clock, HoldfastError } from '../../../lib/index.ts';
+import type { Clock } from '../../../lib/index.ts';
 import {
   type Answer,
   answerSchema,
+  errorOfParts,
   formatLine,
   LINE_BYTES_MAX,
   type Offer,
   parseLine,
   socketPath,
-} from './handover.ts';
+} from './handover-messages.ts';
 import { Silence } from './silence.ts';
 
 /** A receiver that says nothing for so long is passed over; its store may be away, and our own attempt tells why. */
@@ -42,16 +43,12 @@ export async function handOver(
       }
       answer = await answers.next();
     }
-    if (answer?.answer === 'refused') throw refusal(answer);
+    if (answer?.answer === 'refused') throw errorOfParts(answer);
     return answer?.answer === 'kept' ? answer : null;
   } finally {
     silence.end();
     socket.destroy();
   }
-}
-
-function refusal({ code, message, detail, hints, retryable }: Extract<Answer, { answer: 'refused' }>): HoldfastError {
-  return new HoldfastError(code, message, { ...(detail === null ? {} : { detail }), hints, retryable });
 }
 
 /** The lines that come, one for each `next`; `null` when the other side is gone or says what nobody understands. */

@@ -5,7 +5,7 @@
  * socket* is a receiver's door for files. It decides nothing about the WAL itself: that is the work of `../files/`.
  */
 export { Acknowledgements } from './acknowledgements.ts';
-export { socketPath as pushSocketPath } from './handover.ts';
+export { socketPath as pushSocketPath } from './handover-messages.ts';
 export { openPushSocket, type PushSocket, type PushSocketOptions } from './push-socket.ts';
 export { findCluster, pushWalFile, type WalPushOptions, type WalPushResult } from './push-wal-file.ts';
 export { findOwner, findPreviousBeside, readHistoryBeside, type WalOwner } from './wal-directory.ts';

@@ -7,6 +7,7 @@ import { WalBuilder } from '../../../../test/support/wal-builder.ts';
 import { filler, LineageWriter } from '../../../../test/support/wal-lineage.ts';
 import { systemClock } from '../../../lib/index.ts';
 import { formatSegmentName } from '../../../postgres/index.ts';
+import type { ToldAlarm } from '../events.ts';
 import { openPushSocket, pushWalFile } from './index.ts';
 
 const MIB = 1024n * 1024n;
@@ -57,4 +58,37 @@ it('a receiver that has only the WAL before a file leaves it to the client, who 
   assert.deepEqual([copy.road, copy.alarms], ['repository', ['fork']]);
   assert.notEqual(copy.lineage, id);
   assert.deepEqual(await pushSecond(ours, 'own'), { road: 'repository', lineage: id, alarms: [] });
+});
+
+it('an alarm that a file gives rise to is told to whoever pushed it, and by the receiver', async (test) => {
+  const { repository, scratch, store } = await createRepository(test);
+  const [ours, theirs] = [makeWal(START + 100n * MIB), makeWal(START + 500_000n)];
+  const lineage = await LineageWriter.create(repository);
+  await lineage.segment(ours, FIRST);
+  const stateDirectory = join(scratch, 's');
+  const { system, lineage: id } = lineage.place;
+  const common = { stateDirectory, clock: systemClock };
+  const [byReceiver, byClient]: ToldAlarm[][] = [[], []];
+  const socket = await openPushSocket({
+    ...{ ...common, repository, cluster: 'main', place: () => ({ system, lineage: id }) },
+    onAlarm: (alarm) => void byReceiver!.push(alarm),
+  });
+  assert.ok(socket !== null);
+  test.after(() => socket.close());
+  const path = join(scratch, formatSegmentName(1, FIRST, Number(MIB)));
+  await writeFile(path, theirs.bytes().subarray(0, Number(MIB)));
+  const { road, place } = await pushWalFile({
+    ...{ ...common, path, store, openRepository: async () => repository, cluster: 'main', clusterDefault: 'main' },
+    signal: new AbortController().signal,
+    onAlarm: (alarm) => void byClient!.push(alarm),
+  });
+  assert.equal(road, 'receiver');
+  assert.notEqual(place?.lineage, id);
+  const words = (alarms: readonly ToldAlarm[]) =>
+    alarms.map(({ alarm, error: { code, message, detail, hints } }) => ({ alarm, code, message, detail, hints }));
+  assert.deepEqual(
+    byReceiver!.map(({ alarm }) => alarm),
+    ['fork'],
+  );
+  assert.deepEqual(words(byClient!), words(byReceiver!));
 });

@@ -17,8 +17,9 @@ import {
   type Offer,
   offerSchema,
   parseLine,
+  partsOfError,
   socketPath,
-} from './handover.ts';
+} from './handover-messages.ts';
 import { keepFile, type StorableFile, tellPushed } from './keep-file.ts';
 import { Silence } from './silence.ts';
 
@@ -113,6 +114,8 @@ class PushDesk {
   readonly #options: PushSocketOptions;
   #turn: Promise<void> = Promise.resolve();
   #ingest: WalIngest | null = null;
+  /** Of the file that is being taken. */
+  #alarms: WalAlarm[] = [];
 
   constructor(options: PushSocketOptions) {
     this.#options = options;
@@ -138,7 +141,7 @@ class PushDesk {
     const isOurs = offer.repository === repository.id && offer.system === place().system;
     if (!isOurs || (offer.cluster !== null && offer.cluster !== cluster)) return { answer: 'pass' };
     try {
-      if (await this.#hasIt(offer)) return { answer: 'kept', ...place(), isNew: false };
+      if (await this.#hasIt(offer)) return { answer: 'kept', ...place(), isNew: false, alarms: [] };
       socket.write(formatLine({ answer: 'send' }));
       return await this.#take(offer, input);
     } catch (error) {
@@ -146,8 +149,7 @@ class PushDesk {
       if (!(error instanceof HoldfastError)) throw error;
       // Perhaps the client has beside the file what is missing here.
       if (error.code === 'WAL_HISTORY_ABSENT') return { answer: 'pass' };
-      const { code, message, detail = null, hints, retryable } = error;
-      return { answer: 'refused', code, message, detail, hints: [...hints], retryable };
+      return { answer: 'refused', ...partsOfError(error) };
     }
   }
 
@@ -177,7 +179,11 @@ class PushDesk {
     const { repository, cluster, stateDirectory, clock, onAlarm, place } = this.#options;
     if (this.#ingest?.followed !== place().lineage) this.#ingest = null;
     this.#ingest ??= new WalIngest({
-      ...{ repository, cluster, stateDirectory, clock, onAlarm, system: place().system, preferred: place().lineage },
+      ...{ repository, cluster, stateDirectory, clock, system: place().system, preferred: place().lineage },
+      onAlarm: (alarm) => {
+        this.#alarms.push(alarm);
+        onAlarm(alarm);
+      },
       findHistory: async () => null,
       findPrevious: async () => {
         throw new PreviousWanted();
@@ -185,9 +191,11 @@ class PushDesk {
     });
     // The receiver stores beside us: what it has stored since the last file is to be seen.
     const { header } = findLineage(await this.#ingest.list(), place().lineage);
+    this.#alarms = [];
     const kept = await keepFile(this.#ingest, file, header.segmentBytes);
     await tellPushed(repository, cluster, file, kept);
-    return { answer: 'kept', ...kept.place, isNew: kept.isNew };
+    const alarms = this.#alarms.map(({ alarm, error }) => ({ alarm, ...partsOfError(error) }));
+    return { answer: 'kept', ...kept.place, isNew: kept.isNew, alarms };
   }
 
   async #receive(offer: Offer, input: SocketInput): Promise<AsyncDisposable & { file: StorableFile }> {

@@ -1,13 +1,14 @@
 import { dirname, join } from 'node:path';
 import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import { FORMAT_NAME, type ObjectStore, type Repository, readFormatHead } from '../../../repository/index.ts';
-import type { WalAlarm } from '../events.ts';
+import type { ToldAlarm } from '../events.ts';
 import type { KeptFile, WalIngest } from '../files/index.ts';
 import type { LineagePlace } from '../object-names.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { openArchivedFile } from './archived-file.ts';
 import { FollowedLineage } from './followed-lineage.ts';
 import { handOver } from './hand-over.ts';
+import { alarmOfParts } from './handover-messages.ts';
 import { keepFile, type StorableFile, tellPushed } from './keep-file.ts';
 import { findOwner, findPreviousBeside, listWaiting, readHistoryBeside, type WalOwner } from './wal-directory.ts';
 
@@ -29,7 +30,7 @@ export interface WalPushOptions {
   readonly clock: Clock;
   /** No further file is begun once it is given. */
   readonly signal: AbortSignal;
-  readonly onAlarm: (alarm: WalAlarm) => void;
+  readonly onAlarm: (alarm: ToldAlarm) => void;
 }
 
 /** How a file came to be kept. */
@@ -75,6 +76,7 @@ export async function pushWalFile(options: WalPushOptions): Promise<WalPushResul
       clock,
     );
     if (kept !== null) {
+      for (const parts of kept.alarms) options.onAlarm(alarmOfParts(parts));
       const place = { system: kept.system, lineage: kept.lineage };
       return { file: name, road: 'receiver', place, isNew: kept.isNew, ahead: [] };
     }

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { HoldfastError } from '../../../lib/index.ts';
+import type { ToldAlarm, WalAlarm } from '../events.ts';
 
 // The words that a `wal push` and a receiver exchange over the socket; `docs/wal-push.md` has the protocol.
 
@@ -35,22 +37,54 @@ export const offerSchema = z.object({
 /** What a client has. */
 export type Offer = z.infer<typeof offerSchema>;
 
+const errorShape = {
+  code: z.string(),
+  message: z.string(),
+  detail: z.string().nullable(),
+  hints: z.array(z.string()),
+  retryable: z.boolean(),
+};
+const errorSchema = z.object(errorShape);
+type ErrorParts = z.infer<typeof errorSchema>;
+
+const alarms = [
+  'gap',
+  'fork',
+  'other-system',
+  'damaged',
+  'segment-not-joined',
+  'store-away',
+  'slot',
+  'budget',
+  'synchronous-by-wildcard',
+] as const satisfies readonly WalAlarm['alarm'][];
+
 export const answerSchema = z.discriminatedUnion('answer', [
   z.object({ answer: z.literal('send') }),
   z.object({ answer: z.literal('pass') }),
-  z.object({ answer: z.literal('kept'), system: z.string(), lineage: z.string(), isNew: z.boolean() }),
   z.object({
-    answer: z.literal('refused'),
-    code: z.string(),
-    message: z.string(),
-    detail: z.string().nullable(),
-    hints: z.array(z.string()),
-    retryable: z.boolean(),
+    answer: z.literal('kept'),
+    ...{ system: z.string(), lineage: z.string(), isNew: z.boolean() },
+    /** What the file gave rise to: whoever pushed it is told, too. */
+    alarms: z.array(z.object({ alarm: z.enum(alarms), ...errorShape })).default([]),
   }),
+  z.object({ answer: z.literal('refused'), ...errorShape }),
 ]);
 
 /** What a receiver says to it. */
 export type Answer = z.infer<typeof answerSchema>;
+
+export function partsOfError({ code, message, detail, hints, retryable }: HoldfastError): ErrorParts {
+  return { code, message, detail: detail ?? null, hints: [...hints], retryable };
+}
+
+export function errorOfParts({ code, message, detail, hints, retryable }: ErrorParts): HoldfastError {
+  return new HoldfastError(code, message, { ...(detail === null ? {} : { detail }), hints, retryable });
+}
+
+export function alarmOfParts({ alarm, ...parts }: Extract<Answer, { answer: 'kept' }>['alarms'][number]): ToldAlarm {
+  return { alarm, error: errorOfParts(parts) };
+}
 
 /** The JSON of a line, `null` when it is none. */
 export function parseLine<Value>(schema: z.ZodType<Value>, line: string): Value | null {
