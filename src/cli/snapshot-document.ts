@@ -4,7 +4,9 @@ import type { SnapshotDescription } from '../watch/index.ts';
 import type { Json } from './output/index.ts';
 
 /** A snapshot as `list` and `show` print it. */
-export function snapshotDocument({ record, level, reach }: SnapshotDescription): { readonly [key: string]: Json } {
+export function snapshotDocument({ record, level, isDamaged, reach }: SnapshotDescription): {
+  readonly [key: string]: Json;
+} {
   const { id, cluster, kind, startedAt, completedAt, tree, stored, wal } = record;
   return {
     snapshot: id,
@@ -15,6 +17,7 @@ export function snapshotDocument({ record, level, reach }: SnapshotDescription):
     newBytes: stored.newBytes,
     storedBytes: stored.storedBytes,
     level,
+    damaged: isDamaged,
     checksumFailures: [...checksumFailuresOf(record)],
     wal,
     restorable:

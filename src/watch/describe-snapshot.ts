@@ -18,6 +18,7 @@ import {
   type Repository,
   type SnapshotRecord,
 } from '../repository/index.ts';
+import { findHarmedSnapshots } from './known-damage.ts';
 
 /** How far the WAL that is stored reaches from the start of a snapshot's own range on. */
 export interface SnapshotReach {
@@ -34,6 +35,8 @@ export interface SnapshotDescription {
   readonly record: SnapshotRecord;
   /** The furthest that it was put to the test; `null` when nothing valid was attested. */
   readonly level: AttestationLevel | null;
+  /** Whether damage that was found since keeps it from being restored whole. */
+  readonly isDamaged: boolean;
   readonly attestations: readonly Attestation[];
   readonly refusedAttestations: readonly RefusedAttestation[];
   /** `null` when its lineage, or the history of its timeline, is not there. */
@@ -49,25 +52,28 @@ export async function listDescribedSnapshots(
 ): Promise<{ snapshots: SnapshotDescription[]; damaged: readonly DamagedSnapshot[] }> {
   const { snapshots, damaged } = await repository.listSnapshots();
   const inventory = await readWalInventory(repository);
+  const harmed = await findHarmedSnapshots(repository);
   const described = [];
   for (const record of snapshots) {
     if (cluster === undefined || record.cluster === cluster)
-      described.push(await describeSnapshot(repository, inventory, record));
+      described.push(await describeSnapshot(repository, inventory, record, harmed));
   }
   return { snapshots: described, damaged };
 }
 
-/** Gathers what is known of a snapshot. Errors: those of the store. */
+/** Gathers what is known of a snapshot; `harmed` is of `findHarmedSnapshots`. Errors: those of the store. */
 export async function describeSnapshot(
   repository: Repository,
   inventory: WalInventory,
   record: SnapshotRecord,
+  harmed: ReadonlySet<string>,
 ): Promise<SnapshotDescription> {
   const { attestations, refused } = await listAttestations(repository, record.id);
   const level = levels.findLast((each) => attestations.some((attestation) => attestation.level === each));
   return {
     record,
     level: level ?? null,
+    isDamaged: harmed.has(record.id),
     attestations,
     refusedAttestations: refused,
     reach: findReach(inventory, record.wal),

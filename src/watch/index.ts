@@ -14,6 +14,7 @@ export {
 } from './describe-snapshot.ts';
 export { judgeCluster } from './judge-status.ts';
 export { listClusters } from './known-clusters.ts';
+export { findHarmedSnapshots } from './known-damage.ts';
 export * from './preflight/index.ts';
 export { readStatus, type StatusOptions } from './read-status.ts';
 export type {

@@ -10,6 +10,7 @@ const newest: SnapshotFacts = {
   id: 'a'.repeat(64),
   completedAt: now - 3_600_000,
   level: 'verified',
+  isDamaged: false,
   checksumFailures: [],
   lineage: 'l1',
   timeline: 1,

@@ -58,6 +58,15 @@ export async function describeKnownDamage(
   ];
 }
 
+/** The snapshots that cannot be restored whole, as far as damage was found and its cost is known. Errors: those of the store. */
+export async function findHarmedSnapshots(repository: Repository): Promise<Set<string>> {
+  const known = await listKnownDamage(repository);
+  const harmful = known.flatMap(({ note }) => (note?.state === 'harmful' ? [harmFacts.safeParse(note.facts)] : []));
+  return new Set(harmful.flatMap(({ data }) => data?.snapshots.map(({ snapshot }) => snapshot) ?? []));
+}
+
+const harmFacts = z.object({ snapshots: z.array(z.object({ snapshot: z.string() })) });
+
 /** WAL with a newer backup behind it: as with an old gap, nothing that is done now depends on it, and an alarm that never ends is no alarm. */
 function isPast(facts: unknown): boolean {
   const read = pastFacts.safeParse(facts);

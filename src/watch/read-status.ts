@@ -25,7 +25,7 @@ import { listSnapshots, type Repository, type SnapshotRecord } from '../reposito
 import { describeSnapshot } from './describe-snapshot.ts';
 import { judgeCluster, judgeUnreachable } from './judge-status.ts';
 import { knownClusters } from './known-clusters.ts';
-import { describeKnownDamage } from './known-damage.ts';
+import { describeKnownDamage, findHarmedSnapshots } from './known-damage.ts';
 import type {
   ClusterFacts,
   Finding,
@@ -141,13 +141,15 @@ async function readSnapshotFacts(
   inventory: WalInventory,
   record: SnapshotRecord,
 ): Promise<SnapshotFacts> {
-  const { level, reach } = await describeSnapshot(repository, inventory, record);
+  const harmed = await findHarmedSnapshots(repository);
+  const { level, isDamaged, reach } = await describeSnapshot(repository, inventory, record, harmed);
   const walStart = parseLsn(record.wal.start);
   return {
     id: record.id,
     completedAt: Date.parse(record.completedAt),
     checksumFailures: checksumFailuresOf(record),
     level,
+    isDamaged,
     lineage: record.wal.lineage,
     timeline: record.wal.timeline,
     walStart,

@@ -20,6 +20,8 @@ export interface SnapshotFacts {
   readonly checksumFailures: readonly string[];
   /** The furthest that it was put to the test; `null` when nothing was attested. */
   readonly level: 'stored' | 'verified' | 'proven' | null;
+  /** Whether damage that was found since keeps it from being restored whole. */
+  readonly isDamaged: boolean;
   readonly lineage: string;
   readonly timeline: number;
   readonly walStart: bigint;

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Progress, silentProgress, systemClock } from '../../src/lib/index.ts';
 import { healRepository, type VerificationResult, verifySnapshots } from '../../src/prove/index.ts';
 import { listAttestations, listKnownDamage, type SnapshotRecord } from '../../src/repository/index.ts';
-import { readStatus } from '../../src/watch/index.ts';
+import { listDescribedSnapshots, readStatus } from '../../src/watch/index.ts';
 import { documentOf, runHoldfast } from '../support/command-line.ts';
 import { historyOf, type ProtectedServer, rowsUpTo, startProtectedServer } from '../support/protected-server.ts';
 import { reopenRepository, targetOf, testPassphrase } from '../support/repository.ts';
@@ -129,6 +129,12 @@ async function toldByStatus(): Promise<string[]> {
   return findings.map(({ severity, code, sentence }) => `${severity} ${code} ${sentence}`);
 }
 
+/** Of each snapshot, whether a list of them calls it damaged. */
+async function listedAsDamaged(): Promise<boolean[]> {
+  const { snapshots: described } = await listDescribedSnapshots(world.repository, undefined);
+  return described.map(({ isDamaged }) => isDamaged);
+}
+
 describe('damage', () => {
   it('is none at first, and what nothing needs is counted', async () => {
     const result = await verifyAll();
@@ -156,6 +162,7 @@ describe('damage', () => {
     assert.match(found.advice[0]!, /holdfast backup/);
     assert.deepEqual(await notedStates(), ['harmful']);
     assert.deepEqual(await toldByStatus(), [`problem damage ${largest} is damaged. ${found.costSentence}`]);
+    assert.deepEqual(await listedAsDamaged(), [true], 'whatever was attested of it before');
     await assert.rejects(assertRestores(old!), { code: 'CHUNK_DAMAGED' });
 
     snapshots.push((await world.backUp()).snapshot);
@@ -164,6 +171,7 @@ describe('damage', () => {
     assert.equal(healed.isSound, true, shown(healed));
     assert.deepEqual(await notedStates(), ['healed']);
     assert.deepEqual(await toldByStatus(), []);
+    assert.deepEqual(await listedAsDamaged(), [false, false]);
     const { attestations } = await listAttestations(world.repository, old!.id);
     assert.equal(attestations.at(-1)!.level, 'verified');
     await assertRestores(old!);

@@ -20,7 +20,7 @@ export const list: Command = {
     const { snapshots, damaged } = await listDescribedSnapshots(repository, cluster);
     const others = snapshots.length > 0 || cluster === undefined ? [] : await listClusters(repository);
     return {
-      reason: damaged.length === 0 ? 'done' : 'problemFound',
+      reason: damaged.length === 0 && snapshots.every(({ isDamaged }) => !isDamaged) ? 'done' : 'problemFound',
       json: {
         snapshots: snapshots.map(snapshotDocument),
         damaged: damaged.map(({ id, name, error }) => ({ snapshot: id, object: name, message: error.message })),
@@ -36,14 +36,14 @@ export const list: Command = {
                 { head: 'ADDED', align: 'right' },
                 ...[{ head: 'LEVEL' }, { head: 'RESTORABLE' }],
               ],
-              snapshots.map(({ record, level, reach }) => [
+              snapshots.map(({ record, level, isDamaged, reach }) => [
                 paint.strong(shortId(record.id)),
                 record.cluster,
                 formatMoment(Date.parse(record.completedAt)),
                 formatBytes(record.tree.bytes),
                 formatCount(record.tree.files),
                 formatBytes(record.stored.storedBytes),
-                `${paintLevel(level, paint)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}`,
+                `${paintLevel(level, paint, isDamaged)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}`,
                 reach?.isComplete === true
                   ? `${record.wal.end} to ${formatLsn(reach.to)}`
                   : paint.bad('its WAL is not there'),

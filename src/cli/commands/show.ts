@@ -27,15 +27,15 @@ export const show: Command = {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readWalInventory } = await import('../../protect/wal/index.ts');
     const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
-    const { describeSnapshot } = await import('../../watch/index.ts');
+    const { describeSnapshot, findHarmedSnapshots } = await import('../../watch/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     const record = await repository.findSnapshot(input.required('snapshot'));
     const inventory = await readWalInventory(repository, record.wal.system);
-    const description = await describeSnapshot(repository, inventory, record);
-    const { level, attestations, refusedAttestations, reach } = description;
+    const description = await describeSnapshot(repository, inventory, record, await findHarmedSnapshots(repository));
+    const { level, isDamaged, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
     return {
-      reason: reach?.isComplete === true ? 'done' : 'problemFound',
+      reason: reach?.isComplete === true && !isDamaged ? 'done' : 'problemFound',
       json: {
         ...snapshotDocument(description),
         writer: record.writer,
@@ -58,7 +58,7 @@ export const show: Command = {
               'added',
               `${formatBytes(stored.storedBytes)} for ${formatQuantity(stored.newChunks, 'new chunk')} of ${formatBytes(stored.newBytes)}`,
             ],
-            ['level', paintLevel(level, paint)],
+            ['level', paintLevel(level, paint, isDamaged)],
             [
               'needs WAL',
               `${wal.start} to ${wal.end} on timeline ${wal.timeline}, lineage ${wal.lineage.slice(0, 12)}`,

@@ -67,6 +67,7 @@ function clusterDocument(status: ClusterStatus, formatLsn: FormatLsn): Json {
             completedAt: isoTime(newest.completedAt),
             ageSeconds: seconds(newest.completedAt),
             level: newest.level,
+            damaged: newest.isDamaged,
             restorableTo: formatLsn(newest.restorableTo),
           },
     wal:
@@ -120,7 +121,7 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
   const facts: [string, string][] = [['snapshots', formatQuantity(snapshotCount, 'snapshot')]];
   if (newest !== null) {
     const when = `${formatAge(now, newest.completedAt)}, ${formatMoment(newest.completedAt)}`;
-    facts.push(['newest', `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint)}`]);
+    facts.push(['newest', `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint, newest.isDamaged)}`]);
   }
   if (wal !== null) {
     facts.push([

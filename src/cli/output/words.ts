@@ -15,7 +15,9 @@ export function formatAge(now: number, at: number): string {
 }
 
 /** How far a snapshot was put to the test, in a colour that says whether that is enough to be calm. */
-export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint: Paint): string {
+export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint: Paint, isDamaged = false): string {
+  // What was verified once may be damaged now, and that is what counts.
+  if (isDamaged) return paint.bad('damaged');
   if (level === null) return paint.warning('not attested');
   return level === 'stored' ? level : paint.good(level);
 }

@@ -79,7 +79,8 @@ function judgeAge({ newest, now }: ProtectionFacts['status']): Check[] {
 }
 
 function judgeTest({ newest }: ProtectionFacts['status']): Check[] {
-  if (newest === null) return [];
+  // That it is damaged is told by the findings of the status.
+  if (newest === null || newest.isDamaged) return [];
   if (newest.level === 'verified' || newest.level === 'proven') {
     return [ok('backup-tested', `The newest backup is ${newest.level}.`)];
   }

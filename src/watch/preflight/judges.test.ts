@@ -542,6 +542,7 @@ describe('the state of protection', () => {
     ...{ walStart: 1n, walEnd: 2n, restorableTo: 9n },
     checksumFailures: [],
     level: 'verified' as const,
+    isDamaged: false,
   };
   const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false, space: null };
   const place = { system: '7', lineage: 'l', timeline: 1 };
