@@ -87,6 +87,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'RESTORE_PROPOSAL_OUTDATED':
     case 'RESTORE_TARGET_FOREIGN':
     case 'RESTORE_TARGET_NOT_EMPTY':
+    case 'RESTORE_TARGET_BUSY':
     case 'RESTORE_TARGET_RUNNING':
     case 'WAL_RESCUE_RUNNING':
     case 'SETUP_ARCHIVE_TAKEN':

@@ -6,6 +6,7 @@ export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './garbage.ts';
+export * from './process-mark.ts';
 export * from './progress.ts';
 export * from './secret.ts';
 export * from './tar/index.ts';

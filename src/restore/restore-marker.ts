@@ -7,6 +7,14 @@ import { type Owner, syncDirectory } from './spool/index.ts';
 /** The file in a restored directory that says what it is and how far the restore came. It is written before anything else. */
 export const MARKER_NAME = 'holdfast-restore.json';
 
+/** The name before whoever restores into a directory stands, as long as he does. */
+export const OCCUPIED_PREFIX = `${MARKER_NAME}.by.`;
+
+/** The marker, one that is being written, and the names of those who restore. */
+export function isMarkerName(name: string): boolean {
+  return name === MARKER_NAME || name.startsWith(`${MARKER_NAME}.`);
+}
+
 /** A directory into which a delta moves what is not data begins so; the rest is the time. */
 export const ASIDE_PREFIX = 'holdfast-replaced-';
 

@@ -11,7 +11,9 @@ import { releaseTablespaces } from './stages/claim-tablespaces.ts';
 import { type ClaimedTarget, claimTarget } from './stages/claim-target.ts';
 import { extractFiles, type Reuse } from './stages/extract-files.ts';
 import { DamageAdvisor } from './stages/find-sound-snapshot.ts';
+import { inspectTarget, type TargetPlace } from './stages/inspect-target.ts';
 import { type Loss, measureLoss } from './stages/measure-loss.ts';
+import { occupyTarget } from './stages/occupy-target.ts';
 import { placeWal } from './stages/place-wal.ts';
 import { prepareStart } from './stages/prepare-start.ts';
 import { readOutline } from './stages/read-outline.ts';
@@ -89,6 +91,12 @@ function fullestOf({ into, tablespaces }: RestoreProposal): Promise<string> {
   return findFullest([into, ...tablespaces.flatMap(({ path }) => (path === null ? [] : [path]))]);
 }
 
+/** What the place holds now that nobody else restores into it; a delta and its running server are looked at when it is claimed. */
+async function lookAgain(place: TargetPlace, proposal: RestoreProposal): Promise<TargetPlace> {
+  if (place.state === 'missing' || place.state === 'used') return place;
+  return inspectTarget(place.path, proposal.madeFrom.repository, { isHeld: true });
+}
+
 async function executeRestore(
   options: RestoreOptions,
   { proposal, place, facts, route }: PreparedRestore,
@@ -105,8 +113,16 @@ async function executeRestore(
   const outline = await advisor.during(readOutline(snapshot, readChunk));
   const { owner, binDirectory } = await prepareStart({ proposal, place, start, owner: options.owner });
 
-  // The marker is the first thing in the directory, so that a restore broken off anywhere below is known for one.
-  const target = await claimTarget({ place, proposal, topLevel: outline.topLevel, owner, startedAt });
+  // Held from before it is looked at for the last time: another restore may have come, or come to its end, since the proposal.
+  await using _held = await occupyTarget(place.path, { isMissing: place.state === 'missing' });
+  // The marker is the first file in the directory, so that a restore broken off anywhere below is known for one.
+  const target = await claimTarget({
+    place: await lookAgain(place, proposal),
+    proposal,
+    topLevel: outline.topLevel,
+    owner,
+    startedAt,
+  });
   record.claimed(target);
   const extraction = { ...options, progress, index, readChunk, proposal, outline, target, onLost: advisor.noteLost };
   const extracted = await advisor.during(extractFiles(extraction));

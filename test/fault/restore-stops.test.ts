@@ -32,7 +32,11 @@ describe('a restore that is killed', () => {
   after(() => world?.dispose());
 
   /** Runs a restore in a process of its own, which stops at a place and is killed there. */
-  async function killRestore(into: string, stop: { stopAt: string; afterSteps?: number; binDirectory?: string }) {
+  async function killRestore(
+    into: string,
+    stop: { stopAt: string; afterSteps?: number; binDirectory?: string },
+    meanwhile: () => Promise<void> = async () => {},
+  ) {
     const { path: repositoryPath, stateDirectory } = world.place;
     const runner = spawn(
       process.execPath,
@@ -43,6 +47,7 @@ describe('a restore that is killed', () => {
       const ended = new Promise<'ended'>((told) => runner.once('exit', () => told('ended')));
       const still = new Promise<'still'>((told) => runner.stdout.on('data', () => told('still')));
       assert.equal(await Promise.race([still, ended]), 'still', 'it came to the place where it is killed');
+      await meanwhile();
       runner.kill('SIGKILL');
       await ended;
     } finally {
@@ -61,6 +66,32 @@ describe('a restore that is killed', () => {
     assert.ok(status !== null && status !== 0, `it ended by itself and with a failure: ${status}\n${stderr}`);
     return stderr;
   }
+
+  it('keeps others out of its directory as long as it lives, and nobody once it is dead', async () => {
+    const into = join(world.scratch, 'held');
+    const restore = () => world.restore({ target: { kind: 'latest' }, into, ...owner });
+    await killRestore(into, { stopAt: 'restoring files', afterSteps: 1 }, async () => {
+      const before = readdirSync(into).sort();
+      await assert.rejects(restore(), {
+        code: 'RESTORE_TARGET_BUSY',
+        detail: /^Process [0-9]+ is restoring into it\.$/,
+      });
+      assert.deepEqual(readdirSync(into).sort(), before);
+    });
+    // Of two that come at once one goes on at most; what a dead one left hinders neither.
+    const both = await Promise.allSettled([restore(), restore()]);
+    const refused = both.flatMap((one) => (one.status === 'rejected' ? [one.reason as { code: string }] : []));
+    assert.ok(refused.length >= 1 && refused.every(({ code }) => code === 'RESTORE_TARGET_BUSY'), String(refused[0]));
+    if (refused.length === 2) await restore();
+    assert.deepEqual(
+      readdirSync(into).filter((name) => name.startsWith(`${MARKER_NAME}.`)),
+      [],
+    );
+    await using server = await startPostgres({ major: 18, dataDirectory: into });
+    await untilOpen(server);
+    const [row] = await server.query<{ rows: number }>('SELECT count(*)::int AS rows FROM history');
+    assert.equal(row!.rows, rows);
+  });
 
   for (const stop of [
     { stopAt: 'restoring files' },

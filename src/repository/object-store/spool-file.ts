@@ -1,83 +1,17 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { type MarkedProcess, markedProcess, processMark } from '../../lib/index.ts';
 
 /** Lies beside the objects of a disk store, on the same file system, so that a spool file becomes an object by a link. */
 export const SPOOL_DIRECTORY = '.spool';
 
-/**
- * Names of spool files, which say who is writing them, so that those of dead processes can be told and removed.
- *
- * Shape: `<host 8>.<boot 8>.<pid>.<start>.<random 16>`. A pid alone would not do: containers give the same one to every process
- * they start, and a directory may be shared by several hosts.
- */
-interface SpoolOwner {
-  host: string;
-  boot: string;
-  pid: number;
-  /** When the process started, in clock ticks since boot; 0 where the system does not say. */
-  start: number;
-}
-
-/** A fresh path for a spool file of this process (any of its threads). */
+/** A fresh path for a spool file of this process (any of its threads). Shape of the name: `<mark of the process>.<random 16>`. */
 export function newSpoolPath(directory: string): string {
-  const { host, boot, pid, start } = self();
-  return join(directory, `${host}.${boot}.${pid}.${start}.${randomBytes(8).toString('hex')}`);
+  return join(directory, `${processMark()}.${randomBytes(8).toString('hex')}`);
 }
 
-/** What is known about the owner of a spool file. */
-export type SpoolOwnerState = 'alive' | 'dead' | 'elsewhere';
-
-/** `elsewhere` for a file of another host and for names that nobody makes: only their age can tell. */
-export function spoolOwnerState(name: string): SpoolOwnerState {
-  const match = /^([0-9a-f]{8})\.([0-9a-f]{8})\.(\d+)\.(\d+)\.[0-9a-f]{16}$/.exec(name);
-  if (match === null) return 'elsewhere';
-  const [, host, boot, pid, start] = match;
-  const own = self();
-  if (host !== own.host) return 'elsewhere';
-  if (boot !== own.boot) return 'dead';
-  return isRunning(Number(pid), Number(start)) ? 'alive' : 'dead';
-}
-
-function isRunning(pid: number, start: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM means that the process is there and belongs to somebody else.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  return startOf(pid) === start;
-}
-
-let known: SpoolOwner | undefined;
-
-function self(): SpoolOwner {
-  known ??= {
-    // Process ids mean something only inside one pid namespace, so a container counts as a host of its own.
-    host: shortHash(`${hostname()} ${readOr(() => readlinkSync('/proc/self/ns/pid'))}`),
-    boot: shortHash(readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'))),
-    pid: process.pid,
-    start: startOf(process.pid),
-  };
-  return known;
-}
-
-/** Field 22 of /proc/<pid>/stat; the command in field 2 may hold spaces and parentheses, so counting begins behind its last one. */
-function startOf(pid: number): number {
-  const stat = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 0);
-}
-
-/** Systems without /proc say nothing; there the pid alone decides. */
-function readOr(read: () => string): string {
-  try {
-    return read();
-  } catch {
-    return '';
-  }
-}
-
-function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+/** What is known about the owner of a spool file; `elsewhere` too for names that nobody makes: only their age can tell. */
+export function spoolOwnerState(name: string): MarkedProcess {
+  const match = /^(.*)\.[0-9a-f]{16}$/.exec(name);
+  return match === null ? 'elsewhere' : markedProcess(match[1]!);
 }

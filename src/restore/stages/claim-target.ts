@@ -1,9 +1,9 @@
-import { chmod, chown, mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, chown, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { formatLsn } from '../../postgres/index.ts';
 import type { RestoreProposal } from '../proposal.ts';
 import { ASIDE_PREFIX, type RestoreMarker, writeMarker } from '../restore-marker.ts';
-import { type Owner, SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
+import { type Owner, SPOOL_DIRECTORY } from '../spool/index.ts';
 import { claimTablespaces, emptyLeftTablespaces } from './claim-tablespaces.ts';
 import { refuseRunning, type TargetPlace } from './inspect-target.ts';
 import { moveAside } from './move-aside.ts';
@@ -43,7 +43,7 @@ export class ClaimedTarget {
 }
 
 /**
- * Makes the directory ours: the marker is durable before the first file is written, so that a restore broken off at any point is known for
+ * Makes the directory, which `occupyTarget` holds, ours: the marker is durable before the first file is written, so that a restore broken off at any point is known for
  * what it is. What an earlier restore of ours left there is removed first; a delta instead moves aside what is not data, the control file
  * before all else (rule A12). In the end there are the directories of the tablespaces and the links to them.
  *
@@ -59,11 +59,6 @@ export async function claimTarget(options: {
   const { place, proposal, owner } = options;
   // Looked at when it was proposed, and somebody may have thought about that for long.
   if (place.state === 'used') await refuseRunning(place.path);
-  if (place.state === 'missing') {
-    // Fails when somebody else has made it since it was looked at: then it is not ours to fill.
-    await mkdir(place.path, { mode: 0o700 });
-    await syncDirectory(dirname(place.path));
-  }
   await chmod(place.path, 0o700);
   if (owner !== undefined) await chown(place.path, owner.uid, owner.gid);
   const target = new ClaimedTarget(place.path, owner, makeMarker(options));

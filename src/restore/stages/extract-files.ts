@@ -17,7 +17,7 @@ import {
 } from '../../repository/index.ts';
 import { ContentComparer } from '../content-comparer.ts';
 import type { RestoreProposal } from '../proposal.ts';
-import { ASIDE_PREFIX, MARKER_NAME } from '../restore-marker.ts';
+import { ASIDE_PREFIX, isMarkerName } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { DirectorySweeper } from './directory-sweeper.ts';
@@ -254,8 +254,8 @@ class Extraction {
  */
 function sparedNames(target: ClaimedTarget, proposal: RestoreProposal): string[] {
   return [
-    ...[MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
-    ...readdirSync(target.path).filter((name) => name.startsWith(ASIDE_PREFIX)),
+    ...[SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
+    ...readdirSync(target.path).filter((name) => isMarkerName(name) || name.startsWith(ASIDE_PREFIX)),
     ...proposal.tablespaces.map(({ oid }) => `pg_tblspc/${oid}`),
     ...proposal.tablespaces.flatMap(({ oid, path }) =>
       listOtherVersions(path ?? join(target.path, 'pg_tblspc', String(oid)), proposal.snapshot.serverMajor).map(

@@ -13,6 +13,7 @@ import {
   type TargetPlace,
   unusable,
 } from './inspect-target.ts';
+import { refuseOccupied } from './occupy-target.ts';
 
 /** Which cluster is restored: only a directory of the same one may be gone over or cloned. */
 export interface ClusterIdentity {
@@ -25,7 +26,7 @@ export interface ClusterIdentity {
  * Looks at a data directory over which a delta shall go, without changing anything: it must be one of the same cluster, with no server running
  * on it, or one over which a restore of ours was broken off.
  *
- * Errors: RESTORE_TARGET_RUNNING, RESTORE_TARGET_UNUSABLE, RESTORE_TARGET_FOREIGN, RESTORE_MARKER_UNREADABLE.
+ * Errors: RESTORE_TARGET_RUNNING, RESTORE_TARGET_BUSY, RESTORE_TARGET_UNUSABLE, RESTORE_TARGET_FOREIGN, RESTORE_MARKER_UNREADABLE.
  */
 export async function inspectDelta(into: string, cluster: ClusterIdentity): Promise<TargetPlace> {
   const path = resolve(into);
@@ -33,6 +34,7 @@ export async function inspectDelta(into: string, cluster: ClusterIdentity): Prom
   if (entries === null) throw unusable(path, 'Expected a data directory for the delta, found nothing.', PLAIN);
   await requireWritable(path, 'to restore into it');
   await refuseRunning(path);
+  refuseOccupied(path, entries);
   const marker = await readMarker(path);
   const isBrokenOff = marker !== null && marker.state === 'restoring';
   if (isBrokenOff && marker.repository !== cluster.repository) throw otherRestore(path, marker);

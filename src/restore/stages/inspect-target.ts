@@ -3,9 +3,10 @@ import { access, readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { whyServerMayRun } from '../../postgres/index.ts';
-import { MARKER_NAME, type RestoreMarker, readMarker } from '../restore-marker.ts';
+import { isMarkerName, MARKER_NAME, type RestoreMarker, readMarker } from '../restore-marker.ts';
 import { type Owner, SPOOL_DIRECTORY } from '../spool/index.ts';
 import { describeVolume } from './inspect-tablespaces.ts';
+import { refuseOccupied } from './occupy-target.ts';
 
 /** A place where a restore may go. */
 export interface TargetPlace {
@@ -31,9 +32,13 @@ export interface TargetPlace {
  * A directory in which a restore of the same repository was broken off may be used again: it cannot have been started, as its `pg_control`
  * was never written, and it holds only what that restore made.
  *
- * Errors: RESTORE_TARGET_RUNNING, RESTORE_TARGET_NOT_EMPTY, RESTORE_TARGET_UNUSABLE, RESTORE_MARKER_UNREADABLE.
+ * `isHeld`: whoever asks holds it himself. Errors: RESTORE_TARGET_RUNNING, RESTORE_TARGET_BUSY, RESTORE_TARGET_NOT_EMPTY, RESTORE_TARGET_UNUSABLE, RESTORE_MARKER_UNREADABLE.
  */
-export async function inspectTarget(into: string, repository: string): Promise<TargetPlace> {
+export async function inspectTarget(
+  into: string,
+  repository: string,
+  options: { isHeld?: boolean } = {},
+): Promise<TargetPlace> {
   const path = resolve(into);
   const entries = await listEntries(path);
   if (entries === null) {
@@ -42,7 +47,8 @@ export async function inspectTarget(into: string, repository: string): Promise<T
   }
   await requireWritable(path, 'to restore into it');
   // A restore that could not even write its marker, on a full disk, has put nothing else there.
-  const isEmpty = entries.every((name) => name === `${MARKER_NAME}.unfinished`);
+  if (options.isHeld !== true) refuseOccupied(path, entries);
+  const isEmpty = entries.every((name) => name !== MARKER_NAME && isMarkerName(name));
   if (isEmpty) return { path, state: 'empty', marker: null, ...(await describePlace(path)) };
   await refuseRunning(path);
   if (entries.includes('postmaster.pid')) throw notEmpty(path, ['postmaster.pid']);
@@ -103,8 +109,8 @@ async function requireUnfinished(
       hints: ['Repeat it with --delta, or choose another directory.'],
     });
   }
-  const known = new Set([...marker.topLevel, MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY]);
-  const foreign = entries.filter((name) => !known.has(name));
+  const known = new Set([...marker.topLevel, SPOOL_DIRECTORY]);
+  const foreign = entries.filter((name) => !known.has(name) && !isMarkerName(name));
   if (foreign.length > 0) throw notEmpty(path, foreign);
   if (marker.repository === repository) return;
   throw new HoldfastError(

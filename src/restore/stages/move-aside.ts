@@ -1,7 +1,7 @@
 import { chown, copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { codeOf } from '../../lib/index.ts';
-import { ASIDE_PREFIX, MARKER_NAME } from '../restore-marker.ts';
+import { ASIDE_PREFIX, isMarkerName } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY, syncDirectory } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { CONTROL_FILE } from './extract-files.ts';
@@ -56,10 +56,12 @@ export async function moveAside(target: ClaimedTarget, made: readonly string[]):
   }
   for (const directory of [join(aside, 'global'), aside, join(path, 'global')]) await syncDirectory(directory);
 
-  const stays = new Set([...GONE_OVER, MARKER_NAME, `${MARKER_NAME}.unfinished`, SPOOL_DIRECTORY, name]);
+  const stays = new Set([...GONE_OVER, SPOOL_DIRECTORY, name]);
   if (!hadControlFile) for (const own of made) stays.add(own);
   // What earlier deltas moved aside stays where a person was told that it is.
-  const found = (await readdir(path)).filter((entry) => !stays.has(entry) && !entry.startsWith(ASIDE_PREFIX));
+  const found = (await readdir(path)).filter(
+    (entry) => !stays.has(entry) && !isMarkerName(entry) && !entry.startsWith(ASIDE_PREFIX),
+  );
   const inOrder = [...SIGNS, WAL].filter((entry) => found.includes(entry));
   for (const entry of inOrder) await moveInto(path, aside, entry);
   await syncDirectory(aside);

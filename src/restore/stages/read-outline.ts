@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../lib/index.ts';
 import { type FetchChunk, type FileEntry, readTree, type TreeEntry } from '../../repository/index.ts';
-import { MARKER_NAME } from '../restore-marker.ts';
+import { isMarkerName } from '../restore-marker.ts';
 import { type SnapshotFacts, shortId } from '../snapshot-facts.ts';
 import { SPOOL_DIRECTORY } from '../spool/index.ts';
 
@@ -32,14 +32,7 @@ const CONFIGURATION_FILES = ['postgresql.conf', 'postgresql.auto.conf', 'pg_hba.
  * Files that say what the old server was doing, and would make the new one do it: a standby never ends its recovery, and a restore of ours
  * that was backed up is not this one.
  */
-const LEFT_OUT = [
-  'standby.signal',
-  'recovery.signal',
-  'postmaster.pid',
-  'postmaster.opts',
-  MARKER_NAME,
-  SPOOL_DIRECTORY,
-];
+const LEFT_OUT = ['standby.signal', 'recovery.signal', 'postmaster.pid', 'postmaster.opts', SPOOL_DIRECTORY];
 
 /** From this file PostgreSQL would link the tablespaces again, to the old places; links are made instead. Without tablespaces it is empty, and stays. */
 const TABLESPACE_MAP = 'tablespace_map';
@@ -98,7 +91,8 @@ export async function* readDataEntries(
     for await (const entry of readTree(snapshot.treeRoot, readChunk, { prefix })) {
       const rest = entry.path.slice(prefix.length);
       const path = prefix === SPACE_PREFIX ? `${LINKS}/${rest}` : rest;
-      if (leftOut.includes(path.split('/')[0]!)) continue;
+      const [top] = path.split('/', 1);
+      if (leftOut.includes(top!) || isMarkerName(top!)) continue;
       // Some clusters keep their WAL or their configuration elsewhere through a link, which would lead into the old place.
       if (entry.type === 'link') throw linkRefused(snapshot, path, entry.target);
       yield { ...entry, path };
