@@ -85,6 +85,8 @@ for (const major of [18, 14] as const) {
         assert.equal(fromStandby, true);
         assert.equal(parseBackupLabel(backupLabel).backupFrom, 'standby');
         assert.deepEqual(await standby.query('SELECT slot_name FROM pg_replication_slots'), []);
+        // The checkpoint from which a backup begins tells whole seconds: a time of that second may lie before it.
+        await systemClock.sleep(1_000);
         await world.write(6);
         await world.settle();
         const [eighth, tenth] = [world.steps[7]!, world.steps[9]!];

@@ -180,7 +180,8 @@ async function whyBackupIsTooLate(
   if (begunAt === null) return 'the checkpoint from which it starts is not in its WAL';
   // The checkpoint's clock counts whole seconds, so that commits of the same second may be in the backup already.
   if (time >= begunAt + MICROSECONDS_PER_SECOND) return null;
-  return `it began at ${formatTimestamp(begunAt)}, after the target`;
+  if (time < begunAt) return `it began at ${formatTimestamp(begunAt)}, after the target`;
+  return `it began in the second of ${formatTimestamp(begunAt)}, in which the target lies too: it may hold what came after the target`;
 }
 
 const MICROSECONDS_PER_SECOND = 1_000_000n;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import { formatHistoryName, parseTimelineHistory } from '../../../postgres/index.ts';
-import { encodeJson, type Repository } from '../../../repository/index.ts';
+import { encodeJson, type PutOutcome, type Repository } from '../../../repository/index.ts';
 import { currentLineage } from '../continuity.ts';
 import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
 import { encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
@@ -30,7 +30,8 @@ export interface LineageBeginning {
 /**
  * The current lineage of the cluster, or a first one.
  *
- * Two receivers may both find none: each writes its own before it lists again, and both then take the one that the store had first.
+ * Two may both find none, such as a receiver and the backup that begins beside it. The id of a first lineage follows from what it is of, so that
+ * both write under one name, of which the store keeps what came first: no clock decides, as the times of a store do not say who was seen first.
  * Errors: WAL_SEGMENT_SIZE_CHANGED; those of the store.
  */
 export async function openLineage(
@@ -41,11 +42,28 @@ export async function openLineage(
   const inventory = await readWalInventory(repository, beginning.system);
   const found = currentLineage(inventory, beginning.system, beginning.cluster);
   if (found !== null) return { lineage: checkSize(found, beginning), inventory, created: false };
+  const first = await putHeader(repository, makeHeader(beginning, firstLineageId(repository, beginning), null, clock));
+  const begun = await readCurrent(repository, beginning);
+  if (begun !== null) return { ...begun, created: first === 'created' };
+  // What is stored under that name cannot be read. New WAL has to go somewhere all the same.
   await createLineage(repository, beginning, null, clock);
-  const after = await readWalInventory(repository, beginning.system);
-  const chosen = currentLineage(after, beginning.system, beginning.cluster);
-  if (chosen === null) throw vanished(beginning);
-  return { lineage: checkSize(chosen, beginning), inventory: after, created: true };
+  const instead = await readCurrent(repository, beginning);
+  if (instead === null) throw vanished(beginning);
+  return { ...instead, created: true };
+}
+
+async function readCurrent(
+  repository: Repository,
+  beginning: LineageBeginning,
+): Promise<{ lineage: LineageInventory; inventory: WalInventory } | null> {
+  const inventory = await readWalInventory(repository, beginning.system);
+  const current = currentLineage(inventory, beginning.system, beginning.cluster);
+  return current === null ? null : { lineage: checkSize(current, beginning), inventory };
+}
+
+/** Keyed, as names in a store must not tell what clusters are called. */
+function firstLineageId(repository: Repository, { system, cluster }: LineageBeginning): string {
+  return repository.keys.identifyChunk(Buffer.from(`holdfast first lineage 1\n${system}\n${cluster}`)).toString('hex');
 }
 
 /** The error to tell when the cluster has WAL of another system, `null` when it has none: then a first lineage is no surprise. */
@@ -66,12 +84,22 @@ export async function createLineage(
   parent: LineageParent | null,
   clock: Clock,
 ): Promise<LineageHeader> {
-  const lineage = randomBytes(32).toString('hex');
-  const createdAt = new Date(clock.now()).toISOString();
-  const header: LineageHeader = { lineage, createdAt, ...beginning, parent };
-  const place = { system: beginning.system, lineage };
-  await putTwice(repository, 'wal-lineage', lineageObjectName(place), encodeJson(encodeLineageHeader(header)));
+  const header = makeHeader(beginning, randomBytes(32).toString('hex'), parent, clock);
+  await putHeader(repository, header);
   return header;
+}
+
+function makeHeader(
+  beginning: LineageBeginning,
+  lineage: string,
+  parent: LineageParent | null,
+  clock: Clock,
+): LineageHeader {
+  return { lineage, createdAt: new Date(clock.now()).toISOString(), ...beginning, parent };
+}
+
+function putHeader(repository: Repository, header: LineageHeader): Promise<PutOutcome> {
+  return putTwice(repository, 'wal-lineage', lineageObjectName(header), encodeJson(encodeLineageHeader(header)));
 }
 
 /**

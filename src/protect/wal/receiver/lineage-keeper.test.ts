@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createRepository } from '../../../../test/support/memory-repository.ts';
+import { systemClock } from '../../../lib/index.ts';
+import type { ObjectStore, PutOutcome } from '../../../repository/index.ts';
+import { readWalInventory } from '../inventory.ts';
+import { openLineage } from './lineage-keeper.ts';
+
+const beginning = { system: '7', cluster: 'main', segmentBytes: 1 << 24, startTimeline: 1, startLsn: 0x100_0000n };
+
+/** Holds the first put of a lineage back until it is let go. */
+function holding(store: ObjectStore, until: Promise<void>): ObjectStore {
+  return new Proxy(store, {
+    get(target, key) {
+      if (key !== 'putIfAbsent') {
+        const value = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      }
+      return async (name: string, parts: Uint8Array): Promise<PutOutcome> => {
+        if (/\/lineage$/.test(name)) await until;
+        return target.putIfAbsent(name, parts);
+      };
+    },
+  });
+}
+
+/** What comes later bears an older time, as when its bytes were written first and its sync took long. */
+function withTimesReversed(store: ObjectStore): ObjectStore {
+  return new Proxy(store, {
+    get(target, key) {
+      if (key === 'list') {
+        return async function* (...given: Parameters<ObjectStore['list']>) {
+          for await (const entry of target.list(...given)) yield { ...entry, modifiedAt: -entry.modifiedAt };
+        };
+      }
+      const value = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+describe('the first lineage of a cluster', () => {
+  it('is one when two begin it at once, whatever the times of the store say', async (test) => {
+    const place = await createRepository(test);
+    const store = withTimesReversed(place.store);
+    const held = Promise.withResolvers<void>();
+    const quick = await place.open({ store });
+    const slow = await place.open({ store: holding(store, held.promise) });
+
+    const second = openLineage(slow, beginning, systemClock);
+    const first = await openLineage(quick, beginning, systemClock);
+    await systemClock.sleep(5);
+    held.resolve();
+    assert.equal((await second).lineage.lineage, first.lineage.lineage);
+    assert.equal((await readWalInventory(quick)).lineages.length, 1);
+    assert.deepEqual([first.created, (await second).created], [true, false]);
+  });
+
+  it('does not tell the name of the cluster, and is another one for each cluster and system', async (test) => {
+    const { repository } = await createRepository(test);
+    const begun = [beginning, { ...beginning, cluster: 'other' }, { ...beginning, system: '8' }];
+    const ids = new Set<string>();
+    for (const each of begun) ids.add((await openLineage(repository, each, systemClock)).lineage.lineage);
+    assert.equal(ids.size, begun.length);
+    const { repository: elsewhere } = await createRepository(test);
+    assert.ok(!ids.has((await openLineage(elsewhere, beginning, systemClock)).lineage.lineage));
+  });
+
+  it('that cannot be read any more does not keep new WAL out', async (test) => {
+    const place = await createRepository(test);
+    const { lineage } = await openLineage(place.repository, beginning, systemClock);
+    for (const name of ['lineage', 'lineage.copy']) {
+      const full = `wal/${beginning.system}/${lineage.lineage}/${name}`;
+      await place.store.delete(full);
+      await place.store.putIfAbsent(full, Buffer.from('not what it was'));
+    }
+    const next = await openLineage(place.repository, beginning, systemClock);
+    assert.notEqual(next.lineage.lineage, lineage.lineage);
+    assert.equal(next.created, true);
+  });
+});
