@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { watchSilence } from './silence-watch.ts';
 
 /** The checkout. */
 export const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -41,13 +42,18 @@ export async function runTests(name: string, files: string[], concurrency: numbe
   const tallyFile = join(scratch, 'tally.jsonl');
   const started = performance.now();
   try {
-    const exitCode = await runVisibly(process.execPath, [
+    const reports = join(scratch, 'reports');
+    mkdirSync(reports);
+    const watch = (runner: { pid: number }) => watchSilence(runner, tallyFile, reports);
+    const runnerArguments = [
       ...['--disable-warning=ExperimentalWarning', '--conditions=holdfast-source', '--test'],
+      ...['--report-on-signal', '--report-signal=SIGUSR2', `--report-directory=${reports}`, '--report-compact'],
       ...[`--test-concurrency=${concurrency}`, `--test-timeout=${testWaitMsMax}`],
       ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
       ...[`--test-reporter=${join(root, 'bin/tasks/tally-reporter.ts')}`, `--test-reporter-destination=${tallyFile}`],
       ...files,
-    ]);
+    ];
+    const exitCode = await runVisibly(process.execPath, runnerArguments, watch);
     const tally = readTally(tallyFile);
     const passed = exitCode === 0 && tally.tests.count > 0 && (tally.skipped.length === 0 || !skipIsFailure);
     return { name, passed, seconds: (performance.now() - started) / 1000, ...tally };
@@ -72,11 +78,20 @@ function readTally(file: string): Pick<PartResult, 'skipped'> & { tests: { count
   return { tests, skipped };
 }
 
-function runVisibly(command: string, commandArguments: string[]): Promise<number> {
+/** `watch` sees the process while it runs, and gives what ends that. */
+function runVisibly(
+  command: string,
+  commandArguments: string[],
+  watch: (child: { pid: number }) => () => void = () => () => {},
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, commandArguments, { cwd: root, stdio: 'inherit' });
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? 1));
+    const stopWatching = child.pid === undefined ? () => {} : watch({ pid: child.pid });
+    child.once('exit', (code) => {
+      stopWatching();
+      resolve(code ?? 1);
+    });
   });
 }
 
