@@ -58,7 +58,20 @@ export interface ObjectStore {
 
   /** The store's own clock in milliseconds since 1970, for leases and retention. */
   now(): Promise<number>;
+
+  /** What the place says of itself; missing where a place cannot say anything, as a disk. What it may not be asked is `unknown`. */
+  protection?(): Promise<PlaceProtection>;
 }
+
+/** Whether a place keeps what is overwritten or deleted, and for how long nobody can take it away. */
+export interface PlaceProtection {
+  /** Whether the bytes of a name that is overwritten or deleted are kept as an older version. */
+  versioning: PlaceAnswer;
+  /** Whether objects can be locked against everybody until a time. */
+  lock: PlaceAnswer;
+}
+
+export type PlaceAnswer = 'on' | 'off' | 'unknown';
 
 export type PutOutcome = 'created' | 'exists';
 
