@@ -4,7 +4,7 @@ import { copyFile, link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, HoldfastError } from '../../lib/index.ts';
 import { newSpoolPath } from './spool-file.ts';
-import type { ObjectEntry, ObjectStat, ObjectStore, PutOutcome } from './store.ts';
+import type { ObjectEntry, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from './store.ts';
 import { storeErrorOf } from './system-error.ts';
 
 /** With the waits below about a minute: longer than a fail-over of a store, shorter than anybody's patience with a command. */
@@ -28,6 +28,7 @@ export function retrying(store: ObjectStore, options: { clock: Clock; attempts?:
 class RetryingStore implements ObjectStore {
   readonly description: string;
   readonly createPlace?: () => Promise<void>;
+  readonly protection?: () => Promise<PlaceProtection>;
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #attempts: number;
@@ -38,6 +39,7 @@ class RetryingStore implements ObjectStore {
     this.#clock = clock;
     this.#attempts = attempts;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
+    if (store.protection !== undefined) this.protection = () => this.#repeat(() => store.protection!());
   }
 
   putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
