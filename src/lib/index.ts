@@ -1,11 +1,13 @@
 /**
  * What every layer may use and that knows no word of the domain: errors, assertions, time, bytes, units, limits.
  */
+export * from './ahead.ts';
 export * from './assert.ts';
 export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './garbage.ts';
+export * from './lanes.ts';
 export * from './process-mark.ts';
 export * from './progress.ts';
 export * from './secret.ts';
