@@ -17,6 +17,7 @@ export * from './init-repository.ts';
 export * from './key/index.ts';
 export * from './key-slots.ts';
 export * from './lease/index.ts';
+export * from './lock/index.ts';
 export * from './measure-store.ts';
 export * from './object-store/index.ts';
 export * from './open-repository.ts';
