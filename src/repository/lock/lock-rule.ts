@@ -13,8 +13,9 @@ export const FRAGMENT_NEED_MS = 3 * DAY_MS;
 /** Receivers look after their fragments several times a day; a day on top lets one that was down come back in time. */
 const FRAGMENT_STRIDE_MS = DAY_MS;
 
-/** Ten years: above that, a slip of the pen costs more than it protects, and nobody can take it back. */
-export const LOCK_DAYS_MAX = 3650;
+/** Shorter, locks would run out between daily backups; longer than ten years, a slip of the pen costs more than it protects, and nobody can take it back. */
+const LOCK_MS_MIN = DAY_MS;
+const LOCK_MS_MAX = 3650 * DAY_MS;
 
 /** What belongs to the moment: overwritten at will, and needed by no restore. */
 const VOLATILE = /^volatile\//;
@@ -24,15 +25,15 @@ const FRAGMENT = /^wal\/[^/]+\/[^/]+\/fragments\//;
 export type LockRule = (name: string) => number | null;
 
 /**
- * The rule of a place whose snapshots stay untouchable for so many days after their completion.
+ * The rule of a place whose snapshots stay untouchable for so many milliseconds after their completion, one day to 3650.
  *
- * What is volatile is never locked; a fragment of WAL for days, as it is deleted once it is joined; all else for the days of the place and a stride.
+ * What is volatile is never locked; a fragment of WAL for days, as it is deleted once it is joined; all else for the period of the place and a stride.
  */
-export function lockRule({ days }: { days: number }): LockRule {
-  assert(Number.isInteger(days) && days >= 1 && days <= LOCK_DAYS_MAX, `a place locks for 1 to ${LOCK_DAYS_MAX} days`);
+export function lockRule(periodMs: number): LockRule {
+  assert(periodMs >= LOCK_MS_MIN && periodMs <= LOCK_MS_MAX, 'a place locks for one day to 3650 days');
   return (name) => {
     if (VOLATILE.test(name)) return null;
-    return FRAGMENT.test(name) ? FRAGMENT_NEED_MS + FRAGMENT_STRIDE_MS : days * DAY_MS + LOCK_STRIDE_MS;
+    return FRAGMENT.test(name) ? FRAGMENT_NEED_MS + FRAGMENT_STRIDE_MS : periodMs + LOCK_STRIDE_MS;
   };
 }
 
