@@ -61,6 +61,25 @@ export interface ObjectStore {
 
   /** What the place says of itself; missing where a place cannot say anything, as a disk. What it may not be asked is `unknown`. */
   protection?(): Promise<PlaceProtection>;
+
+  /** What the store is made of, the primary first; missing where it is one place. */
+  readonly places?: readonly StorePlace[];
+
+  /** See the function `readProved`, which everybody calls; missing where the store is one place. */
+  readProved?<T>(name: string, read: (from: ObjectStore) => Promise<T>): Promise<T>;
+
+  /**
+   * Puts the bytes of a local file in the place of an object that failed its proof, atomically and durably, and takes the file over. For
+   * healing alone; missing where what was stored once cannot be replaced.
+   */
+  replaceDamaged?(name: string, path: string): Promise<void>;
+}
+
+/** One of the places that keep the same repository. What is `required` has to be there before a backup is listed. */
+export interface StorePlace {
+  readonly name: string;
+  readonly store: ObjectStore;
+  readonly required: boolean;
 }
 
 /** Whether a place keeps what is overwritten or deleted, and for how long nobody can take it away. */
@@ -97,4 +116,27 @@ export type StoreErrorCode =
 
 export function isAbsent(error: unknown): error is HoldfastError {
   return typeof error === 'object' && error !== null && 'code' in error && error.code === 'OBJECT_ABSENT';
+}
+
+/** What one object can be like in one place without another place being like it. */
+const ONE_PLACE_CODES: ReadonlySet<string> = new Set([
+  ...['OBJECT_DAMAGED', 'OBJECT_TRUNCATED', 'CHUNK_DAMAGED'],
+  // A flipped bit can look like a newer envelope or another epoch.
+  ...['OBJECT_NEWER', 'KEY_EPOCH_ABSENT'],
+]);
+
+/** True when an object is not what was stored there: another place may have it whole. */
+export function isDamageOfOnePlace(error: unknown): error is HoldfastError {
+  return typeof error === 'object' && error !== null && 'code' in error && ONE_PLACE_CODES.has(String(error.code));
+}
+
+/**
+ * Reads an object by `read`, which proves what it is given; where the store is made of several places, the next one is asked when one does not
+ * have the object, does not answer, or gives what fails the proof.
+ *
+ * `read` uses no other store than the one that it is given and is safe to repeat. Errors: what `read` threw, of the first place that could say
+ * something about the object.
+ */
+export function readProved<T>(store: ObjectStore, name: string, read: (from: ObjectStore) => Promise<T>): Promise<T> {
+  return store.readProved === undefined ? read(store) : store.readProved(name, read);
 }
