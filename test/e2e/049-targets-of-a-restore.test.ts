@@ -56,6 +56,8 @@ describe('the targets of a restore', () => {
     );
     await world.write(5);
     await world.backUp();
+    // The checkpoint from which a backup begins tells whole seconds: a time of that second may lie before it.
+    await systemClock.sleep(1_000);
     await world.write(5);
     const point = async (name: string) =>
       (await server.query<{ lsn: string }>(`SELECT pg_create_restore_point('${name}') AS lsn`))[0]!.lsn;
