@@ -3,7 +3,14 @@ import { type Clock, codeOf, HoldfastError } from '../lib/index.ts';
 import { decodeHeader, HEADER_BYTES, kindPrefix } from './codec/index.ts';
 import { diagnosePlace } from './diagnose-place.ts';
 import { checkFeatures, decodeFormat, FORMAT_NAME, readFormatHead } from './format/index.ts';
-import { type Credential, decodeKeyBundle, openBundle, SLOT_PREFIX } from './key/index.ts';
+import {
+  type Credential,
+  decodeKeyBundle,
+  listStoredSlots,
+  openBundle,
+  SLOT_PREFIX,
+  type StoredSlots,
+} from './key/index.ts';
 import { isAbsent, type ObjectStore } from './object-store/index.ts';
 import { Repository } from './repository.ts';
 import type { Access } from './sealed/index.ts';
@@ -23,10 +30,13 @@ export async function openRepository(options: {
   stateDirectory?: string;
 }): Promise<Repository> {
   const { store, credential, access, clock } = options;
+  // Asked for together, as none needs the other; what they say is looked at in the order above.
+  const reading = { features: checkFeatures(store, access), slots: listStoredSlots(store) };
+  for (const part of Object.values(reading)) part.catch(() => {}); // Each is awaited below, unless something before it is wrong.
   const formatBytes = await getFormat(store);
   const repositoryId = Buffer.from(await readId(store, formatBytes), 'hex');
-  await checkFeatures(store, access);
-  const { slot, bundle: bundleBytes } = await openBundleOrExplain(store, repositoryId, credential);
+  await reading.features;
+  const { slot, bundle: bundleBytes } = await openBundleOrExplain(store, reading.slots, repositoryId, credential);
   const bundle = decodeKeyBundle(bundleBytes, repositoryId);
   const found = createHash('sha256').update(formatBytes).digest('hex');
   if (bundle.formatSha256 !== found) {
@@ -97,9 +107,14 @@ async function hasKeySlots(store: ObjectStore): Promise<boolean> {
 }
 
 /** A changed id in `format` makes every key fail. So before a key is blamed, some other object is asked whose it is. */
-async function openBundleOrExplain(store: ObjectStore, repositoryId: Buffer, credential: Credential) {
+async function openBundleOrExplain(
+  store: ObjectStore,
+  slots: Promise<StoredSlots>,
+  repositoryId: Buffer,
+  credential: Credential,
+) {
   try {
-    return await openBundle(store, repositoryId, credential);
+    return await openBundle(slots, repositoryId, credential);
   } catch (error) {
     if (codeOf(error) !== 'REPOSITORY_KEY_REJECTED') throw error;
     const other = await findOtherId(store, repositoryId);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, inLanes } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { signRecord, whyNotSigned } from '../key/index.ts';
 import { encodeJson, facts, hexId, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
@@ -18,6 +18,9 @@ const attestationRecord = z.object({
 export type Attestation = z.infer<typeof attestationRecord>;
 
 export type AttestationLevel = Attestation['level'];
+
+/** Statements that are asked for at once. */
+const READS_MAX = 16;
 
 /** A statement that is not to be believed, with the reason. */
 export interface RefusedAttestation {
@@ -43,14 +46,16 @@ export async function listAttestations(
 ): Promise<{ attestations: Attestation[]; refused: RefusedAttestation[] }> {
   const attestations: Attestation[] = [];
   const refused: RefusedAttestation[] = [];
-  for await (const { name } of objects.store.list(directoryOf(snapshot))) {
+  const read = async ({ name }: { name: string }) => {
     try {
       attestations.push(await readAttestation(objects, name, snapshot));
     } catch (error) {
       if (!(error instanceof HoldfastError) || !REFUSED_CODES.has(error.code)) throw error;
       refused.push({ name, reason: error.detail ?? error.message });
     }
-  }
+  };
+  await inLanes(READS_MAX, objects.store.list(directoryOf(snapshot)), read);
+  refused.sort((a, b) => (a.name < b.name ? -1 : 1));
   attestations.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   return { attestations, refused };
 }

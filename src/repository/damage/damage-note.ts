@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { facts, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
 import { damageRecordName, UNREADABLE_CODES } from './damage-record.ts';
@@ -58,6 +58,9 @@ export async function noteDamage(
   }
 }
 
+/** Notes that are asked for at once. */
+const NOTES_READ_MAX = 16;
+
 /** Every object that is recorded as damaged, with the last that is known of it. Errors: those of the store. */
 export async function listKnownDamage(objects: SealedObjects): Promise<KnownDamage[]> {
   const lastNotes = new Map<string, string>();
@@ -68,12 +71,11 @@ export async function listKnownDamage(objects: SealedObjects): Promise<KnownDama
     if (note === null) lastNotes.set(key, '');
     else lastNotes.set(note[1]!, name);
   }
-  const known: KnownDamage[] = [];
-  for (const [key, noteName] of lastNotes) {
+  const read = async ([key, noteName]: [string, string]): Promise<KnownDamage> => {
     const note = noteName === '' ? null : await readNote(objects, noteName);
-    known.push({ recordName: kindPrefix('damage') + key, note });
-  }
-  return known;
+    return { recordName: kindPrefix('damage') + key, note };
+  };
+  return Array.fromAsync(mapAhead(lastNotes, { atOnceMax: NOTES_READ_MAX }, read));
 }
 
 /** `null` for a note that is damaged itself: then the record alone stands, which is the worse of the two. */

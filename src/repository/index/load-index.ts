@@ -1,7 +1,7 @@
-import { GarbageGauge, type GarbageRule, HoldfastError } from '../../lib/index.ts';
+import { GarbageGauge, type GarbageRule, HoldfastError, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, kindPrefix, type ObjectKeys } from '../codec/index.ts';
 import { listDamagedPacks } from '../damage/index.ts';
-import { isAbsent } from '../object-store/index.ts';
+import { isAbsent, type ObjectEntry } from '../object-store/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import { listTombstonedPacks } from '../tombstone/index.ts';
 import { ChunkIndex } from './chunk-index.ts';
@@ -14,12 +14,18 @@ const STORED_BYTES_PER_CHUNK = 34;
 export const INDEX_GARBAGE_FACTOR = 3;
 export const INDEX_GARBAGE: GarbageRule = { bytesMax: 24 << 20, type: 'major' };
 
+/**
+ * Objects on their way at once, and their bytes together: three of the greatest, so that memory stays as small as it was with one after the
+ * other, and many of the small ones that every backup leaves.
+ */
+const READ_LIMIT = { atOnceMax: 32, weightMax: 8 << 20, weigh: ({ size }: ObjectEntry) => size };
+
 /** What one object can be like without the others being doubted. */
 const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
 
 /**
- * Reads damage records, tombstones and every index object, in this order: a pack that is found damaged meanwhile may be missed, as it may be
- * found a moment later, but none that was recorded before.
+ * Reads damage records, tombstones and every index object, at the same time: a pack that is found damaged or announced meanwhile may be missed, as
+ * it may be a moment later, but none that was recorded before.
  *
  * An index object that cannot be read is left out and listed in `unreadable`: writers store its chunks again, and a reader who misses one of
  * them is told. Errors: those of the store; `OBJECT_DAMAGED` and the like for a tombstone that a writer cannot read. The caller closes the index.
@@ -28,22 +34,15 @@ export async function loadIndex(
   objects: SealedObjects,
   options: { scratchDirectory?: string } = {},
 ): Promise<ChunkIndex> {
-  const doubtful = await listDoubtfulPacks(objects);
-  const names: string[] = [];
-  let bytes = 0;
-  for await (const { name, size } of objects.store.list(kindPrefix('index'))) {
-    names.push(name);
-    bytes += size;
-  }
+  const [doubtful, listed] = await Promise.all([listDoubtfulPacks(objects), listIndexObjects(objects)]);
   const garbage = new GarbageGauge(INDEX_GARBAGE);
   const room = new BodyRoom();
+  const bytes = listed.reduce((sum, { size }) => sum + size, 0);
   const index = new ChunkIndex({ ...options, expectedChunks: bytes / STORED_BYTES_PER_CHUNK });
   try {
-    // The next object comes from the store while this one is taken apart.
-    let next = fetchObject(objects, names[0]);
-    for (const [i, name] of names.entries()) {
-      const sealed = await next;
-      next = fetchObject(objects, names[i + 1]);
+    // The next objects come from the store while one is taken apart.
+    const fetch = async ({ name }: ObjectEntry) => ({ name, sealed: await fetchObject(objects, name) });
+    for await (const { name, sealed } of mapAhead(listed, READ_LIMIT, fetch)) {
       for (const pack of readIndexObject(objects, name, sealed, index, room)) {
         index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
       }
@@ -57,21 +56,30 @@ export async function loadIndex(
   return index;
 }
 
+async function listIndexObjects(objects: SealedObjects): Promise<ObjectEntry[]> {
+  const entries: ObjectEntry[] = [];
+  for await (const entry of objects.store.list(kindPrefix('index'))) entries.push(entry);
+  return entries;
+}
+
 async function listDoubtfulPacks(objects: SealedObjects): Promise<Set<string>> {
-  const doubtful = await listDamagedPacks(objects.store);
-  try {
-    for (const pack of await listTombstonedPacks(objects)) doubtful.add(pack);
-  } catch (error) {
-    // For a reader the order in which copies are tried is all that depends on it.
-    if (objects.access !== 'read' || !isUnreadable(error)) throw error;
-  }
-  return doubtful;
+  const tombstoned = async () => {
+    try {
+      return await listTombstonedPacks(objects);
+    } catch (error) {
+      // For a reader the order in which copies are tried is all that depends on it.
+      if (objects.access !== 'read' || !isUnreadable(error)) throw error;
+      return [];
+    }
+  };
+  const [damaged, leaving] = await Promise.all([listDamagedPacks(objects.store), tombstoned()]);
+  return new Set([...damaged, ...leaving]);
 }
 
 /** The stored bytes, or why they could not be had: the error is told when the object's turn comes. */
-async function fetchObject(objects: SealedObjects, name: string | undefined): Promise<Buffer | { error: unknown }> {
+async function fetchObject(objects: SealedObjects, name: string): Promise<Buffer | { error: unknown }> {
   try {
-    return name === undefined ? Buffer.alloc(0) : await objects.store.get(name);
+    return await objects.store.get(name);
   } catch (error) {
     return { error };
   }

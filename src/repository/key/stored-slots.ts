@@ -1,10 +1,12 @@
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import { isAbsent, type ObjectStore } from '../object-store/index.ts';
 import { type Credential, type KeySecret, readSecret } from './credential.ts';
 import { decodeKeySlot, type KeySlot, openKeySlot } from './key-slot.ts';
 
 /** More slots than people and machines have keys; a store that lists more was tampered with, and each costs a derivation. */
 const SLOTS_MAX = 256;
+/** Slots that are asked for at once. */
+const READS_MAX = 16;
 
 export const SLOT_PREFIX = 'keys/';
 
@@ -17,34 +19,41 @@ export interface StoredSlots {
 /** Reads every slot. Nothing is proved about them. Errors: those of the store. */
 export async function listStoredSlots(store: ObjectStore): Promise<StoredSlots> {
   const stored: StoredSlots = { slots: [], damaged: [] };
-  for await (const { name } of store.list(SLOT_PREFIX)) {
+  const read = async ({ name }: { name: string }) => ({ name, bytes: await getIfThere(store, name) });
+  for await (const { name, bytes } of mapAhead(store.list(SLOT_PREFIX), { atOnceMax: READS_MAX }, read)) {
     if (stored.slots.length + stored.damaged.length >= SLOTS_MAX) break;
-    try {
-      const slot = decodeKeySlot(await store.get(name));
-      // A slot under another name than its own was moved there; its content still proves itself, but it is not in its place.
-      if (slot !== null && name === SLOT_PREFIX + slot.slot) stored.slots.push(slot);
-      else stored.damaged.push(name);
-    } catch (error) {
-      // Removed since it was listed.
-      if (!isAbsent(error)) throw error;
-    }
+    if (bytes === null) continue;
+    const slot = decodeKeySlot(bytes);
+    // A slot under another name than its own was moved there; its content still proves itself, but it is not in its place.
+    if (slot !== null && name === SLOT_PREFIX + slot.slot) stored.slots.push(slot);
+    else stored.damaged.push(name);
   }
   return stored;
 }
 
+/** `null` for one that was removed since it was listed. */
+async function getIfThere(store: ObjectStore, name: string): Promise<Buffer | null> {
+  try {
+    return await store.get(name);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
 /**
- * Opens the bundle with whichever slot fits the credential, and says which it was.
+ * Opens the bundle with whichever of the slots fits the credential, and says which it was.
  *
  * A slot of another repository, also of a broken try to create this one, never opens: the repository's id is authenticated with each.
  * Errors: `REPOSITORY_KEY_REJECTED`; those of `readSecret` and of the store.
  */
 export async function openBundle(
-  store: ObjectStore,
+  reading: Promise<StoredSlots>,
   repositoryId: Uint8Array,
   credential: Credential,
 ): Promise<{ slot: string; bundle: Buffer }> {
   const secret = await readSecret(credential);
-  const stored = await listStoredSlots(store);
+  const stored = await reading;
   for (const slot of stored.slots.filter(({ kind }) => kind === secret.kind)) {
     const bundle = await openKeySlot(repositoryId, slot, secret);
     if (bundle !== null) return { slot: slot.slot, bundle };

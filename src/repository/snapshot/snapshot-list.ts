@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import { listAttestations } from '../attestation/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { isAbsent } from '../object-store/index.ts';
@@ -23,24 +23,35 @@ export interface SnapshotList {
 /** Errors of one record; anything else is the store's own trouble and no statement about snapshots. */
 const RECORD_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
 
+/** Records that are asked for at once. */
+const READS_MAX = 16;
+
 /** Every committed snapshot. Errors: those of the store. */
 export async function listSnapshots(objects: SealedObjects): Promise<SnapshotList> {
   const list: SnapshotList = { snapshots: [], damaged: [], replaced: [] };
-  for await (const { name } of objects.store.list(kindPrefix('snapshot-committed'))) {
-    const id = idOf(name);
-    try {
-      list.snapshots.push(await readCommitted(objects, id));
-    } catch (error) {
-      // Forgotten since it was listed.
-      if (isAbsent(error)) continue;
-      if (!isOfOneRecord(error)) throw error;
-      const pending = await readInItsPlace(objects, id, error);
-      if (pending !== null) list.snapshots.push(pending);
-      (pending === null ? list.damaged : list.replaced).push({ id, name, error });
-    }
+  const listed = objects.store.list(kindPrefix('snapshot-committed'));
+  const read = ({ name }: { name: string }) => readListed(objects, name);
+  for await (const { snapshot, damage } of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
+    if (snapshot !== null) list.snapshots.push(snapshot);
+    if (damage !== null) (snapshot === null ? list.damaged : list.replaced).push(damage);
   }
   list.snapshots.sort((a, b) => compare(a.startedAt, b.startedAt) || compare(a.id, b.id));
   return list;
+}
+
+/** The snapshot of a committed record, from its pending one where it is damaged; neither when it was forgotten since it was listed. */
+async function readListed(
+  objects: SealedObjects,
+  name: string,
+): Promise<{ snapshot: SnapshotRecord | null; damage: DamagedSnapshot | null }> {
+  const id = idOf(name);
+  try {
+    return { snapshot: await readCommitted(objects, id), damage: null };
+  } catch (error) {
+    if (isAbsent(error)) return { snapshot: null, damage: null };
+    if (!isOfOneRecord(error)) throw error;
+    return { snapshot: await readInItsPlace(objects, id, error), damage: { id, name, error } };
+  }
 }
 
 /**
