@@ -112,7 +112,8 @@ function captureScript({ zsh, zshModules, zshFunctions }: Shells, directory: str
     'autoload -Uz compinit; compinit -u -D; bindkey "^I" complete-word',
     'compadd () { case " $* " in *" -O "*|*" -A "*|*" -D "*) builtin compadd "$@"; return ;; esac',
     'local -a found; builtin compadd -A found "$@"; for one in $found; do print -r -- "OFFER<$one>"; done }',
-    'print RE""ADY',
+    // Told by the line editor itself: what is typed before it has the terminal may be taken by the terminal's own line discipline.
+    'zle-line-init () { print -rn -- RE""ADY }; zle -N zle-line-init',
   ].join('\n');
   return `module_path=(${modules})
 zmodload zsh/zpty
