@@ -2,5 +2,5 @@ import { definePlan } from 'holdfast';
 
 export default definePlan({
   cluster: { name: 'wishcraft', connection: { env: 'DATABASE_URL' } },
-  repository: { location: { env: 'HOLDFAST_REPOSITORY' }, passphrase: { env: 'HOLDFAST_PASSPHRASE' } },
+  repository: { primary: { env: 'HOLDFAST_REPOSITORY' }, passphrase: { env: 'HOLDFAST_PASSPHRASE' } },
 });

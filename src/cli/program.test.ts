@@ -88,7 +88,7 @@ describe('a command line', () => {
   it('gives the command with its own flags and the options of the plan apart', () => {
     const { invocation } = parse('repository', 'init', '--repository', '/backups', '--label', 'mine', '--json');
     assert.equal(invocation?.command.path.join(' '), 'repository init');
-    assert.deepEqual(invocation?.planFlags, { 'repository.location': '/backups' });
+    assert.deepEqual(invocation?.planFlags, { 'repository.primary.location': '/backups' });
     assert.equal(invocation?.values.get('label'), 'mine');
     assert.equal(invocation?.values.get('json'), true);
   });

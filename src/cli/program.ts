@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command as Commander, Argument as CommanderArgument, Option as CommanderOption } from 'commander';
-import { listOptions, type Option, planSchema } from '../plan/index.ts';
+import { type Flags, listOptions, type Option, planSchema } from '../plan/index.ts';
 import type { Command, Example } from './command.ts';
 import { commands } from './commands/index.ts';
 import { archiveExitCodes, type ExitCodeKind, exitCodes, postgresqlExitCodes } from './exit-code.ts';
@@ -13,7 +13,7 @@ export interface Invocation {
   /** Arguments and values of flags by name without dashes; `true` for a flag without a value. */
   readonly values: ReadonlyMap<string, FlagValue>;
   /** Values of the plan's options by dotted path. */
-  readonly planFlags: Readonly<Record<string, string>>;
+  readonly planFlags: Flags;
 }
 
 /** `true` for a flag without a value, a list for one that may stand several times. */
@@ -104,13 +104,17 @@ function addCommand(
   }
   for (const { flag, help, required, choices, repeatable } of command.flags ?? []) {
     const option = new CommanderOption(flag, help).makeOptionMandatory(required ?? false);
-    if (repeatable === true) option.argParser((value, before: string[] | undefined) => [...(before ?? []), value]);
+    if (repeatable === true) option.argParser(gather);
     made.addOption(choices === undefined ? option : option.choices([...choices]));
   }
   const optionsOfPlan = planOptionsOf(command);
-  const grouped = (heading: string, flag: string, help: string) =>
-    made.addOption(new CommanderOption(flag, help).helpGroup(heading));
-  for (const { facts } of optionsOfPlan) grouped('Options of the plan:', facts.flag!, helpOf(facts));
+  const grouped = (heading: string, flag: string, help: string, isRepeatable = false) => {
+    const option = new CommanderOption(flag, help).helpGroup(heading);
+    made.addOption(isRepeatable ? option.argParser(gather) : option);
+  };
+  for (const { facts, entry } of optionsOfPlan) {
+    grouped('Options of the plan:', facts.flag!, helpOf(facts), entry !== null);
+  }
   const planHelp = 'The plan. (default: holdfast.config.ts, .js or .json in the working directory)';
   grouped('Options of the plan:', '--plan <file>', planHelp);
   grouped('Output:', '--json', 'Print one JSON document on the last line of standard output.');
@@ -122,11 +126,16 @@ function addCommand(
   made.action(() => onInvocation(readInvocation(made, command, optionsOfPlan)));
 }
 
+/** What a flag that may stand several times comes to. */
+function gather(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
 /** Those that its access and its use of the server bring along, and those that it names. */
 function planOptionsOf(command: Command): Option[] {
   const paths = new Set(command.planOptions ?? []);
   if (command.access !== 'none') {
-    for (const name of ['location', 'passphrase', 'keyFile']) paths.add(`repository.${name}`);
+    for (const name of ['primary.location', 'copies', 'passphrase', 'keyFile']) paths.add(`repository.${name}`);
     paths.add('stateDirectory');
   }
   if (command.database !== 'none') paths.add('cluster.connection').add('cluster.name');
@@ -153,10 +162,10 @@ function readInvocation(made: Commander, command: Command, optionsOfPlan: readon
     const value = given[option.attributeName()];
     if (value !== undefined) values.set(option.long!.slice(2), value);
   }
-  const planFlags: Record<string, string> = {};
+  const planFlags: Record<string, string | readonly string[]> = {};
   for (const { path, facts } of optionsOfPlan) {
     const value = values.get(facts.flag!.split(' ')[0]!.slice(2));
-    if (typeof value === 'string') planFlags[path] = value;
+    if (value !== undefined && value !== true) planFlags[path] = value;
   }
   return { command, values, planFlags };
 }

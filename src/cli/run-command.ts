@@ -1,11 +1,12 @@
 import { access as accessPath, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import { assert, codeOf, HoldfastError } from '../lib/index.ts';
-import { loadPlan, type ResolvedPlan } from '../plan/index.ts';
+import { type Flags, loadPlan, type ResolvedPlan } from '../plan/index.ts';
 import type { Credential, Repository } from '../repository/index.ts';
 import type { Access, Command, CommandContext, CommandInput } from './command.ts';
 import { askPassphrase, toCredential } from './credential.ts';
 import { type CommandEnd, exitReasonOf } from './exit-code.ts';
+import { openPlaces } from './open-places.ts';
 import type { FlagValue, Invocation } from './program.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -52,7 +53,7 @@ function readPlan(
   command: Command,
   access: Access,
   planFile: FlagValue | undefined,
-  flags: Readonly<Record<string, string>>,
+  flags: Flags,
   surroundings: Surroundings,
   terminal: Terminal | null,
 ): Promise<ResolvedPlan> {
@@ -69,7 +70,7 @@ function readPlan(
       environment: surroundings.environment,
     },
     needs: {
-      ...(access === 'none' ? {} : { location: access === 'wanted' ? 'wanted' : 'required' }),
+      ...(access === 'none' ? {} : { primary: access === 'wanted' ? 'wanted' : 'required', copies: 'required' }),
       // A person can be asked, and whoever creates a repository is told of more ways.
       ...(opens ? { credential: terminal === null ? 'required' : 'wanted' } : {}),
       ...(access === 'create' || access === 'wanted' ? { credential: 'wanted' } : {}),
@@ -86,10 +87,9 @@ async function openForCommand(
   terminal: Terminal | null,
 ): Promise<Repository | null> {
   if (access === 'none' || access === 'create' || access === 'wanted' || access === 'deferred') return null;
-  const { location, credential } = plan.repository;
-  assert(location !== null, 'the location of a repository that is opened was required');
-  const { openRepository, openStore } = await import('../repository/index.ts');
-  const store = openStore(location, { clock: surroundings.clock });
+  const { credential } = plan.repository;
+  const { openRepository } = await import('../repository/index.ts');
+  const store = await openPlaces(plan, { clock: surroundings.clock, redaction: reporter.redaction });
   let opened: Credential;
   if (credential !== null) opened = toCredential(credential, reporter.redaction);
   else {

@@ -9,8 +9,10 @@
  */
 export { definePlan } from './define-plan.ts';
 export { type LoadOptions, loadPlan, type PlanNeeds } from './load-plan.ts';
-export { listOptions, type Machine, type Option, type OptionFacts } from './option.ts';
+export { listAllOptions, listOptions, type Machine, type Option, type OptionFacts } from './option.ts';
+export { PRIMARY } from './places-schema.ts';
 export { PlanError, type PlanProblem } from './plan-error.ts';
 export type { Reference } from './reference.ts';
-export type { PlanCredential, ResolvedPlan } from './resolved-plan.ts';
+export type { PlaceCredentials, PlanCredential, ResolvedCopy, ResolvedPlace, ResolvedPlan } from './resolved-plan.ts';
 export { type Plan, planSchema } from './schema.ts';
+export type { Flags } from './sources.ts';

@@ -52,7 +52,7 @@ describe('without a plan, flags or variables', () => {
     assert.deepEqual(await load(), {
       file: null,
       cluster: { name: 'main', nameOrigin: null, connection: null },
-      repository: { location: null, credential: null },
+      repository: { primary: null, copies: [], credential: null, protect: 'writes' },
       stateDirectory: '/home/ann/.local/state/holdfast',
       wal: { flushIntervalMs: 1_000, budgetBytes: 16 * 1024 ** 3 },
       backup: { workers: 3, compressionLevel: null, maxRate: null },
@@ -60,13 +60,13 @@ describe('without a plan, flags or variables', () => {
   });
 
   it('what is required is named with every way to give it, all at once', async () => {
-    const needs = { connection: 'required', location: 'required', credential: 'required' } as const;
+    const needs = { connection: 'required', primary: 'required', copies: 'required', credential: 'required' } as const;
     const error = await problemsOf(load({ needs }));
     assert.deepEqual(
       error.problems.map(({ option, sentence }) => [option, sentence]),
       [
         ['cluster.connection', 'Missing. Give --database, DATABASE_URL or cluster.connection in a plan.'],
-        ['repository.location', 'Missing. Give --repository, HOLDFAST_REPOSITORY or repository.location in a plan.'],
+        ['repository.primary', 'Missing. Give --repository, HOLDFAST_REPOSITORY or repository.primary in a plan.'],
         [
           'repository.passphrase',
           'Missing, and repository.keyFile too. Give one of them: --passphrase-file, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or repository.passphrase in a plan, --key-file, HOLDFAST_KEY_FILE or repository.keyFile in a plan.',
@@ -106,7 +106,7 @@ describe('a plan with mistakes', () => {
     assert.deepEqual(lines, [
       `extras |  | Unrecognized option. Expected one of cluster, repository, stateDirectory, wal, backup. | ${planFile}`,
       `cluster.nam |  | Unrecognized option. Did you mean "name"? | ${planFile}`,
-      `repository |  | Expected an object with the options location, passphrase, keyFile. | ${planFile}`,
+      `repository |  | Expected an object with the options primary, copies, passphrase, keyFile, protect. | ${planFile}`,
       `cluster.name | "Web-Shop" | Expected 1 to 54 lower-case letters, digits and underscores, as in a slot's name. | ${planFile}`,
       `wal.flushInterval | "1 year" | Expected a duration from 100ms to 60s. | ${planFile}`,
       'backup.workers | "many" | Expected a whole number from 1 to 64. | --workers',
@@ -141,10 +141,10 @@ describe('values and references', () => {
   it('are followed only for what is needed', async () => {
     const planFile = await writePlan({
       cluster: { name: 'shop', connection: { env: 'UNSET_VARIABLE' } },
-      repository: { location: 'backups', passphrase: { command: ['/bin/false'] } },
+      repository: { primary: 'backups', passphrase: { command: ['/bin/false'] } },
     });
-    const plan = await load({ planFile, needs: { location: 'required' } });
-    assert.equal(plan.repository.location, join(planFile, '..', 'backups'));
+    const plan = await load({ planFile, needs: { primary: 'required' } });
+    assert.equal(plan.repository.primary?.location, join(planFile, '..', 'backups'));
     assert.equal(plan.repository.credential, null);
     const error = await problemsOf(load({ planFile, needs: { connection: 'required', credential: 'required' } }));
     assert.match(error.detail!, /UNSET_VARIABLE is not set[\s\S]*"\/bin\/false" failed with exit code 1/);
@@ -152,27 +152,27 @@ describe('values and references', () => {
 
   it('that are merely wanted may be absent', async () => {
     const planFile = await writePlan({ cluster: { connection: { env: 'UNSET_VARIABLE' } } });
-    const plan = await load({ planFile, needs: { connection: 'wanted', location: 'wanted', credential: 'wanted' } });
+    const plan = await load({ planFile, needs: { connection: 'wanted', primary: 'wanted', credential: 'wanted' } });
     assert.equal(plan.cluster.connection, null);
     assert.equal(plan.repository.credential, null);
   });
 
   it('start from the plan when they stand in it, and from the working directory otherwise', async () => {
-    const planFile = await writePlan({ repository: { location: 'there', keyFile: 'there.key' } });
-    const needs = { location: 'required', credential: 'required' } as const;
+    const planFile = await writePlan({ repository: { primary: 'there', keyFile: 'there.key' } });
+    const needs = { primary: 'required', credential: 'required' } as const;
     const fromPlan = await load({ planFile, needs });
-    assert.equal(fromPlan.repository.location, join(planFile, '..', 'there'));
+    assert.equal(fromPlan.repository.primary?.location, join(planFile, '..', 'there'));
     assert.deepEqual(fromPlan.repository.credential, { kind: 'key-file', path: join(planFile, '..', 'there.key') });
     const environment = { HOLDFAST_REPOSITORY: 'here', HOLDFAST_KEY_FILE: 'here.key', HOLDFAST_STATE_DIR: '/state' };
     const fromEnvironment = await load({ planFile, needs, environment });
-    assert.equal(fromEnvironment.repository.location, join(directory, 'here'));
+    assert.equal(fromEnvironment.repository.primary?.location, join(directory, 'here'));
     assert.deepEqual(fromEnvironment.repository.credential, { kind: 'key-file', path: join(directory, 'here.key') });
     assert.equal(fromEnvironment.stateDirectory, '/state');
   });
 
   it('that are URLs are not taken for relative paths', async () => {
-    const plan = await load({ environment: { HOLDFAST_REPOSITORY: 's3://bucket/x' }, needs: { location: 'required' } });
-    assert.equal(plan.repository.location, 's3://bucket/x');
+    const plan = await load({ environment: { HOLDFAST_REPOSITORY: 's3://bucket/x' }, needs: { primary: 'required' } });
+    assert.equal(plan.repository.primary?.location, 's3://bucket/x');
   });
 
   it('that are connection strings are not taken for paths, whatever form they have', async () => {

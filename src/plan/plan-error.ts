@@ -12,6 +12,15 @@ export interface PlanProblem {
   readonly origin: string | null;
 }
 
+/** A value in quotes as it was read; `null` for one that may hold a secret although it should not, such as an address with a password. */
+export function quoteValue(value: unknown): string | null {
+  const text = JSON.stringify(value) ?? null;
+  return text !== null && mayHoldSecret.test(text) ? null : text;
+}
+
+/** A user's part in an address, or a parameter that is called as secrets are. */
+const mayHoldSecret = /:\/\/[^/"]*@|[?&][^=&"]*(secret|password|token|signature|credential|sig|key)[^=&"]*=/i;
+
 /** Everything that is wrong in plan, environment and flags, at once. One line of `detail` for each problem. */
 export class PlanError extends HoldfastError {
   readonly problems: readonly PlanProblem[];

@@ -29,7 +29,7 @@ describe('a plan as a module', () => {
       'far/holdfast.config.ts',
       `import { definePlan } from 'holdfast';
        const name: string = 'shop';
-       export default definePlan({ cluster: { name }, repository: { location: '/backups' } });`,
+       export default definePlan({ cluster: { name }, repository: { primary: '/backups' } });`,
     );
     // A process of its own, as warnings go to its standard error.
     const script = `const { readPlanFile } = await import(process.argv[1]);
@@ -37,7 +37,7 @@ describe('a plan as a module', () => {
     const reader = new URL('./read-plan.ts', import.meta.url).href;
     const arguments_ = ['--input-type=module', '--eval', script, reader, path, libraryUrl];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, arguments_);
-    assert.deepEqual(JSON.parse(stdout), { cluster: { name: 'shop' }, repository: { location: '/backups' } });
+    assert.deepEqual(JSON.parse(stdout), { cluster: { name: 'shop' }, repository: { primary: '/backups' } });
     assert.equal(stderr, '');
   });
 

@@ -16,6 +16,16 @@ export const referenceSchema = z.union([
   z.strictObject({ command: z.union([z.string().min(1), z.array(z.string()).min(1)]) }),
 ]);
 
+export function isReference(value: unknown): value is Reference {
+  return referenceSchema.safeParse(value).success;
+}
+
+/**
+ * A text or a reference to one: for what is no secret in itself but differs between machines. A new schema each time, as what is
+ * registered of a schema holds for those that are derived from it, too.
+ */
+export const textOrReference = () => z.union([z.string().min(1), referenceSchema]);
+
 /** Long enough for a password manager that asks a server, short enough to notice one that waits for a person. */
 const commandWaitMsMax = 30_000;
 /** A secret or a connection string is short; more than this is the wrong file. */

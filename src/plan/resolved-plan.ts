@@ -12,10 +12,14 @@ export interface ResolvedPlan {
     readonly connection: Secret | null;
   };
   readonly repository: {
-    /** A path or a URL; `null` when it was not asked for. */
-    readonly location: string | null;
+    /** `null` when nobody named one or it was not asked for. */
+    readonly primary: ResolvedPlace | null;
+    /** In the order in which they were given; none when they were not asked for. */
+    readonly copies: readonly ResolvedCopy[];
     /** `null` when nobody named one or it was not asked for. */
     readonly credential: PlanCredential | null;
+    /** What comes first while the primary is away. */
+    readonly protect: 'writes' | 'wal';
   };
   readonly stateDirectory: string;
   readonly wal: {
@@ -31,6 +35,43 @@ export interface ResolvedPlan {
     readonly maxRate: number | null;
   };
 }
+
+/** One of the places in which the repository is kept. */
+export interface ResolvedPlace {
+  /** `primary`, or what the plan calls the copy. */
+  readonly name: string;
+  /** The option that gave it, as in `repository.copies[1]`, and where that was read. */
+  readonly option: string;
+  readonly origin: string;
+  /** A path or an address. */
+  readonly location: string;
+  readonly credentials: PlaceCredentials;
+  /** For how long objects are locked here, in milliseconds; `null` when they are not. */
+  readonly lockMs: number | null;
+}
+
+/** A place that gets every object of the primary. */
+export interface ResolvedCopy extends ResolvedPlace {
+  /** Whether a backup counts only once this copy has it. */
+  readonly required: boolean;
+}
+
+/**
+ * What opens the store of a place. `chain`: whatever the environment offers. `absent`: the plan says where it lies, and it is not there; `problem` is a
+ * whole sentence. That is no mistake of the plan, as the other places can be used without.
+ */
+export type PlaceCredentials =
+  | { readonly kind: 'chain' }
+  | { readonly kind: 'absent'; readonly problem: string }
+  | {
+      readonly kind: 'access-key';
+      readonly accessKeyId: string;
+      readonly secretAccessKey: Secret;
+      readonly sessionToken?: Secret;
+    }
+  | { readonly kind: 'profile'; readonly profile: string }
+  | { readonly kind: 'account-key'; readonly key: Secret }
+  | { readonly kind: 'sas'; readonly token: Secret };
 
 /** What opens the repository. */
 export type PlanCredential =

@@ -1,13 +1,8 @@
 import { z } from 'zod';
-import { parseBytes, parseDuration } from '../lib/index.ts';
-import { type Machine, optionFacts } from './option.ts';
-import { referenceSchema } from './reference.ts';
-
-/**
- * A text or a reference to one: for what is no secret in itself but differs between machines. A new schema each time, as what is
- * registered of a schema holds for those that are derived from it, too.
- */
-const textOrReference = () => z.union([z.string().min(1), referenceSchema]);
+import { toBytes, toMilliseconds } from './amounts.ts';
+import { groupFacts, type Machine, optionFacts } from './option.ts';
+import { repositoryCopies, repositoryPrimary, repositoryProtect } from './places-schema.ts';
+import { referenceSchema, textOrReference } from './reference.ts';
 
 /** `holdfast_` and the name must fit the 63 bytes that PostgreSQL gives to the name of a replication slot. */
 const clusterNameLengthMax = 54;
@@ -38,14 +33,6 @@ export const clusterConnection = textOrReference()
     flag: '--database <connection>',
     environment: [{ name: 'DATABASE_URL', as: 'reference' }],
   });
-
-export const repositoryLocation = textOrReference().register(optionFacts, {
-  help: 'Where the repository lies: a directory.',
-  expected: 'a path, or { env }, { file } or { command } that give one',
-  flag: '--repository <location>',
-  environment: [{ name: 'HOLDFAST_REPOSITORY', as: 'value' }],
-  isPath: true,
-});
 
 export const repositoryPassphrase = referenceSchema.register(optionFacts, {
   help: 'The passphrase that opens the repository.',
@@ -161,11 +148,15 @@ export const backupMaxRate = z
 /** All that a plan may say. */
 export const planSchema = z.strictObject({
   cluster: z.strictObject({ name: clusterName, connection: clusterConnection.optional() }),
-  repository: z.strictObject({
-    location: repositoryLocation,
-    passphrase: repositoryPassphrase.optional(),
-    keyFile: repositoryKeyFile.optional(),
-  }),
+  repository: z
+    .strictObject({
+      primary: repositoryPrimary,
+      copies: repositoryCopies.optional(),
+      passphrase: repositoryPassphrase.optional(),
+      keyFile: repositoryKeyFile.optional(),
+      protect: repositoryProtect.optional(),
+    })
+    .register(groupFacts, { renamed: { location: 'primary' } }),
   stateDirectory: stateDirectory.optional(),
   wal: z.strictObject({ flushInterval: walFlushInterval.optional(), budget: walBudget.optional() }).optional(),
   backup: z
@@ -198,22 +189,4 @@ function defaultStateDirectory(machine: Machine): string {
 /** A text that is no number stays one, so that the refusal can quote it. */
 function toNumber(text: string): unknown {
   return /^\d+$/.test(text) ? Number(text) : text;
-}
-
-function toMilliseconds(text: string, context: z.core.$RefinementCtx<string>): number {
-  return orIssue(parseDuration, text, context);
-}
-
-function toBytes(text: string, context: z.core.$RefinementCtx<string>): number {
-  return orIssue(parseBytes, text, context);
-}
-
-/** The reader's own error is replaced by the option's sentence on what is expected. */
-function orIssue(read: (text: string) => number, text: string, context: z.core.$RefinementCtx<string>): number {
-  try {
-    return read(text);
-  } catch {
-    context.addIssue({ code: 'custom', message: 'unreadable' });
-    return z.NEVER;
-  }
 }

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import type { Option, OptionGroup } from './option.ts';
-import type { PlanProblem } from './plan-error.ts';
+import { type PlanProblem, quoteValue } from './plan-error.ts';
+import { isReference } from './reference.ts';
 
 /** How much a source counts, the first most; a default counts last of all. */
 const sourceKinds = ['flag', 'environment', 'plan'] as const;
@@ -9,6 +10,8 @@ type SourceKind = (typeof sourceKinds)[number];
 /** One value of an option, as somebody gave it. */
 export interface Given {
   readonly kind: SourceKind;
+  /** The option as it was written: `repository.primary` when that stands for its location. */
+  readonly at: string;
   readonly value: unknown;
   /** For people: `--cluster`, `HOLDFAST_CLUSTER`, `/etc/shop/holdfast.config.ts`. */
   readonly origin: string;
@@ -16,12 +19,14 @@ export interface Given {
   readonly directory: string;
 }
 
+/** Values of flags by dotted path of the option, as texts; several for a list. */
+export type Flags = Readonly<Record<string, string | readonly string[]>>;
+
 /** What there is to read from. */
 export interface Inputs {
   /** The plan's file and what it exports; `null` without one. */
   readonly plan: { readonly file: string; readonly document: unknown } | null;
-  /** By dotted path of the option, as texts. */
-  readonly flags: Readonly<Record<string, string>>;
+  readonly flags: Flags;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The working directory. */
   readonly directory: string;
@@ -45,10 +50,14 @@ export function collectGiven(
 }
 
 function fromFlags(option: Option, inputs: Inputs): Given[] {
-  const text = inputs.flags[option.path];
-  if (text === undefined) return [];
-  const value = option.facts.fromText?.(text) ?? text;
-  return [{ kind: 'flag', value, origin: nameOfFlag(option), directory: inputs.directory }];
+  const given = inputs.flags[option.path];
+  if (given === undefined) return [];
+  const value = typeof given === 'string' ? fromText(option, given) : given.map((text) => fromText(option, text));
+  return [{ kind: 'flag', at: option.path, value, origin: nameOfFlag(option), directory: inputs.directory }];
+}
+
+function fromText({ facts }: Option, text: string): unknown {
+  return facts.fromText === undefined ? text : facts.fromText(text);
 }
 
 /** The flag without its argument: `--cluster`. */
@@ -61,8 +70,15 @@ function fromEnvironment(option: Option, inputs: Inputs, problems: PlanProblem[]
     const text = inputs.environment[name];
     // An empty variable is how shells and compose files write "not set".
     if (text === undefined || text === '') return [];
-    const value = { value: text, file: { file: text }, reference: { env: name } }[as];
-    return [{ kind: 'environment', value, origin: `environment variable ${name}`, directory: inputs.directory }];
+    const words = () => text.split(/\s+/).filter(Boolean);
+    const value = {
+      value: () => text,
+      file: () => ({ file: text }),
+      reference: () => ({ env: name }),
+      words: () => words().map((word) => fromText(option, word)),
+    }[as]();
+    const origin = `environment variable ${name}`;
+    return [{ kind: 'environment', at: option.path, value, origin, directory: inputs.directory }];
   });
   if (given.length > 1) {
     const names = (option.facts.environment ?? []).map(({ name }) => name).join(' and ');
@@ -78,42 +94,63 @@ function fromEnvironment(option: Option, inputs: Inputs, problems: PlanProblem[]
 
 function fromPlan(option: Option, inputs: Inputs): Given[] {
   if (inputs.plan === null) return [];
-  let value: unknown = inputs.plan.document;
-  for (const key of option.path.split('.')) {
-    if (!isGroup(value)) return [];
-    value = value[key];
-  }
-  if (value === undefined) return [];
-  return [{ kind: 'plan', value, origin: inputs.plan.file, directory: dirname(inputs.plan.file) }];
+  const { document, file } = inputs.plan;
+  const source = { kind: 'plan', origin: file, directory: dirname(file) } as const;
+  const { shorthandOf } = option;
+  const whole = shorthandOf === null ? undefined : valueAt(document, shorthandOf);
+  if (shorthandOf !== null && isShorthand(whole)) return [{ ...source, at: shorthandOf, value: whole }];
+  const value = valueAt(document, option.path);
+  return value === undefined ? [] : [{ ...source, at: option.path, value }];
+}
+
+/** Whether what stands where a group may be is the value of one of its options alone. */
+function isShorthand(value: unknown): boolean {
+  return value !== undefined && (!isGroup(value) || isReference(value));
 }
 
 /** What stands in a plan although no option has that name, and groups that are something else. */
 export function findMisplaced(groups: readonly OptionGroup[], plan: Inputs['plan']): PlanProblem[] {
   if (plan === null) return [];
   return groups.flatMap((group): PlanProblem[] => {
-    const found = group.path === '' ? plan.document : valueAt(plan.document, group.path);
-    if (found === undefined) return [];
-    const names = group.keys.join(', ');
+    const found = valueAt(plan.document, group.path);
+    if (found === undefined || (group.facts.shorthand !== undefined && isShorthand(found))) return [];
     if (!isGroup(found)) {
-      const sentence = `Expected an object with the options ${names}.`;
+      const sentence = `Expected an object with the options ${group.keys.join(', ')}.`;
       return [{ option: group.path || 'the plan', value: null, sentence, origin: plan.file }];
     }
-    return Object.keys(found)
-      .filter((key) => !group.keys.includes(key))
-      .map((key) => {
-        const near = nearest(key, group.keys);
-        const advice = near === null ? `Expected one of ${names}.` : `Did you mean "${near}"?`;
-        const option = group.path === '' ? key : `${group.path}.${key}`;
-        return { option, value: null, sentence: `Unrecognized option. ${advice}`, origin: plan.file };
-      });
+    return findUnrecognized(found, group, plan.file);
   });
 }
 
+/** The names in a group that are no options, each with what was probably meant. */
+export function findUnrecognized(
+  found: Readonly<Record<string, unknown>>,
+  { path, keys, facts }: OptionGroup,
+  origin: string,
+): PlanProblem[] {
+  return Object.keys(found)
+    .filter((key) => !keys.includes(key))
+    .map((key) => {
+      const option = path === '' ? key : `${path}.${key}`;
+      const renamed = facts.renamed?.[key];
+      if (renamed !== undefined) {
+        const value = quoteValue(found[key]) ?? '…';
+        const sentence = `It is called "${renamed}" now. Write ${renamed}: ${value} instead of ${key}: ${value}.`;
+        return { option, value: null, sentence, origin };
+      }
+      const near = nearest(key, keys);
+      const advice = near === null ? `Expected one of ${keys.join(', ')}.` : `Did you mean "${near}"?`;
+      return { option, value: null, sentence: `Unrecognized option. ${advice}`, origin };
+    });
+}
+
+/** What stands at a dotted path; the whole document at an empty one. */
 function valueAt(document: unknown, path: string): unknown {
+  if (path === '') return document;
   return path.split('.').reduce<unknown>((value, key) => (isGroup(value) ? value[key] : undefined), document);
 }
 
-function isGroup(value: unknown): value is Record<string, unknown> {
+export function isGroup(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -189,7 +189,7 @@ describe('the command line', () => {
        const cluster: string = 'own_name';
        export default definePlan({
          cluster: { name: cluster, connection: { env: 'DATABASE_URL' } },
-         repository: { location: ${JSON.stringify(environment.HOLDFAST_REPOSITORY)}, keyFile: ${JSON.stringify(HOLDFAST_KEY_FILE)} },
+         repository: { primary: ${JSON.stringify(environment.HOLDFAST_REPOSITORY)}, keyFile: ${JSON.stringify(HOLDFAST_KEY_FILE)} },
        });`,
     );
     const own = await runHoldfast(['status', '--json', '--plan', 'own.config.ts'], {

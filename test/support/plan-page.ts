@@ -1,8 +1,8 @@
-import { listOptions, planSchema } from '../../src/plan/index.ts';
+import { listAllOptions, planSchema } from '../../src/plan/index.ts';
 
 /** The table of docs/plan.md, made from the schema; `schema.test.ts` compares. */
 export function formatPlanRows(): string[] {
-  const rows = listOptions(planSchema).options.map(({ path, facts }) => {
+  const rows = listAllOptions(planSchema).map(({ path, facts }) => {
     const given = [
       ...(facts.flag === undefined ? [] : [facts.flag]),
       ...(facts.environment ?? []).map(({ name }) => name),

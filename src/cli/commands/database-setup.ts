@@ -187,11 +187,14 @@ async function composeArchiveCommand(
 ): Promise<string> {
   const { formatArchiveCommand } = await import('../../watch/index.ts');
   const { directoryOfLocation } = await import('../../repository/index.ts');
-  const { location, credential } = plan.repository;
+  const { primary, copies, credential } = plan.repository;
   const passphraseFile = input.optional('passphrase-file') ?? environment.HOLDFAST_PASSPHRASE_FILE;
-  const usesPlan = credential?.kind === 'passphrase' && passphraseFile === undefined && plan.file !== null;
+  const keyIsInPlan = credential?.kind === 'passphrase' && passphraseFile === undefined;
+  // What opens a place, and what copies there are, is said by the plan alone; a flag would stand for the place without its credentials.
+  const placesAreInPlan = [primary, ...copies].some((place) => place?.origin === plan.file);
+  const usesPlan = plan.file !== null && (keyIsInPlan || placesAreInPlan);
   if (
-    location === null ||
+    primary === null ||
     credential === null ||
     (credential.kind === 'passphrase' &&
       passphraseFile === undefined &&
@@ -211,7 +214,9 @@ async function composeArchiveCommand(
     program: join(dirname(fileURLToPath(import.meta.url)), '../../../bin/holdfast'),
     planFile: usesPlan ? plan.file : null,
     flags: {
-      repository: directoryOfLocation(location) ?? location,
+      ...(primary.origin === plan.file
+        ? {}
+        : { repository: directoryOfLocation(primary.location) ?? primary.location }),
       ...(credential.kind === 'key-file' ? { 'key-file': credential.path } : {}),
       ...(credential.kind === 'passphrase' && passphraseFile !== undefined
         ? { 'passphrase-file': passphraseFile }

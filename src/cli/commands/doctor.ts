@@ -3,6 +3,7 @@ import type { Check, DoctorReport, Mend, Verdict } from '../../watch/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
 import { toCredential } from '../credential.ts';
 import { readDatabaseIfGiven } from '../database.ts';
+import { openPlace } from '../open-places.ts';
 import type { Json, Paint } from '../output/index.ts';
 
 /** `holdfast doctor`. */
@@ -11,7 +12,7 @@ export const doctor: Command = {
   summary: 'Look for whatever would keep a backup or a recovery from working, and say what mends it.',
   details: [
     'It looks at the server, its settings and the rights of the role, at this host, the keys, the store and the state of protection, as far as it is told',
-    'of them, and says what it could not look at. It changes nothing: one small object is stored in the repository and removed again.',
+    'of them, and says what it could not look at. It changes nothing: two small objects are stored in the repository and removed again.',
     'It ends with 3 when it found a problem, also when everything else is well, with 1 when the only one is that the server did not answer, and with 2 when neither a server nor a repository was named.',
   ],
   examples: [
@@ -45,11 +46,11 @@ export const doctor: Command = {
 
 const reasons = { well: 'done', problem: 'problemFound', 'not-looked': 'failed', 'not-told': 'usage' } as const;
 
-async function openStoreIfGiven({ plan, clock }: CommandContext) {
-  const { location } = plan.repository;
-  if (location === null) return null;
-  const { directoryOfLocation, openStore } = await import('../../repository/index.ts');
-  return { store: openStore(location, { clock }), directory: directoryOfLocation(location) };
+async function openStoreIfGiven(context: CommandContext) {
+  const { primary } = context.plan.repository;
+  if (primary === null) return null;
+  const { directoryOfLocation } = await import('../../repository/index.ts');
+  return { store: await openPlace(primary, context), directory: directoryOfLocation(primary.location) };
 }
 
 /** Only what flags and environment name; a file that the plan refers to was read, and its name is not handed on. */

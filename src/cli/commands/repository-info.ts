@@ -19,7 +19,7 @@ export const repositoryInfo: Command = {
     return {
       json: {
         repository: repository.id,
-        location: plan.repository.location,
+        location: plan.repository.primary!.location,
         createdAt: format.createdAt,
         formatVersion: format.version,
         chunkId: format.chunkId,

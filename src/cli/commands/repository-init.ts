@@ -4,6 +4,7 @@ import { codeOf, HoldfastError } from '../../lib/index.ts';
 import type { Credential } from '../../repository/index.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { askNewPassphrase, toCredential } from '../credential.ts';
+import { openPlace } from '../open-places.ts';
 import { formatFacts } from '../output/index.ts';
 
 /** Errors after which nothing of the try is left in the store. */
@@ -34,11 +35,12 @@ export const repositoryInit: Command = {
   ],
   run: async (context, input) => {
     const { createRepository } = await import('../../protect/keys/index.ts');
-    const { generateKeyFile, openStore } = await import('../../repository/index.ts');
+    const { generateKeyFile } = await import('../../repository/index.ts');
     const keyFileName = input.optional('generate-key-file');
     const newKeyFile = keyFileName === undefined ? undefined : resolve(keyFileName);
     const credential = await chooseCredential(context, newKeyFile);
-    const store = openStore(context.plan.repository.location!, { clock: context.clock });
+    const primary = context.plan.repository.primary!;
+    const store = await openPlace(primary, context);
     if (newKeyFile !== undefined) await generateKeyFile(newKeyFile);
     const label = input.optional('label');
     const repository = await createRepository({
@@ -56,7 +58,7 @@ export const repositoryInit: Command = {
     await repository.close();
     const keyFile = credential.kind === 'key-file' ? credential.path : null;
     return {
-      json: { repository: id, location: context.plan.repository.location, createdAt: format.createdAt, keyFile },
+      json: { repository: id, location: primary.location, createdAt: format.createdAt, keyFile },
       text: (paint) => [
         `${paint.good('created')} repository ${paint.strong(id)}`,
         ...formatFacts(

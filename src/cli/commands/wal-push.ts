@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { openPlaces } from '../open-places.ts';
 import { type Json, shortId } from '../output/index.ts';
 import { tellAlarm } from '../wal-alarm.ts';
 
@@ -24,13 +25,12 @@ export const walPush: Command = {
   arguments: [{ name: 'file', help: 'The path of the segment, history or backup file (%p).' }],
   run: async (context, input) => {
     const { resolve } = await import('node:path');
-    const { openStore } = await import('../../repository/index.ts');
     const { pushWalFile } = await import('../../protect/wal/push/index.ts');
-    const { repository, cluster, stateDirectory } = context.plan;
+    const { cluster, stateDirectory } = context.plan;
     const begun = context.clock.monotonic();
     const { file, road, place, isNew, ahead } = await pushWalFile({
       path: resolve(input.required('file')),
-      store: openStore(repository.location!, { clock: context.clock }),
+      store: await openPlaces(context.plan, context),
       openRepository: () => context.open(),
       stateDirectory,
       cluster: cluster.nameOrigin === null ? null : cluster.name,
