@@ -75,7 +75,9 @@ export async function listKnownDamage(objects: SealedObjects): Promise<KnownDama
     const note = noteName === '' ? null : await readNote(objects, noteName);
     return { recordName: kindPrefix('damage') + key, note };
   };
-  return Array.fromAsync(mapAhead(lastNotes, { atOnceMax: NOTES_READ_MAX }, read));
+  const known: KnownDamage[] = [];
+  for await (const one of mapAhead(lastNotes, { atOnceMax: NOTES_READ_MAX }, read)) known.push(one);
+  return known;
 }
 
 /** `null` for a note that is damaged itself: then the record alone stands, which is the worse of the two. */
