@@ -62,6 +62,9 @@ export interface ObjectStore {
   /** What the place says of itself; missing where a place cannot say anything, as a disk. What it may not be asked is `unknown`. */
   protection?(): Promise<PlaceProtection>;
 
+  /** Present only where the place was opened with locks; whether it keeps them, `protection` says. */
+  readonly lock?: ObjectLock;
+
   /** What the store is made of, the primary first; missing where it is one place. */
   readonly places?: readonly StorePlace[];
 
@@ -80,6 +83,18 @@ export interface StorePlace {
   readonly name: string;
   readonly store: ObjectStore;
   readonly required: boolean;
+}
+
+/** Locks of a place: what is locked can be taken away by nobody before a time. They hold the oldest version of a name. */
+export interface ObjectLock {
+  /** For how many milliseconds from now an object of this name is to be locked; `null` for one that never is. */
+  readonly lockFor: (name: string) => number | null;
+
+  /** Locks the object until then (milliseconds since 1970) at least; never shortens, safe to repeat. Absent: `OBJECT_ABSENT`. */
+  extend(name: string, until: number): Promise<void>;
+
+  /** Until when it is locked; `null` when it is not. Absent: `OBJECT_ABSENT`. */
+  until(name: string): Promise<number | null>;
 }
 
 /** Whether a place keeps what is overwritten or deleted, and for how long nobody can take it away. */
