@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { shareTestServers } from '../../test/support/shared-servers.ts';
 import { runCheckParts } from './check-parts.ts';
 import { conclude, findTests, root, runTests } from './node-tests.ts';
 
@@ -22,6 +23,8 @@ function rank(folder: string): number {
 }
 
 const parts = await runCheckParts();
+await using servers = await shareTestServers();
+parts.push(...servers.parts);
 for (const folder of folders) {
   const files = findTests(`test/${folder}/**/*.test.ts`);
   if (files.length === 0) continue;

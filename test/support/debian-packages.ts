@@ -64,24 +64,36 @@ export async function unpackDebianPackages(wanted: DebianPackages): Promise<void
   }
 }
 
+/** Where unpacked packages have their libraries, such as `usr/lib/x86_64-linux-gnu`. */
+export async function findLibraries(root: string): Promise<string> {
+  return join('usr/lib', (await readdir(join(root, 'usr/lib'))).find((name) => name.endsWith('-linux-gnu')) ?? '');
+}
+
 /**
  * Makes a program of the unpacked packages startable by a path of its own. The program is newer than the C library of the machine, so it is
  * started by the dynamic loader that came with it. Unlike in a chroot it sees the machine's files as they are, and needs no root.
  *
- * `root` lies beside the directory of `path`; all may be moved together.
+ * `root` lies beside the directory of `path`; all may be moved together. `privateLibraries` is the folder among the libraries in which the
+ * program's own lie, where it has some.
  */
-export async function writeLauncher(root: string, program: string, path: string): Promise<void> {
-  const libraries = (await readdir(join(root, 'usr/lib'))).find((name) => name.endsWith('-linux-gnu'));
-  const names = await readdir(join(root, 'usr/lib', libraries ?? ''));
+export async function writeLauncher(
+  root: string,
+  program: string,
+  path: string,
+  privateLibraries?: string,
+): Promise<void> {
+  const libraries = await findLibraries(root);
+  const names = await readdir(join(root, libraries));
   const loader = names.find((name) => name.startsWith('ld-linux'));
+  const searched = ['$libraries', ...(privateLibraries === undefined ? [] : [`$libraries/${privateLibraries}`])];
   if (loader === undefined) throw new Error('the packages of Debian brought no dynamic loader');
   if (!existsSync(join(root, program))) throw new Error(`the packages of Debian brought no "${program}"`);
   await writeFile(
     path,
     `#!/bin/sh
 root="$(dirname "$0")/${relative(dirname(path), root)}"
-libraries="$root/usr/lib/${libraries}"
-exec "$libraries/${loader}" --library-path "$libraries" --argv0 "$0" "$root/${program}" "$@"
+libraries="$root/${libraries}"
+exec "$libraries/${loader}" --library-path "${searched.join(':')}" --argv0 "$0" "$root/${program}" "$@"
 `,
     { mode: 0o755 },
   );

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, cp, lstat, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isAlive } from './processes.ts';
 import { scratchRoot } from './scratch.ts';
 
 /** The majors that the toolchain brings. */
@@ -69,6 +70,7 @@ export async function cacheDirectory(): Promise<string> {
  */
 export async function createOnce(directory: string, fill: (unfinished: string) => Promise<void>): Promise<string> {
   if (existsSync(directory)) return directory;
+  await removeAbandoned(directory);
   const unfinished = `${directory}.unfinished-${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
     await fill(unfinished);
@@ -78,6 +80,20 @@ export async function createOnce(directory: string, fill: (unfinished: string) =
     if (!existsSync(directory)) throw error;
   }
   return directory;
+}
+
+/** Whoever is killed while filling leaves it; an hour later nobody fills it any more, also not in another container. */
+const abandonedMs = 60 * 60_000;
+
+async function removeAbandoned(directory: string): Promise<void> {
+  const beginning = `${basename(directory)}.unfinished-`;
+  for (const name of await readdir(dirname(directory))) {
+    if (!name.startsWith(beginning) || isAlive(Number.parseInt(name.slice(beginning.length), 10))) continue;
+    const path = join(dirname(directory), name);
+    const modifiedAt = (await lstat(path).catch(() => null))?.mtimeMs; // Another process may remove it at the same time.
+    if (modifiedAt !== undefined && Date.now() - modifiedAt > abandonedMs)
+      await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function copyPackage(packageDirectory: string, target: string): Promise<void> {

@@ -9,29 +9,33 @@ import type { Writable } from 'node:stream';
  * with our process, whatever ended it.
  */
 export interface ProcessGuard {
-  /** Says which process to end, `undefined` when there is none at the moment. */
-  watch(pid: number | undefined): void;
+  /** Says which processes to end, `undefined` when there is none at the moment. */
+  watch(pids: number | readonly number[] | undefined): void;
   /** Ends the guard; from here on nothing is cleaned up by it. */
   dismiss(): void;
 }
 
-/** SIGQUIT is PostgreSQL's immediate stop, which takes its children along; ten seconds later nothing is spared. */
+/** Ten seconds after the signal nothing is spared. */
 const script = `
 trap '' INT TERM HUP
-pid=
-while read -r line; do pid=$line; done
-if [ -n "$pid" ]; then
-  kill -QUIT "$pid" 2>/dev/null
-  waited=0
+pids=
+while read -r line; do pids=$line; done
+for pid in $pids; do kill "-$2" "$pid" 2>/dev/null; done
+waited=0
+for pid in $pids; do
   while kill -0 "$pid" 2>/dev/null && [ "$waited" -lt 100 ]; do sleep 0.1; waited=$((waited + 1)); done
   kill -KILL "$pid" 2>/dev/null
-fi
+done
 [ -z "$1" ] || rm -rf -- "$1"
 `;
 
-/** Starts a guard; `ownedDirectory` is removed by it when our process dies. */
-export function startProcessGuard(ownedDirectory: string | undefined): ProcessGuard {
-  const guard: ChildProcess = spawn('/bin/sh', ['-c', script, 'holdfast-test-guard', ownedDirectory ?? ''], {
+/**
+ * Starts a guard; `ownedDirectory` is removed by it when our process dies. SIGQUIT is PostgreSQL's immediate stop, which takes its children
+ * along; what has no children may as well be killed.
+ */
+export function startProcessGuard(ownedDirectory: string | undefined, signal: 'QUIT' | 'KILL' = 'QUIT'): ProcessGuard {
+  const words = ['-c', script, 'holdfast-test-guard', ownedDirectory ?? '', signal];
+  const guard: ChildProcess = spawn('/bin/sh', words, {
     detached: true,
     cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -42,7 +46,7 @@ export function startProcessGuard(ownedDirectory: string | undefined): ProcessGu
   // The guard may be gone before the pipe is: dismissing it is the ordinary end.
   pipe.on('error', () => {});
   return {
-    watch: (pid) => void pipe.write(`${pid ?? ''}\n`),
+    watch: (pids) => void pipe.write(`${typeof pids === 'object' ? pids.join(' ') : (pids ?? '')}\n`),
     dismiss: () => {
       guard.kill('SIGKILL');
       pipe.destroy();
