@@ -84,6 +84,7 @@ describe('a chunk index', () => {
         const expected = {
           ...{ packNumber: number, packId: pack.packId, content: pack.content, epoch: 1 },
           ...{ offset: HEADER_BYTES + i * 116, frameLength: 116, rawLength: 100 },
+          chunksEnd: HEADER_BYTES + ids.length * 116,
         };
         assert.deepEqual(index.lookup(id), [expected]);
         assert.equal(index.has(id), true);

@@ -15,6 +15,8 @@ export interface ChunkLocation {
   offset: number;
   frameLength: number;
   rawLength: number;
+  /** Of the pack: offset behind its last chunk. */
+  chunksEnd: number;
 }
 
 /** An index object that could not be read; its chunks are unknown, so writers store them again. */
@@ -42,6 +44,7 @@ export class ChunkIndex {
   readonly #tables: TagTable[];
   readonly #records: RecordFile;
   readonly #packs = new PackList();
+  readonly #countedOn = new Set<number>();
   readonly #record = Buffer.alloc(RECORD_BYTES);
   readonly #recordWords = new Uint32Array(this.#record.buffer, this.#record.byteOffset, RECORD_BYTES / 4);
   #count = 0;
@@ -76,7 +79,7 @@ export class ChunkIndex {
       epoch,
       doubtful: options.doubtful ?? false,
     });
-    if (number !== null) this.#addEntries(number, pack.entries);
+    if (number !== null) this.#packs.noteChunksEnd(number, this.#addEntries(number, pack.entries));
   }
 
   /** Gives back the memory that adding many packs takes; more may be added at any time. */
@@ -84,12 +87,25 @@ export class ChunkIndex {
     for (const table of this.#tables) table.rest();
   }
 
-  /** Whether a writer may count on the chunk: it lies in a pack that is neither damaged nor about to go. */
+  /** Whether a writer may count on the chunk: it lies in a pack that is neither damaged nor about to go. Then the writer does, and that is noted. */
   has(id: Uint8Array): boolean {
     for (const packNumber of this.#findPacks(id)) {
-      if (!this.#packs.isDoubtful(packNumber)) return true;
+      if (this.#packs.isDoubtful(packNumber)) continue;
+      this.#countedOn.add(packNumber);
+      return true;
     }
     return false;
+  }
+
+  /** Notes that a writer counts on a pack, as on one of its own making. */
+  countOn(packId: Uint8Array): void {
+    const number = this.#packs.numberOf(packId);
+    if (number !== undefined) this.#countedOn.add(number);
+  }
+
+  /** The packs that a writer counts on since the index was opened, without those that became doubtful. */
+  *listPacksCountedOn(): Generator<Buffer, void> {
+    for (const number of this.#countedOn) if (!this.#packs.isDoubtful(number)) yield this.#packs.at(number).packId;
   }
 
   /** Every copy of a chunk, doubtful ones last: for a reader they are a chance, as every frame is authenticated. */
@@ -97,11 +113,11 @@ export class ChunkIndex {
     const sound: ChunkLocation[] = [];
     const doubtful: ChunkLocation[] = [];
     for (const packNumber of this.#findPacks(id)) {
-      const { packId, content, epoch, doubtful: isDoubtful } = this.#packs.at(packNumber);
+      const { doubtful: isDoubtful, ...pack } = this.#packs.at(packNumber);
       const offset = this.#recordWords[9]!;
       const frameLength = this.#recordWords[10]!;
       const rawLength = this.#recordWords[11]!;
-      (isDoubtful ? doubtful : sound).push({ packNumber, packId, content, epoch, offset, frameLength, rawLength });
+      (isDoubtful ? doubtful : sound).push({ ...pack, packNumber, offset, frameLength, rawLength });
     }
     return [...sound, ...doubtful];
   }
@@ -143,8 +159,8 @@ export class ChunkIndex {
     this.#tables.length = 0;
   }
 
-  /** The hot loop of opening a repository: no object is made for an entry, and identities move as words. */
-  #addEntries(packNumber: number, entries: Uint8Array): void {
+  /** The hot loop of opening a repository: no object is made for an entry, and identities move as words. Gives the offset behind the last chunk. */
+  #addEntries(packNumber: number, entries: Uint8Array): number {
     assert(entries.length % PACK_ENTRY_BYTES === 0, 'pack entries are whole');
     const bytes = alignedOf(entries);
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
@@ -164,6 +180,7 @@ export class ChunkIndex {
       this.#tables[bytes[at]!]!.add(tagAt(bytes, at), record);
     }
     this.#count += words.length / ENTRY_WORDS;
+    return offset;
   }
 
   /** Yields the pack number of each copy; its whole record is in `#record` meanwhile. */

@@ -1,4 +1,5 @@
 import { codeOf, GarbageGauge, HoldfastError, messageOf } from '../../lib/index.ts';
+import { HEADER_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import { PackOpener, packName } from '../pack/index.ts';
@@ -17,6 +18,7 @@ const WINDOWS_MAX = 8;
 interface Window {
   readonly packNumber: number;
   readonly start: number;
+  readonly end: number;
   readonly bytes: Promise<Buffer>;
 }
 
@@ -34,8 +36,8 @@ export class ChunkReader {
   readonly #openers = new Map<number, PackOpener>();
   /** The one that was used last stands last. */
   readonly #windows: Window[] = [];
-  /** By pack: from here on a window would reach over its end. */
-  readonly #tails = new Map<number, number>();
+  /** Packs of which a window could not be had, as they are shorter than the index says. */
+  readonly #cut = new Set<number>();
   readonly #garbage = new GarbageGauge({ bytesMax: 32 << 20, type: 'major' });
 
   constructor(options: { store: ObjectStore; keys: KeyRing; index: ChunkIndex }) {
@@ -83,29 +85,26 @@ export class ChunkReader {
   async #readFrame(location: ChunkLocation): Promise<Buffer> {
     const { packId, packNumber, offset, frameLength } = location;
     const isWindowed = location.content === 'tree' && frameLength <= WINDOW_BYTES / 2;
-    if (isWindowed && offset < (this.#tails.get(packNumber) ?? Number.POSITIVE_INFINITY)) {
+    if (isWindowed && !this.#cut.has(packNumber)) {
       const window = this.#windowAt(location);
       try {
         const bytes = await window.bytes;
         return bytes.subarray(offset - window.start, offset - window.start + frameLength);
       } catch {
-        // It reaches over the end of the pack, or the store has a trouble, which the request for the frame alone tells.
+        // The pack was cut, or the store has a trouble, which the request for the frame alone tells.
         this.#forget(location);
-        this.#tails.set(packNumber, Math.min(offset, this.#tails.get(packNumber) ?? offset));
+        this.#cut.add(packNumber);
       }
     }
     return this.#store.getRange(packName(packId), offset, frameLength);
   }
 
-  #windowAt({ packId, packNumber, offset, frameLength }: ChunkLocation): Window {
+  #windowAt(location: ChunkLocation): Window {
+    const { packNumber, offset, frameLength } = location;
     const at = this.#windows.findIndex(
-      (window) =>
-        window.packNumber === packNumber &&
-        window.start <= offset &&
-        offset + frameLength <= window.start + WINDOW_BYTES,
+      ({ packNumber: other, start, end }) => other === packNumber && start <= offset && offset + frameLength <= end,
     );
-    const bytes = () => this.#store.getRange(packName(packId), offset, WINDOW_BYTES);
-    const window = at === -1 ? { packNumber, start: offset, bytes: bytes() } : this.#windows.splice(at, 1)[0]!;
+    const window = at === -1 ? this.#openWindow(location) : this.#windows.splice(at, 1)[0]!;
     // Whoever waits for it sees its failure.
     window.bytes.catch(() => {});
     this.#windows.push(window);
@@ -116,9 +115,16 @@ export class ChunkReader {
     return window;
   }
 
+  /** What follows in the pack; near its end what comes before as well: there the nodes next to the root lie, which are written last and read first. */
+  #openWindow({ packId, packNumber, offset, chunksEnd }: ChunkLocation): Window {
+    const start = Math.max(HEADER_BYTES, Math.min(offset, chunksEnd - WINDOW_BYTES));
+    const end = Math.min(start + WINDOW_BYTES, chunksEnd);
+    return { packNumber, start, end, bytes: this.#store.getRange(packName(packId), start, end - start) };
+  }
+
   #forget({ packNumber, offset }: ChunkLocation): void {
     const at = this.#windows.findIndex(
-      (window) => window.packNumber === packNumber && window.start <= offset && offset < window.start + WINDOW_BYTES,
+      ({ packNumber: other, start, end }) => other === packNumber && start <= offset && offset < end,
     );
     if (at !== -1) this.#windows.splice(at, 1);
   }

@@ -8,13 +8,15 @@ export interface PackInfo {
   epoch: number;
   /** Under a damage record or a tombstone. */
   doubtful: boolean;
+  /** Offset behind its last chunk, where the directory begins. */
+  chunksEnd: number;
 }
 
-const ROW_BYTES = 40;
+const ROW_BYTES = 44;
 /** What a Map of short strings costs for each entry in V8, as measured; the test of the index's memory counts it in. */
 const NUMBER_BYTES = 100;
 
-/** Every pack that the index names, numbered from zero: 40 bytes each, and a way back from id to number. */
+/** Every pack that the index names, numbered from zero: 44 bytes each, and a way back from id to number. */
 export class PackList {
   readonly #numbers = new Map<string, number>();
   #rows = Buffer.alloc(ROW_BYTES * 64);
@@ -28,7 +30,7 @@ export class PackList {
   }
 
   /** Gives the number of the pack, or `null` when it is in the list already. */
-  add(pack: PackInfo): number | null {
+  add(pack: Omit<PackInfo, 'chunksEnd'>): number | null {
     const key = keyOf(pack.packId);
     if (this.#numbers.has(key)) return null;
     const number = this.#numbers.size;
@@ -40,6 +42,10 @@ export class PackList {
     this.#rows.writeUInt8(encodePackContent(pack.content), at + 36);
     this.#rows.writeUInt8(pack.doubtful ? 1 : 0, at + 37);
     return number;
+  }
+
+  noteChunksEnd(number: number, offset: number): void {
+    this.#rows.writeUInt32LE(offset, number * ROW_BYTES + 40);
   }
 
   numberOf(packId: Uint8Array): number | undefined {
@@ -56,6 +62,7 @@ export class PackList {
       content,
       epoch: this.#rows.readUInt32LE(at + 32),
       doubtful: this.isDoubtful(number),
+      chunksEnd: this.#rows.readUInt32LE(at + 40),
     };
   }
 

@@ -1,11 +1,13 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { GarbageGauge, HoldfastError } from '../../lib/index.ts';
+import { GarbageGauge, HoldfastError, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
 import { newSpoolPath, type PutOutcome, storeErrorOf } from '../object-store/index.ts';
 import type { SealedObjects } from './sealed-objects.ts';
 
 /** Bytes asked of the store at once: a few pieces, so that one request serves many and memory stays small. */
 const READ_BYTES = 4 << 20;
+/** Requests under way while one is waited for: with a line of 50 ms, more than 100 MB/s for one reader. */
+const READS_AHEAD = { atOnceMax: 2 };
 
 /** The pieces of one WAL segment: what zlib made is held by its native part until all is collected. */
 const garbage = new GarbageGauge({ bytesMax: 16 << 20, type: 'major' });
@@ -14,6 +16,8 @@ const garbage = new GarbageGauge({ bytesMax: 16 << 20, type: 'major' });
 export interface BodyStream {
   kind: ObjectKind;
   name: string;
+  /** Stored bytes, when a listing has told them: an object never changes, so that nobody need be asked again. */
+  size?: number;
 }
 
 /**
@@ -44,22 +48,28 @@ export async function putBodyStream(
  * Errors: as `getBody`.
  */
 export async function* getBodyStream(objects: SealedObjects, place: BodyStream): AsyncGenerator<Buffer, void> {
-  const stat = await objects.store.stat(place.name);
-  if (stat === null) {
-    throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${place.name}": it does not exist`, {
-      detail: `Expected it in ${objects.store.description}, found nothing under that name.`,
-    });
-  }
+  const size = place.size ?? (await askSize(objects, place.name));
   const opener = new BodyOpener(objects.keys, place);
-  for (let at = 0; at < stat.size; at += READ_BYTES) {
-    for (const piece of opener.push(
-      await objects.store.getRange(place.name, at, Math.min(READ_BYTES, stat.size - at)),
-    )) {
+  const read = (at: number) => objects.store.getRange(place.name, at, Math.min(READ_BYTES, size - at));
+  for await (const bytes of mapAhead(offsetsOf(size), READS_AHEAD, read)) {
+    for (const piece of opener.push(bytes)) {
       yield piece;
       garbage.add(piece.length);
     }
   }
   yield opener.finish();
+}
+
+function* offsetsOf(size: number): Generator<number, void> {
+  for (let at = 0; at < size; at += READ_BYTES) yield at;
+}
+
+async function askSize(objects: SealedObjects, name: string): Promise<number> {
+  const stat = await objects.store.stat(name);
+  if (stat !== null) return stat.size;
+  throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
+    detail: `Expected it in ${objects.store.description}, found nothing under that name.`,
+  });
 }
 
 async function writeSealed(

@@ -1,3 +1,4 @@
+import { mapAhead } from '../../lib/index.ts';
 import { comparePaths, type FileEntry, type TreeEntry } from './entry.ts';
 import { decodeFileMap, type FileMap, mapLength } from './file-map.ts';
 import { type Child, decodeNode } from './node.ts';
@@ -6,13 +7,21 @@ import { treeInvalid } from './tree-invalid.ts';
 /** Gives the raw bytes of a chunk by its identity. */
 export type FetchChunk = (id: Uint8Array) => Promise<Buffer>;
 
+/** Nodes of one level, and map leaves of one file, that are fetched before they are needed: most of them come with their neighbours. */
+const NODES_AHEAD = { atOnceMax: 8 };
+const LEAVES_AHEAD = { atOnceMax: 16 };
+
+/** Files behind the one that is read whose first map leaves are fetched, and so many leaves of each. */
+const FILES_AHEAD = { atOnceMax: 16 };
+const FIRST_LEAVES = 2;
+
 /** More levels than any tree of ours has: each halves the number of nodes at least. */
 const DEPTH_MAX = 64;
 
 /**
  * Every entry of a tree in the order of paths, or only those whose path begins with `prefix`, without fetching nodes that hold none.
  *
- * `root` is 64 hexadecimal digits, as in `TreeSummary`. One node of each level is in memory.
+ * `root` is 64 hexadecimal digits, as in `TreeSummary`. One node of each level is in memory, and the stored bytes of the next ones.
  * Errors: `TREE_INVALID`; those of `fetch`.
  */
 export async function* readTree(
@@ -21,7 +30,8 @@ export async function* readTree(
   options: { prefix?: string } = {},
 ): AsyncGenerator<TreeEntry, void> {
   let last: string | null = null;
-  for await (const entry of readNode(Buffer.from(root, 'hex'), fetch, options.prefix ?? '', 0)) {
+  const fetched = await fetch(Buffer.from(root, 'hex'));
+  for await (const entry of readNode(fetched, fetch, options.prefix ?? '', 0)) {
     if (last !== null && comparePaths(last, entry.path) >= 0)
       throw treeInvalid(`"${entry.path}" stands behind "${last}"`);
     last = entry.path;
@@ -55,23 +65,48 @@ export async function* readFileMap(entry: FileEntry, fetch: FetchChunk): AsyncGe
 
 async function* readMaps({ content }: FileEntry, fetch: FetchChunk): AsyncGenerator<FileMap, void> {
   if (content.form === 'inline') yield content.map;
-  else for (const id of content.leaves) yield decodeFileMap(await fetch(id));
+  else for await (const raw of mapAhead(content.leaves, LEAVES_AHEAD, fetch)) yield decodeFileMap(raw);
+}
+
+/** An entry of a tree, and how its map is read, if it is a file. */
+export interface EntryAhead<Entry extends TreeEntry> {
+  readonly entry: Entry;
+  readonly fetch: FetchChunk;
+}
+
+/**
+ * The same entries; of files that come later, the first map leaves are on their way already. Whoever reads the map of an entry with the `fetch` that
+ * comes with it does not wait for them again.
+ */
+export async function* withMapsAhead<Entry extends TreeEntry>(
+  entries: AsyncIterable<Entry>,
+  fetch: FetchChunk,
+): AsyncGenerator<EntryAhead<Entry>, void> {
+  const begin = async (entry: Entry): Promise<EntryAhead<Entry>> => {
+    if (entry.type !== 'file' || entry.content.form === 'inline') return { entry, fetch };
+    const first = entry.content.leaves.slice(0, FIRST_LEAVES).map((id) => ({ id, raw: fetch(id) }));
+    // Whoever asks for a leaf sees its failure; perhaps nobody asks.
+    for (const { raw } of first) raw.catch(() => {});
+    return { entry, fetch: (id) => first.find((leaf) => leaf.id === id)?.raw ?? fetch(id) };
+  };
+  yield* mapAhead(entries, FILES_AHEAD, begin);
 }
 
 async function* readNode(
-  id: Uint8Array,
+  fetched: Buffer,
   fetch: FetchChunk,
   prefix: string,
   depth: number,
 ): AsyncGenerator<TreeEntry, void> {
   if (depth > DEPTH_MAX) throw treeInvalid(`it is deeper than ${DEPTH_MAX} nodes`);
-  const node = decodeNode(await fetch(id));
+  const node = decodeNode(fetched);
   if (node.type === 'leaf') {
     for (const entry of node.entries) if (entry.path.startsWith(prefix)) yield entry;
     return;
   }
-  for (const [i, child] of node.children.entries()) {
-    if (mayHold(child, node.children[i + 1], prefix)) yield* readNode(child.id, fetch, prefix, depth + 1);
+  const wanted = node.children.filter((child, i) => mayHold(child, node.children[i + 1], prefix));
+  for await (const below of mapAhead(wanted, NODES_AHEAD, ({ id }) => fetch(id))) {
+    yield* readNode(below, fetch, prefix, depth + 1);
   }
 }
 

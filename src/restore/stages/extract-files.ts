@@ -14,6 +14,7 @@ import {
   type Repository,
   readFileMap,
   recordDamage,
+  withMapsAhead,
 } from '../../repository/index.ts';
 import { ContentComparer } from '../content-comparer.ts';
 import type { RestoreProposal } from '../proposal.ts';
@@ -94,10 +95,11 @@ export async function extractFiles(options: {
   try {
     // The workers start meanwhile.
     const directories = extraction.makeDirectories(outline);
-    for await (const entry of readDataEntries(proposal.snapshot, readChunk)) {
+    const entries = withMapsAhead(readDataEntries(proposal.snapshot, readChunk), readChunk);
+    for await (const { entry, fetch } of entries) {
       options.signal?.throwIfAborted();
       if (entry.type === 'directory') await extraction.passDirectory(entry.path);
-      else files.push(await extraction.restore(entry));
+      else files.push(await extraction.restore(entry, fetch));
     }
     await pipeline.finish();
     await extraction.sweepRest();
@@ -112,7 +114,6 @@ export async function extractFiles(options: {
 interface ExtractionParts {
   readonly repository: Repository;
   readonly index: ChunkIndex;
-  readonly readChunk: FetchChunk;
   readonly proposal: RestoreProposal;
   readonly target: ClaimedTarget;
   readonly progress: Progress;
@@ -155,16 +156,16 @@ class Extraction {
     await this.#sweeper?.keep(path, 'directory');
   }
 
-  /** Gives the path at which the file lies now. */
-  async restore(entry: FileEntry): Promise<string> {
+  /** Gives the path at which the file lies now. `fetch` gives its map. */
+  async restore(entry: FileEntry, fetch: FetchChunk): Promise<string> {
     const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
     await this.#sweeper?.keep(path, 'file');
     const earlier = this.#placer.place(path, entry);
     this.#count(earlier, entry);
     this.bytes += entry.size;
     if (entry.size === 0) return path;
-    if (earlier === 'none') await this.#fetchWhole(path, entry);
-    else await this.#fetchDifferences(path, entry);
+    if (earlier === 'none') await this.#fetchWhole(path, entry, fetch);
+    else await this.#fetchDifferences(path, entry, fetch);
     return path;
   }
 
@@ -204,24 +205,24 @@ class Extraction {
     }
   }
 
-  async #fetchWhole(path: string, entry: FileEntry): Promise<void> {
-    const { pipeline, target, readChunk } = this.#parts;
+  async #fetchWhole(path: string, entry: FileEntry, fetch: FetchChunk): Promise<void> {
+    const { pipeline, target } = this.#parts;
     const absolute = join(target.path, path);
     let at = 0;
-    for await (const map of readFileMap(entry, readChunk)) {
+    for await (const map of readFileMap(entry, fetch)) {
       if (this.#comparer !== null) this.#countFetched(map, [{ at: 0, length: mapLength(map) }]);
       await addWhole(pipeline, absolute, at, map);
       at += mapLength(map);
     }
   }
 
-  async #fetchDifferences(path: string, entry: FileEntry): Promise<void> {
-    const { pipeline, target, readChunk, progress } = this.#parts;
+  async #fetchDifferences(path: string, entry: FileEntry, fetch: FetchChunk): Promise<void> {
+    const { pipeline, target, progress } = this.#parts;
     const absolute = join(target.path, path);
     // Opened to be written, too: zeros are put down here, as no chunk brings them.
     await using opened = await open(absolute, constants.O_RDWR | constants.O_NOFOLLOW);
     let at = 0;
-    for await (const map of readFileMap(entry, readChunk)) {
+    for await (const map of readFileMap(entry, fetch)) {
       const length = mapLength(map);
       const differences = await this.#comparer!.compare(opened, at, length, map);
       const equal = length - differences.reduce((sum, difference) => sum + difference.length, 0);
