@@ -13,7 +13,7 @@ interface LockedPackage {
  * A registry may lack the packages of other platforms; npm then leaves them out of the lock file without a word, and
  * `npm ci` refuses that file everywhere. Such an entry is written by hand: version, os, cpu, `"optional": true`.
  */
-for (const path of ['package-lock.json', 'toolchain/package-lock.json']) {
+for (const path of ['package-lock.json', 'toolchain/package-lock.json', 'toolchain/emulators/package-lock.json']) {
   const { packages } = JSON.parse(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')) as {
     packages: Record<string, LockedPackage>;
   };
