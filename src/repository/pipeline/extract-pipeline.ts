@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { errorOfWorker, GarbageGauge, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
+import { packName } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import type {
   Destination,
@@ -10,16 +11,19 @@ import type {
   ExtractWorkerData,
 } from './extract-messages.ts';
 import { BATCH_GARBAGE } from './garbage.ts';
+import { ReadWindow } from './read-window.ts';
 
 /** Extents sorted and read together: enough to read packs in long runs, few enough to stay within about 10 MB. */
 const BATCH_EXTENTS = 16_384;
 /** What is kept of one extent while it waits, about. */
 const EXTENT_BYTES = 640;
-/** Stored bytes read by one request: larger ones hold more memory and were slower. */
+/** Stored bytes read by one request: from a disk, larger ones hold more memory and were slower. */
 const RUN_BYTES_MAX = 256 << 10;
+/** The same over a long line, where each request costs the store and us more than its bytes do. */
+const FAR_RUN_BYTES_MAX = 1 << 20;
 /** A hole between wanted frames that is cheaper to read over than to begin a new request for. */
 const RUN_GAP_BYTES_MAX = 64 << 10;
-/** Runs that may be with one worker: one in work, one being read. */
+/** Runs that may be with one worker: one in work, one that waits for it. */
 const RUNS_PER_WORKER = 2;
 /** As in the ingest pipeline. */
 const WORKER_NURSERY_MB = 8;
@@ -35,7 +39,10 @@ interface Wanted {
 
 interface Run {
   wanted: Wanted[];
-  slot: WorkerSlot;
+  /** Stored bytes, from the first frame to the end of the last. */
+  bytes: number;
+  /** Who has it; null while it is read, or waits for somebody. */
+  slot: WorkerSlot | null;
 }
 
 interface WorkerSlot {
@@ -54,7 +61,8 @@ export interface LostChunk {
  * Writes extents of chunks into files, on one worker thread per core, reading packs in the order in which they lie.
  *
  * The caller makes each file with its final size, adds its extents in any order, and at the end calls `finish`, after which every byte was
- * handed to the operating system (syncing is the caller's). Memory is bounded by one batch of extents and a few runs for each worker.
+ * handed to the operating system (syncing is the caller's). Memory is bounded by one batch of extents and by `ReadWindow`: a few runs for each
+ * worker from a disk, as much as comes during one answer from far away.
  *
  * A chunk that fails authentication in one pack is taken from another one that has it. What no pack has is named, all of it, by
  * `CHUNK_DAMAGED` from `finish`, with the files that would be wrong; no doubtful byte is written.
@@ -66,6 +74,9 @@ export class ExtractPipeline {
   readonly #onBytes: (bytes: number) => void;
   readonly #slots: WorkerSlot[] = [];
   readonly #runs = new Map<number, Run>();
+  /** Read, and nobody is free for them. */
+  readonly #ready: { run: number; bytes: Buffer }[] = [];
+  readonly #window: ReadWindow;
   readonly #waiters: (() => void)[] = [];
   readonly #lost: LostChunk[] = [];
   readonly #damagedPacks = new Set<string>();
@@ -85,6 +96,8 @@ export class ExtractPipeline {
     this.#repository = options.repository;
     this.#index = options.index;
     this.#onBytes = options.onBytes ?? (() => {});
+    const bytesMin = options.workers * RUNS_PER_WORKER * RUN_BYTES_MAX;
+    this.#window = new ReadWindow({ clock: options.repository.clock, bytesMin });
     for (let i = 0; i < options.workers; i++) this.#startWorker({ keys: options.repository.keys.material() });
   }
 
@@ -168,31 +181,45 @@ export class ExtractPipeline {
     wanted.sort((a, b) => a.location.packNumber - b.location.packNumber || a.location.offset - b.location.offset);
     let at = 0;
     while (at < wanted.length) {
-      const end = runEnd(wanted, at);
-      await this.#until(() => this.#leastBusy().outstanding < RUNS_PER_WORKER);
-      this.#begin(wanted.slice(at, end));
+      const end = runEnd(wanted, at, this.#window.isFar ? FAR_RUN_BYTES_MAX : RUN_BYTES_MAX);
+      const run = wanted.slice(at, end);
+      await this.#until(() => this.#window.hasRoom(lengthOf(run)));
+      this.#begin(run);
       at = end;
     }
   }
 
-  /** Reads one run and hands it to the least busy worker; errors end the pipeline. */
+  /** Reads one run for whichever worker is free then; errors end the pipeline. */
   #begin(wanted: Wanted[]): void {
-    const slot = this.#leastBusy();
-    slot.outstanding += 1;
     const run = this.#nextRun++;
-    this.#runs.set(run, { wanted, slot });
-    const first = wanted[0]!.location;
-    const last = wanted[wanted.length - 1]!.location;
-    const length = last.offset + last.frameLength - first.offset;
-    this.#repository.store.getRange(`packs/${first.packId.toString('hex')}`, first.offset, length).then(
-      (bytes) => this.#handOver(slot, run, bytes),
+    const { packId, offset } = wanted[0]!.location;
+    const length = lengthOf(wanted);
+    this.#runs.set(run, { wanted, bytes: length, slot: null });
+    const begun = this.#window.take(length);
+    this.#repository.store.getRange(packName(packId), offset, length).then(
+      (bytes) => {
+        this.#window.noteAnswer(begun);
+        this.#ready.push({ run, bytes });
+        this.#handOut();
+      },
       (error) => this.#readFailed(run, error),
     );
   }
 
+  #handOut(): void {
+    while (this.#failure === null && this.#ready.length > 0) {
+      const slot = this.#leastBusy();
+      if (slot.outstanding >= RUNS_PER_WORKER) return;
+      const { run, bytes } = this.#ready.shift()!;
+      this.#handOver(slot, run, bytes);
+    }
+  }
+
   #handOver(slot: WorkerSlot, run: number, read: Buffer): void {
-    const wanted = this.#runs.get(run)?.wanted;
-    if (wanted === undefined || this.#failure !== null) return;
+    const begun = this.#runs.get(run)!;
+    begun.slot = slot;
+    slot.outstanding += 1;
+    const { wanted } = begun;
     // A pooled buffer shares its memory with others and must not be transferred.
     const bytes = read.buffer.byteLength === read.byteLength ? read : new Uint8Array(read);
     const { packId, epoch, content, offset } = wanted[0]!.location;
@@ -222,9 +249,9 @@ export class ExtractPipeline {
       this.#fail(error);
       return;
     }
-    const { wanted, slot } = this.#runs.get(run)!;
+    const { wanted, bytes } = this.#runs.get(run)!;
     this.#runs.delete(run);
-    slot.outstanding -= 1;
+    this.#window.give(bytes);
     for (const item of wanted) this.#lookElsewhere(item);
     this.#wake();
   }
@@ -237,7 +264,9 @@ export class ExtractPipeline {
     const run = this.#runs.get(response.run);
     if (run === undefined) return;
     this.#runs.delete(response.run);
+    this.#window.give(run.bytes);
     slot.outstanding -= 1;
+    this.#handOut();
     for (const index of response.damaged) this.#lookElsewhere(run.wanted[index]!);
     this.#onBytes(response.bytes);
     this.#wake();
@@ -286,8 +315,14 @@ export class ExtractPipeline {
   }
 }
 
-/** The end (exclusive) of the run that begins at `at`: frames of one pack, close together, at most `RUN_BYTES_MAX` long. */
-function runEnd(wanted: readonly Wanted[], at: number): number {
+/** Stored bytes from the first frame of a run to the end of its last. */
+function lengthOf(wanted: readonly Wanted[]): number {
+  const last = wanted[wanted.length - 1]!.location;
+  return last.offset + last.frameLength - wanted[0]!.location.offset;
+}
+
+/** The end (exclusive) of the run that begins at `at`: frames of one pack, close together, at most `bytesMax` long. */
+function runEnd(wanted: readonly Wanted[], at: number, bytesMax: number): number {
   const first = wanted[at]!.location;
   let end = at + 1;
   let reach = first.offset + first.frameLength;
@@ -295,7 +330,7 @@ function runEnd(wanted: readonly Wanted[], at: number): number {
     const next = wanted[end]!.location;
     if (next.packNumber !== first.packNumber) break;
     if (next.offset - reach > RUN_GAP_BYTES_MAX) break;
-    if (next.offset + next.frameLength - first.offset > RUN_BYTES_MAX) break;
+    if (next.offset + next.frameLength - first.offset > bytesMax) break;
     reach = next.offset + next.frameLength;
     end += 1;
   }
