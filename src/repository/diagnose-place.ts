@@ -2,6 +2,7 @@ import { HoldfastError } from '../lib/index.ts';
 import { FORMAT_NAME } from './format/index.ts';
 import { SLOT_PREFIX } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
+import { PROBE_PREFIX } from './probe/index.ts';
 
 /**
  * What lies where a repository is, or is to be.
@@ -16,11 +17,11 @@ export type Place =
   | { state: 'format-absent'; error: HoldfastError }
   | { state: 'foreign'; example: string };
 
-/** Looks at the names in a store until they tell what it is. Errors: those of the store. */
+/** Looks at the names in a store until they tell what it is; what a probe had to leave tells nothing. Errors: those of the store. */
 export async function diagnosePlace(store: ObjectStore): Promise<Place> {
   if ((await store.stat(FORMAT_NAME)) !== null) return { state: 'format' };
   const hasSlots = (await findName(store, SLOT_PREFIX, () => true)) !== null;
-  const other = await findName(store, '', (name) => !name.startsWith(SLOT_PREFIX));
+  const other = await findName(store, '', (name) => !name.startsWith(SLOT_PREFIX) && !name.startsWith(PROBE_PREFIX));
   if (other === null) return { state: hasSlots ? 'half-created' : 'empty' };
   return hasSlots
     ? { state: 'format-absent', error: formatAbsent(store, other) }

@@ -23,6 +23,7 @@ export * from './object-store/index.ts';
 export * from './open-repository.ts';
 export * from './pack/index.ts';
 export * from './pipeline/index.ts';
+export * from './probe/index.ts';
 export * from './repository.ts';
 export * from './sealed/index.ts';
 export * from './snapshot/index.ts';

@@ -12,6 +12,7 @@ import {
   sealKeySlot,
 } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
+import { probeStore, whyUnfit } from './probe/index.ts';
 import { Repository } from './repository.ts';
 
 /**
@@ -19,7 +20,7 @@ import { Repository } from './repository.ts';
  *
  * May be repeated after a broken try, of which nothing is replaced: its slots open nothing, as the id of a repository is drawn anew each time and
  * authenticated with every slot. If two create one at once, one `format` is stored and the other try is refused.
- * Errors: `REPOSITORY_EXISTS`; `REPOSITORY_PLACE_NOT_EMPTY`; `REPOSITORY_FORMAT_ABSENT`; those of the credential and of the store.
+ * Errors: `REPOSITORY_EXISTS`; `REPOSITORY_PLACE_NOT_EMPTY`; `REPOSITORY_FORMAT_ABSENT`; those of `whyUnfit`, of the credential and of the store.
  */
 export async function initRepository(options: {
   store: ObjectStore;
@@ -31,6 +32,8 @@ export async function initRepository(options: {
   const secret = await readSecret(credential);
   await store.createPlace?.();
   await checkPlaceIsFree(store);
+  const reason = whyUnfit(store, await probeStore(store, { clock }));
+  if (reason !== null) throw reason;
 
   const createdAt = new Date(clock.now()).toISOString();
   const id = randomBytes(REPOSITORY_ID_BYTES);

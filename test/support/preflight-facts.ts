@@ -1,3 +1,4 @@
+import { type ProbeFinding, type StoreProbe, type StorePromise, storePromises } from '../../src/repository/index.ts';
 import type { HostFacts, VolumeFacts } from '../../src/watch/preflight/host-facts.ts';
 import type { RightsFacts } from '../../src/watch/preflight/judge-rights.ts';
 import type { KeysFacts } from '../../src/watch/preflight/keys-facts.ts';
@@ -94,24 +95,34 @@ export const soundHost: HostFacts = {
   serverUsers: [],
 };
 
+/** A disk, which has neither versions nor locks. */
+export const soundProbe: StoreProbe = {
+  findings: {
+    ...(Object.fromEntries(
+      storePromises.map((promise) => [promise, { outcome: 'kept', found: 'it', expected: 'it' }]),
+    ) as Record<StorePromise, ProbeFinding>),
+    versioning: { outcome: 'not-offered', found: 'off', expected: 'older versions kept' },
+    lock: { outcome: 'not-offered', found: 'off', expected: 'locks, where they are asked for' },
+  },
+  ...{ writeMs: 4, readMs: 1, offsetMs: 0, leftBehind: [] },
+};
+
 export const soundStore: StoreFacts = {
   description: 'disk "/backups/shop"',
   directory: '/backups/shop',
-  offsetMs: 0,
-  probe: {
-    kind: 'done',
-    facts: { keepsFirst: true, listsAfterWrite: true, readsBack: true, deletes: true, writeMs: 4, readMs: 1 },
-  },
+  probe: { kind: 'done', facts: soundProbe },
   owner: { mode: 0o755, isOurs: true, user: 1000 },
   leftOvers: [],
 };
+
+const soundSlot = { createdAt: '2026-01-01T00:00:00Z', state: 'open', epoch: 1, recipients: [] } as const;
 
 export const soundKeys: KeysFacts = {
   opening: {
     kind: 'opened',
     slots: [
-      { slot: 'a', kind: 'key-file', label: 'first', createdAt: '2026-01-01T00:00:00Z', inUse: true },
-      { slot: 'b', kind: 'passphrase', label: 'safe', createdAt: '2026-01-01T00:00:00Z', inUse: false },
+      { ...soundSlot, slot: 'a', kind: 'key-file', label: 'first', inUse: true },
+      { ...soundSlot, slot: 'b', kind: 'passphrase', label: 'safe', inUse: false },
     ],
     damaged: [],
   },

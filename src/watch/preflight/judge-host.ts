@@ -1,4 +1,5 @@
 import { formatBytes, formatDuration } from '../../lib/index.ts';
+import { STORE_CLOCK_OFFSET_MS_MAX } from '../../repository/index.ts';
 import { advice, type Check, checksOf, quoteWord, shell } from './check.ts';
 import { plainLocale } from './gather-host.ts';
 import type { HostFacts, VolumeFacts } from './host-facts.ts';
@@ -16,7 +17,7 @@ const FREE_SHARE_MIN = 0.05;
 
 /** A clock that is kept by somebody is right to a fraction of this; one that is wrong by more misses the moment of a restore. */
 const OFFSET_MS_WARNED = 1_000;
-const OFFSET_MS_MAX = 60_000;
+const OFFSET_MS_MAX = STORE_CLOCK_OFFSET_MS_MAX;
 
 /** Threads, segments and connections of a backup with many workers. */
 const OPEN_FILES_MIN = 1024;
@@ -24,7 +25,7 @@ const OPEN_FILES_MIN = 1024;
 /** What is known of the server and of the store's clock; `null` when they were not asked. */
 export interface HostQuestionForJudge {
   readonly clockOffset: ServerFacts['clockOffset'] | null;
-  /** The store's clock minus ours. */
+  /** The least by which the store's clock is ahead of ours. */
   readonly storeOffsetMs: number | null;
   readonly locales: readonly DatabaseLocale[] | null;
 }

@@ -1,7 +1,8 @@
 import { formatDuration, formatMoment, formatQuantity } from '../../lib/index.ts';
-import { advice, type Check, checksOf, quoteWord, shell } from './check.ts';
+import type { ProbeFinding, StoreProbe, StorePromise } from '../../repository/index.ts';
+import { advice, type Check, checksOf, type Mend, quoteWord, shell } from './check.ts';
 import type { VolumeFacts } from './host-facts.ts';
-import type { LeaseFacts, ProbeFacts, StoreFacts } from './store-facts.ts';
+import type { LeaseFacts, StoreFacts } from './store-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('store');
 
@@ -23,6 +24,7 @@ export interface StoreVolumes {
 export function judgeStore(facts: StoreFacts, volumes: StoreVolumes): Check[] {
   return [
     ...judgeProbe(facts),
+    ...judgeProtection(facts),
     ...(facts.directory === null ? [] : judgePlace(facts, facts.directory, volumes)),
     judgeLeftOvers(facts),
   ];
@@ -75,45 +77,117 @@ function mendWrite(code: string, { directory, owner }: StoreFacts) {
   return [advice('Look at the disk, and at what the system says of it.')];
 }
 
-function judgePromises({ keepsFirst, listsAfterWrite, readsBack, deletes }: ProbeFacts): Check[] {
+/** Which loss a promise prevents, and what is said of it; the same codes as ever for those that were tried before. */
+const promises: readonly {
+  readonly promise: StorePromise;
+  readonly code: string;
+  readonly kept: string;
+  readonly broken: string;
+  readonly why: string;
+}[] = [
+  {
+    promise: 'create-once',
+    code: 'store-create-once',
+    kept: 'The store keeps the first object of a name.',
+    broken: 'The store replaces an object by a second one of its name.',
+    why: 'Two writers destroy what the other one stored without noticing.',
+  },
+  {
+    promise: 'create-once-at-once',
+    code: 'store-create-once-at-once',
+    kept: 'The store takes one of several writers that come at once.',
+    broken: 'The store tells several writers of one name that it took theirs.',
+    why: 'Two writers that meet believe both to have stored what only one of them did.',
+  },
+  {
+    promise: 'read-after-write',
+    code: 'store-read-back',
+    kept: 'The store gives back what it was given.',
+    broken: 'The store gives back other bytes than it was given.',
+    why: 'What is stored is not what was backed up.',
+  },
+  {
+    promise: 'ranged-read',
+    code: 'store-range',
+    kept: 'The store gives any part of an object.',
+    broken: 'The store does not give the part of an object that was asked for.',
+    why: 'A restore reads parts of large objects, and would read each of them whole or not at all.',
+  },
+  {
+    promise: 'list-after-write',
+    code: 'store-list',
+    kept: 'The store lists an object at once.',
+    broken: 'The store does not list an object that was just stored.',
+    why: 'A pruner that does not see a new backup would delete what it needs.',
+  },
+  {
+    promise: 'overwrite',
+    code: 'store-overwrite',
+    kept: 'The store gives the newest bytes of what may be overwritten.',
+    broken: 'The store gives older bytes of what was overwritten.',
+    why: 'A lease that was renewed seems to have run out, and what its holder needs may be pruned.',
+  },
+  {
+    promise: 'delete',
+    code: 'store-delete',
+    kept: 'The store removes an object when asked.',
+    broken: 'The store keeps showing an object that was removed.',
+    why: 'What is expired fills the store, and a lease that was given up seems to be held.',
+  },
+];
+
+function judgePromises({ findings }: StoreProbe): Check[] {
   const elsewhere = [
     advice('Choose another place for the repository: this one does not keep what every object is built on.'),
   ];
-  const promise = (code: string, isKept: boolean, said: string, broken: string, why: string) =>
-    isKept ? ok(code, said) : problem(code, broken, { found: 'broken', expected: 'kept', why, mends: elsewhere });
+  return promises.map(({ promise, code, kept, broken, why }) => {
+    const { outcome, found, expected } = findings[promise];
+    if (outcome === 'kept') return ok(code, kept);
+    if (outcome === 'broken') return problem(code, broken, { found, expected, why, mends: elsewhere });
+    return unseen(code, `Whether the store removes an object could not be tried: found ${found}.`);
+  });
+}
+
+/** What the place offers beside its promises; a directory has neither, and nothing is missed there. */
+function judgeProtection({ directory, probe }: StoreFacts): Check[] {
+  if (directory !== null || probe.kind === 'failed') return [];
+  const { versioning, lock } = probe.facts.findings;
+  const place =
+    'Make a bucket or container with it, and copy the repository there; most places cannot turn it on later.';
   return [
-    promise(
-      'store-create-once',
-      keepsFirst,
-      'The store keeps the first object of a name.',
-      'The store replaces an object by a second one of its name.',
-      'Two writers destroy what the other one stored without noticing.',
-    ),
-    promise(
-      'store-read-back',
-      readsBack,
-      'The store gives back what it was given.',
-      'The store gives back other bytes than it was given.',
-      'What is stored is not what was backed up.',
-    ),
-    promise(
-      'store-list',
-      listsAfterWrite,
-      'The store lists an object at once.',
-      'The store does not list an object that was just stored.',
-      'A pruner that does not see a new backup would delete what it needs.',
-    ),
-    promise(
-      'store-delete',
-      deletes,
-      'The store removes an object when asked.',
-      'The store keeps showing an object that was removed.',
-      'What is expired fills the store, and a lease that was given up seems to be held.',
-    ),
+    versioning.outcome === 'kept'
+      ? ok('store-versioning', 'The store keeps older versions.')
+      : versioning.outcome === 'unseen'
+        ? unseen('store-versioning', 'The store does not say whether it keeps older versions.')
+        : warning('store-versioning', 'The store keeps no older versions.', {
+            ...{ found: versioning.found, expected: versioning.expected },
+            why: 'Whoever holds credentials that may delete takes away backups for good.',
+            mends: [advice('Turn versioning on in the settings of the bucket or account.')],
+          }),
+    judgeLock(lock, [advice(place)]),
   ];
 }
 
-function judgeSpeed({ writeMs, readMs }: ProbeFacts): Check {
+function judgeLock({ outcome, found, expected }: ProbeFinding, mends: readonly Mend[]): Check {
+  const why = 'Whoever holds the credentials of this host, or takes them, can delete every backup.';
+  switch (outcome) {
+    case 'kept':
+      return ok('store-lock', 'The store can lock objects.');
+    case 'unseen':
+      return unseen('store-lock', 'The store does not say whether it can lock objects.');
+    case 'not-offered':
+      return warning('store-lock', 'The store cannot lock objects.', { found, expected, why, mends });
+    case 'broken':
+      return problem('store-lock', 'The store cannot lock objects, and the plan asks for it.', {
+        found,
+        expected,
+        why,
+        mends,
+      });
+  }
+}
+
+function judgeSpeed({ writeMs, readMs }: StoreProbe): Check {
   const told = `a small object takes ${formatDuration(writeMs)} to be stored and ${formatDuration(readMs)} to be read`;
   if (writeMs < WRITE_MS_WARNED) return ok('store-latency', `The store is quick enough: ${told}.`);
   return warning('store-latency', 'The store is slow.', {

@@ -7,11 +7,13 @@ import {
   soundHost,
   soundKeys,
   soundNow,
+  soundProbe,
   soundRights,
   soundServer,
   soundStore,
   volumeWith,
 } from '../../../test/support/preflight-facts.ts';
+import type { PromiseOutcome, StoreProbe, StorePromise } from '../../repository/index.ts';
 import { type Check, quoteIdentifier, quoteLiteral, quoteWord } from './check.ts';
 import { findArchiveDanger, judgeArchiving } from './judge-archiving.ts';
 import { judgeContents } from './judge-contents.ts';
@@ -466,22 +468,35 @@ describe('a store', () => {
   const volumes = { repository: soundHost.volumes.repository, data: soundHost.volumes.data };
   const ofStore = (changes: Partial<typeof soundStore>, places: Partial<typeof volumes> = {}) =>
     judgeStore({ ...soundStore, ...changes }, { ...volumes, ...places });
-  const probed = (changes: object) => {
-    assert.equal(soundStore.probe.kind, 'done');
-    return {
-      probe: { ...soundStore.probe, facts: { ...(soundStore.probe as { facts: object }).facts, ...changes } },
-    } as typeof soundStore;
+  const probed = (promise: StorePromise, outcome: PromiseOutcome, changes: Partial<StoreProbe> = {}) => {
+    const findings = { ...soundProbe.findings, [promise]: { outcome, found: 'this', expected: 'that' } };
+    return { probe: { kind: 'done', facts: { ...soundProbe, findings, ...changes } } } as Partial<typeof soundStore>;
   };
+  const away = { directory: null };
   const failed = (code: string) => ({ probe: { kind: 'failed', code, sentence: 'no' } }) as Partial<typeof soundStore>;
 
   it('that is as it should be gives no finding', () => assert.deepEqual(told(ofStore({})), []));
 
   const cases: [string, Check[], string[]][] = [
-    ['that overwrites', ofStore(probed({ keepsFirst: false })), ['problem store-create-once']],
-    ['that lists late', ofStore(probed({ listsAfterWrite: false })), ['problem store-list']],
-    ['that gives back other bytes', ofStore(probed({ readsBack: false })), ['problem store-read-back']],
-    ['that does not delete', ofStore(probed({ deletes: false })), ['problem store-delete']],
-    ['that is slow', ofStore(probed({ writeMs: 900 })), ['warning store-latency']],
+    ['that overwrites', ofStore(probed('create-once', 'broken')), ['problem store-create-once']],
+    ['that lets several win', ofStore(probed('create-once-at-once', 'broken')), ['problem store-create-once-at-once']],
+    ['that lists late', ofStore(probed('list-after-write', 'broken')), ['problem store-list']],
+    ['that gives back other bytes', ofStore(probed('read-after-write', 'broken')), ['problem store-read-back']],
+    ['that gives no parts', ofStore(probed('ranged-read', 'broken')), ['problem store-range']],
+    ['that gives what was overwritten', ofStore(probed('overwrite', 'broken')), ['problem store-overwrite']],
+    ['that does not delete', ofStore(probed('delete', 'broken')), ['problem store-delete']],
+    ['that lets nobody delete', ofStore(probed('delete', 'unseen')), ['unseen store-delete']],
+    ['that is slow', ofStore(probed('create-once', 'kept', { writeMs: 900 })), ['warning store-latency']],
+    [
+      'in a bucket without versions and locks',
+      ofStore({ ...probed('versioning', 'not-offered'), ...away }),
+      ['warning store-versioning', 'warning store-lock'],
+    ],
+    [
+      'in a bucket without the locks that the plan asks for',
+      ofStore({ ...probed('lock', 'broken'), ...away }),
+      ['warning store-versioning', 'problem store-lock'],
+    ],
     ['that is read-only', ofStore(failed('STORE_DENIED')), ['problem store-write']],
     ['that is full', ofStore(failed('STORE_FULL')), ['problem store-write']],
     ['in memory', ofStore({}, { repository: volumeWith({ kind: 'tmpfs' }) }), ['problem store-file-system']],
@@ -543,6 +558,7 @@ describe('the state of protection', () => {
     checksumFailures: [],
     level: 'verified' as const,
     isDamaged: false,
+    locks: [],
   };
   const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false, space: null };
   const place = { system: '7', lineage: 'l', timeline: 1 };

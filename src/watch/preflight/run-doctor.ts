@@ -76,7 +76,7 @@ interface Subject {
 /**
  * Looks at the server, the rights, this host, the keys, the store and the state of protection, and judges what it saw.
  *
- * It changes nothing but one small object in the store, which it removes again. What cannot be looked at is told and is no error.
+ * It changes nothing but two small objects in the store, which it removes again. What cannot be looked at is told and is no error.
  * Errors: none of those parts; only faults of the program.
  */
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
@@ -104,7 +104,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
       ...(link === null ? [] : judgeRights({ link, server: server.facts, replication, now })),
       ...judgeHost(host, {
         clockOffset: server.facts?.clockOffset ?? null,
-        storeOffsetMs: store?.offsetMs ?? null,
+        storeOffsetMs: store?.probe.kind === 'done' ? store.probe.facts.offsetMs : null,
         locales: server.facts?.locales ?? null,
       }),
       ...judgePushSocket(
