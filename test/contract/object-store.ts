@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { codeOf } from '../../src/lib/index.ts';
-import { newSpoolPath, type ObjectEntry, type ObjectStore } from '../../src/repository/index.ts';
+import { newSpoolPath, type ObjectEntry, type ObjectStore } from '../../src/repository/object-store/index.ts';
 
 /**
  * What every object store promises. `open` gives an empty one; what it needs is taken down by the test it is given.
@@ -149,7 +149,7 @@ export function describeObjectStore(name: string, open: (test: TestContext) => P
         .map((all) => all.filter((name) => !all.some((other) => other !== name && other.startsWith(`${name}/`))));
       const property = fc.asyncProperty(names, part, part, async (chosen, prefix, startAfter) => {
         const store = await open(test);
-        for (const name of chosen) await store.putIfAbsent(name, Buffer.from('x'));
+        await Promise.all(chosen.map((name) => store.putIfAbsent(name, Buffer.from('x'))));
         const sorted = [...new Set(chosen)].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
         assert.deepEqual(await namesOf(store.list('')), sorted);
         assert.deepEqual(
@@ -170,7 +170,7 @@ export function describeObjectStore(name: string, open: (test: TestContext) => P
     it('lists a directory of many objects', async (test) => {
       const store = await open(test);
       const names = Array.from({ length: 150 }, (_, i) => `packs/${String(i).padStart(4, '0')}`);
-      for (const name of names) await store.putIfAbsent(name, Buffer.from('x'));
+      await Promise.all(names.map((name) => store.putIfAbsent(name, Buffer.from('x'))));
       assert.deepEqual(await namesOf(store.list('packs/')), names);
     });
 

@@ -3,16 +3,13 @@ import { type Clock, codeOf, HoldfastError, systemClock } from '../../lib/index.
 import { DurableDirectories, syncFailed } from './durable-directories.ts';
 import { type FileStatus, type FileSystem, type ListedName, type OpenFile, systemFileSystem } from './file-system.ts';
 import { assertObjectName, assertVolatileName } from './object-name.ts';
-import { newSpoolPath, SPOOL_DIRECTORY, spoolOwnerState } from './spool-file.ts';
+import { removeAbandonedSpoolFiles } from './spool-directory.ts';
+import { newSpoolPath, SPOOL_DIRECTORY } from './spool-file.ts';
 import type { ObjectEntry, ObjectStat, ObjectStore, PutOutcome } from './store.ts';
 import { storeErrorOf } from './system-error.ts';
 
 /** Entries whose sizes are asked for at once while listing. */
 const STATUS_BATCH = 32;
-
-/** After this long a spool file of another host is nobody's: no pack is open for more than hours. */
-const FOREIGN_SPOOL_DAYS = 7;
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
  * Objects as files of a directory, which must be there (`createPlace` makes it).
@@ -212,18 +209,8 @@ class DiskStore implements ObjectStore {
     await this.#checkPlace();
     const spool = join(this.#root, SPOOL_DIRECTORY);
     await this.#directories.ensure(spool);
-    for (const { name } of await this.#files.list(spool)) {
-      const path = join(spool, name);
-      if (await this.#isAbandoned(name, path)) await this.#removeSpoolFile(path);
-    }
+    await removeAbandonedSpoolFiles(spool, this.#files, this.#clock);
     return spool;
-  }
-
-  async #isAbandoned(name: string, path: string): Promise<boolean> {
-    const owner = spoolOwnerState(name);
-    if (owner !== 'elsewhere') return owner === 'dead';
-    const status = await this.#statusOrNull(path);
-    return status !== null && this.#clock.now() - status.modifiedAt > FOREIGN_SPOOL_DAYS * DAY_MS;
   }
 
   /**

@@ -7,11 +7,15 @@
  * It does not know what is in an object: no keys, no kinds, no repository. Every implementation and wrapper is held to
  * `test/contract/object-store.ts`.
  */
+export * from './credentials.ts';
 export * from './disk-store.ts';
 export * from './file-system.ts';
 export * from './memory-store.ts';
 export * from './open-store.ts';
+export * from './rate-limit.ts';
 export * from './retrying-store.ts';
+export * from './s3/index.ts';
+export * from './spool-directory.ts';
 export * from './spool-file.ts';
 export * from './store.ts';
 export * from './system-error.ts';

@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, unlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
 import { assertObjectName, assertVolatileName } from './object-name.ts';
+import { makeTemporarySpool } from './spool-directory.ts';
 import type { ObjectEntry, ObjectStore, PutOutcome } from './store.ts';
 import { storeErrorOf } from './system-error.ts';
 
@@ -39,11 +37,7 @@ class MemoryStore implements ObjectStore {
   }
 
   async spoolDirectory(): Promise<string> {
-    if (this.#spool === null) {
-      const spool = mkdtempSync(join(tmpdir(), 'holdfast-memory-'));
-      process.once('exit', () => rmSync(spool, { recursive: true, force: true }));
-      this.#spool = spool;
-    }
+    this.#spool ??= makeTemporarySpool();
     return this.#spool;
   }
 

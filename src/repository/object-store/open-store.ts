@@ -1,37 +1,70 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
+import type { StoreCredentials } from './credentials.ts';
 import { openDiskStore } from './disk-store.ts';
 import { retrying } from './retrying-store.ts';
+import { openS3Store, parseS3Location } from './s3/index.ts';
 import type { ObjectStore } from './store.ts';
 
+/** What a store is opened with. */
+export interface StoreOptions {
+  readonly clock?: Clock;
+  /** Absent: what the driver finds by itself. */
+  readonly credentials?: StoreCredentials;
+  /** Where temporary files go, for stores that are not on this host. Absent: a directory that ends with this process. */
+  readonly scratchDirectory?: string;
+  /** For how many milliseconds from now an object of this name is locked when it is put; `null` for not at all. */
+  readonly lockFor?: (name: string) => number | null;
+  /** Ends all that is under way, and the waiting between two tries. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Opens the store that a location names: a path, or a `file:` address. Nothing is touched before the first call.
+ * Opens the store that a location names: a path or a `file:` address, or `s3://bucket/prefix?…`. Nothing is touched before the first call.
  *
  * Errors: `STORE_LOCATION_INVALID` for a location of a kind that this version cannot reach; no credential that stands in it is repeated.
  */
-export function openStore(location: string, options: { clock?: Clock } = {}): ObjectStore {
-  const clock = options.clock ?? systemClock;
-  return retrying(openDiskStore(pathOf(location), { clock }), { clock });
+export function openStore(location: string, options: StoreOptions = {}): ObjectStore {
+  const { clock = systemClock, signal } = options;
+  return retrying(openDriver(location, { ...options, clock }), { clock, ...(signal === undefined ? {} : { signal }) });
 }
 
 /** The directory that a location names; `null` for a store that is none. Errors: `STORE_LOCATION_INVALID`. */
 export function directoryOfLocation(location: string): string | null {
-  return resolve(pathOf(location));
+  const scheme = schemeOf(location);
+  if (scheme === null || scheme === 'file') return resolve(pathOf(location, scheme));
+  // Whatever is wrong with it is told here, too.
+  openStore(location);
+  return null;
 }
 
-function pathOf(location: string): string {
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(location)?.[1]?.toLowerCase();
+function openDriver(location: string, options: StoreOptions & { clock: Clock }): ObjectStore {
+  const scheme = schemeOf(location);
+  switch (scheme) {
+    case null:
+    case 'file':
+      return openDiskStore(pathOf(location, scheme), options);
+    case 's3':
+      return openS3Store(parseS3Location(location), options);
+    default:
+      throw new HoldfastError('STORE_LOCATION_INVALID', `cannot open a repository at a "${scheme}" address`, {
+        detail: `Expected the path of a directory or an address that begins with "s3://", found one that begins with "${scheme}://".`,
+        hints: ['Give the path of a directory or s3://bucket/prefix; docs/object-stores.md has every form.'],
+      });
+  }
+}
+
+/** What stands before "://" in an address; `null` for a path. */
+function schemeOf(location: string): string | null {
+  return /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(location)?.[1]?.toLowerCase() ?? null;
+}
+
+function pathOf(location: string, scheme: 'file' | null): string {
   if (scheme === 'file') return fileURLToPath(location);
-  if (scheme === undefined && location !== '') return location;
-  throw new HoldfastError(
-    'STORE_LOCATION_INVALID',
-    scheme === undefined
-      ? 'cannot open a repository without a location'
-      : `cannot open a repository at a "${scheme}" address`,
-    {
-      detail: `Expected the path of a directory, found ${scheme === undefined ? 'nothing' : `an address that begins with "${scheme}://"`}.`,
-      hints: ['This version keeps repositories on disks only: give the path of a directory.'],
-    },
-  );
+  if (location !== '') return location;
+  throw new HoldfastError('STORE_LOCATION_INVALID', 'cannot open a repository without a location', {
+    detail: 'Expected the path of a directory or an address, found nothing.',
+    hints: ['Give the path of a directory or s3://bucket/prefix; docs/object-stores.md has every form.'],
+  });
 }

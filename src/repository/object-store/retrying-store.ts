@@ -4,7 +4,7 @@ import { copyFile, link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, HoldfastError } from '../../lib/index.ts';
 import { newSpoolPath } from './spool-file.ts';
-import type { ObjectEntry, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from './store.ts';
+import type { ObjectEntry, ObjectLock, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from './store.ts';
 import { storeErrorOf } from './system-error.ts';
 
 /** With the waits below about a minute: longer than a fail-over of a store, shorter than anybody's patience with a command. */
@@ -21,25 +21,39 @@ const COMPARE_BYTES = 1 << 20;
  * An answer may be lost although the write succeeded. So when a repeated put finds the name taken, the bytes are compared, and its own are
  * reported as `created`.
  */
-export function retrying(store: ObjectStore, options: { clock: Clock; attempts?: number }): ObjectStore {
-  return new RetryingStore(store, options.clock, options.attempts ?? ATTEMPTS_MAX);
+export function retrying(
+  store: ObjectStore,
+  options: { clock: Clock; attempts?: number; signal?: AbortSignal },
+): ObjectStore {
+  return new RetryingStore(store, options.clock, options.attempts ?? ATTEMPTS_MAX, options.signal);
 }
 
 class RetryingStore implements ObjectStore {
   readonly description: string;
   readonly createPlace?: () => Promise<void>;
   readonly protection?: () => Promise<PlaceProtection>;
+  readonly lock?: ObjectLock;
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #attempts: number;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(store: ObjectStore, clock: Clock, attempts: number) {
+  constructor(store: ObjectStore, clock: Clock, attempts: number, signal: AbortSignal | undefined) {
     this.description = store.description;
     this.#store = store;
     this.#clock = clock;
     this.#attempts = attempts;
+    this.#signal = signal;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
     if (store.protection !== undefined) this.protection = () => this.#repeat(() => store.protection!());
+    const { lock } = store;
+    if (lock !== undefined) {
+      this.lock = {
+        lockFor: lock.lockFor,
+        extend: (name, until) => this.#repeat(() => lock.extend(name, until)),
+        until: (name) => this.#repeat(() => lock.until(name)),
+      };
+    }
   }
 
   putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
@@ -121,10 +135,10 @@ class RetryingStore implements ObjectStore {
 
   async #waitOrThrow(error: unknown, attempt: number): Promise<void> {
     const repeatable = error instanceof HoldfastError && error.retryable;
-    if (!repeatable || attempt >= this.#attempts) throw error;
+    if (!repeatable || attempt >= this.#attempts || this.#signal?.aborted === true) throw error;
     const wait = Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (attempt - 1));
     // Spread between a half and the whole, so that those who failed together do not come back together.
-    await this.#clock.sleep(wait / 2 + randomInt(Math.ceil(wait / 2)));
+    await this.#clock.sleep(wait / 2 + randomInt(Math.ceil(wait / 2)), this.#signal);
   }
 
   async #isSame(name: string, path: string): Promise<boolean> {

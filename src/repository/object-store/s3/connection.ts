@@ -1,0 +1,460 @@
+import type { Readable } from 'node:stream';
+import {
+  DeleteObjectCommand,
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  GetObjectLockConfigurationCommand,
+  GetObjectRetentionCommand,
+  HeadBucketCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
+  PutObjectCommand,
+  PutObjectRetentionCommand,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { assert, HoldfastError } from '../../../lib/index.ts';
+import type { StoreCredentials } from '../credentials.ts';
+import type { RateLimit } from '../rate-limit.ts';
+import type { ObjectEntry, PutOutcome } from '../store.ts';
+import { storeErrorOf } from '../system-error.ts';
+import { makeAgents } from './agents.ts';
+import { type AskedPlace, s3CodeOf, s3ErrorOf, statusOf } from './errors.ts';
+import type { S3Location } from './location.ts';
+import type { Upload } from './upload.ts';
+
+/** A server that does not even let us connect for this long is not there. */
+const CONNECT_MS_MAX = 10_000;
+
+/** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
+const SILENCE_MS_MAX = 60_000;
+
+/** Some bytes of an object, at least one. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What was read of an object. `size` is that of the whole object. */
+export interface S3Content {
+  readonly bytes: Buffer;
+  readonly size: number;
+  readonly modifiedAt: number;
+  /** The version that was read; undefined where the server keeps none. */
+  readonly version: string | undefined;
+}
+
+/** One version of a name, or a delete marker, which is a version without bytes. */
+export interface S3Version extends ObjectEntry {
+  readonly id: string;
+  readonly isLatest: boolean;
+  readonly isMarker: boolean;
+}
+
+/**
+ * Requests to one bucket, each once: repeating is the business of who asks. Names are those of objects, to which the prefix of the place is
+ * put here and from which it is taken again.
+ *
+ * Errors: the store's codes (`errors.ts`); what is absent is `null`.
+ */
+export class S3Connection {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #prefix: string;
+  readonly #place: AskedPlace;
+  readonly #checksums: S3Location['checksums'];
+  readonly #rate: RateLimit | null;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(client: S3Client, options: ConnectOptions) {
+    this.#client = client;
+    this.#bucket = options.location.bucket;
+    this.#prefix = options.location.prefix;
+    this.#place = {
+      ...{ bucket: options.location.bucket, region: options.location.region },
+      description: options.description,
+    };
+    this.#checksums = options.location.checksums;
+    this.#rate = options.rate;
+    this.#signal = options.signal;
+  }
+
+  /**
+   * Stores an object, locked until a time if one is given; with `onlyNew` only if the name is free. Gives the version that it became, where the
+   * server keeps several.
+   */
+  async put(
+    name: string,
+    upload: Upload,
+    options: { onlyNew: boolean; lockedUntil: number | null },
+  ): Promise<{ outcome: PutOutcome; version?: string | undefined }> {
+    const body = upload.open();
+    const broken = new AbortController();
+    if (!Buffer.isBuffer(body)) body.once('error', (error) => broken.abort(error));
+    const base64 = upload.sha256.toString('base64');
+    const command = new PutObjectCommand({
+      ...{ Bucket: this.#bucket, Key: this.#prefix + name, Body: body, ContentLength: upload.size },
+      ...(options.onlyNew ? { IfNoneMatch: '*' } : {}),
+      // The algorithm is named besides, as there are servers that check nothing without it.
+      ...(this.#checksums === 'when-required'
+        ? {}
+        : ({ ChecksumAlgorithm: 'SHA256', ChecksumSHA256: base64 } as const)),
+      ...(options.lockedUntil === null
+        ? {}
+        : ({ ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(options.lockedUntil) } as const)),
+    });
+    // Signed with the request, so that even servers without checksums refuse other bytes.
+    command.middlewareStack.add(
+      (next) => (args) => {
+        (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] =
+          upload.sha256.toString('hex');
+        return next(args);
+      },
+      { step: 'build', priority: 'low', name: 'holdfast-content-hash' },
+    );
+    try {
+      const { VersionId } = await this.#client.send(command, this.#sendOptions(broken.signal));
+      return { outcome: 'created', version: VersionId };
+    } catch (error) {
+      if (options.onlyNew && statusOf(error) === 412) return { outcome: 'exists' };
+      const cause = broken.signal.aborted ? storeErrorOf(broken.signal.reason, 'read a spool file') : error;
+      throw this.#errorOf(cause, `write object "${name}"`);
+    } finally {
+      if (!Buffer.isBuffer(body)) body.destroy();
+    }
+  }
+
+  /** Reads an object, or a range of it as far as it goes, of the newest version or the given one; `null` when absent. */
+  async get(
+    name: string,
+    options: { range?: ByteRange | undefined; version?: string | undefined },
+  ): Promise<S3Content | null> {
+    const { range, version } = options;
+    const action = `read object "${name}"`;
+    try {
+      const answer = await this.#client.send(
+        new GetObjectCommand({
+          ...{ Bucket: this.#bucket, Key: this.#prefix + name },
+          ...(range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }),
+          ...(version === undefined ? {} : { VersionId: version }),
+        }),
+        this.#sendOptions(),
+      );
+      const announced = announcedOf(answer.ContentLength, answer.ContentRange, range, action);
+      const bytes = await this.#receive(answer.Body as Readable, announced.length, action);
+      const modifiedAt = toSeconds(answer.LastModified);
+      return { bytes, size: announced.size, modifiedAt, version: answer.VersionId };
+    } catch (error) {
+      if (isKeyAbsent(error)) return null;
+      if (statusOf(error) === 416 && range !== undefined) throw tooShort(name, range, 0);
+      throw this.#errorOf(error, action);
+    }
+  }
+
+  /** All objects with a prefix behind `startAfter`, in bytewise order of names, by their newest version. */
+  async *list(prefix: string, startAfter: string, pageSize: number): AsyncGenerator<ObjectEntry, void> {
+    let token: string | undefined;
+    do {
+      const position = token === undefined ? this.#startAfter(startAfter) : { ContinuationToken: token };
+      const page = await this.#ask(`list objects under "${prefix}"`, () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            ...{ Bucket: this.#bucket, Prefix: this.#prefix + prefix, MaxKeys: pageSize },
+            ...position,
+          }),
+          this.#sendOptions(),
+        ),
+      );
+      for (const { Key, Size, LastModified } of page.Contents ?? []) {
+        yield { name: this.#nameOf(Key), size: Size ?? 0, modifiedAt: toSeconds(LastModified) };
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  /**
+   * All versions of all objects with a prefix behind `startAfter`, in pages: names in bytewise order, of each the newest version first; the
+   * markers stand behind the versions of their page.
+   */
+  async *listVersions(prefix: string, startAfter: string, pageSize: number): AsyncGenerator<S3Version[], void> {
+    let position: { KeyMarker?: string; VersionIdMarker?: string } =
+      startAfter === '' ? {} : { KeyMarker: this.#prefix + startAfter };
+    for (let isLast = false; !isLast; ) {
+      const page = await this.#ask(`list versions of objects under "${prefix}"`, () =>
+        this.#client.send(
+          new ListObjectVersionsCommand({
+            ...{ Bucket: this.#bucket, Prefix: this.#prefix + prefix, MaxKeys: pageSize },
+            ...position,
+          }),
+          this.#sendOptions(),
+        ),
+      );
+      isLast = page.IsTruncated !== true;
+      position = {
+        ...(page.NextKeyMarker === undefined ? {} : { KeyMarker: page.NextKeyMarker }),
+        ...(page.NextVersionIdMarker === undefined ? {} : { VersionIdMarker: page.NextVersionIdMarker }),
+      };
+      // Without a place to go on from the same page would come for ever.
+      if (!isLast && page.NextKeyMarker === undefined) {
+        throw unsound(`list versions of objects under "${prefix}"`, 'Expected a page to name the next one.');
+      }
+      yield this.#versionsOf(page);
+    }
+  }
+
+  /** Deletes one version for good; without one the name, of which a bucket with versions keeps them and adds a marker. */
+  async delete(name: string, version?: string): Promise<{ leftMarker: boolean }> {
+    const answer = await this.#ask(`delete object "${name}"`, () =>
+      this.#client.send(
+        new DeleteObjectCommand({
+          ...{ Bucket: this.#bucket, Key: this.#prefix + name },
+          ...(version === undefined ? {} : { VersionId: version }),
+        }),
+        this.#sendOptions(),
+      ),
+    );
+    return { leftMarker: answer.DeleteMarker === true };
+  }
+
+  /** The server's clock, to the second. */
+  async date(): Promise<number> {
+    const command = new HeadBucketCommand({ Bucket: this.#bucket });
+    let date: string | undefined;
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        date = (result.response as { headers?: Record<string, string> }).headers?.date;
+        return result;
+      },
+      { step: 'deserialize', priority: 'low', name: 'holdfast-date' },
+    );
+    await this.#ask(`ask ${this.#place.description} for the time`, () =>
+      this.#client.send(command, this.#sendOptions()),
+    );
+    const time = Date.parse(date ?? '');
+    if (!Number.isNaN(time)) return time;
+    throw unsound(
+      `ask ${this.#place.description} for the time`,
+      'Expected a date in the head of its answer, found none.',
+    );
+  }
+
+  /** Whether the bucket keeps older versions. One whose versioning was suspended may still have some. */
+  async versioning(): Promise<'on' | 'suspended' | 'off'> {
+    const { Status } = await this.#ask('ask whether the bucket keeps versions', () =>
+      this.#client.send(new GetBucketVersioningCommand({ Bucket: this.#bucket }), this.#sendOptions()),
+    );
+    if (Status === undefined) return 'off';
+    return Status === 'Enabled' ? 'on' : 'suspended';
+  }
+
+  /** Whether the bucket can lock objects. */
+  async canLock(): Promise<boolean> {
+    const answer = await this.#ask('ask whether the bucket locks objects', () =>
+      this.#client
+        .send(new GetObjectLockConfigurationCommand({ Bucket: this.#bucket }), this.#sendOptions())
+        .catch(absentFor('ObjectLockConfigurationNotFoundError', 'NoSuchObjectLockConfiguration')),
+    );
+    return answer?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled';
+  }
+
+  /** Until when a version is locked; `null` when it never was. */
+  async lockedUntil(name: string, version: string): Promise<number | null> {
+    const target = { Bucket: this.#bucket, Key: this.#prefix + name, VersionId: version };
+    const answer = await this.#ask(`ask for the lock of object "${name}"`, () =>
+      this.#client
+        .send(new GetObjectRetentionCommand(target), this.#sendOptions())
+        .catch(absentFor('NoSuchObjectLockConfiguration')),
+    );
+    return answer?.Retention?.RetainUntilDate?.getTime() ?? null;
+  }
+
+  /** Locks a version until a time, for everybody. */
+  async lock(name: string, version: string, until: number): Promise<void> {
+    const target = { Bucket: this.#bucket, Key: this.#prefix + name, VersionId: version };
+    const retention = { Mode: 'COMPLIANCE', RetainUntilDate: new Date(until) } as const;
+    await this.#ask(`lock object "${name}"`, () =>
+      this.#client.send(new PutObjectRetentionCommand({ ...target, Retention: retention }), this.#sendOptions()),
+    );
+  }
+
+  async #receive(body: Readable, length: number, action: string): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
+    let at = 0;
+    for await (const piece of body as AsyncIterable<Buffer>) {
+      await this.#rate?.take(piece.length, this.#signal);
+      if (at + piece.length <= length) piece.copy(bytes, at);
+      at += piece.length;
+    }
+    if (at === length) return bytes;
+    throw new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the answer is not whole`, {
+      detail: `Expected ${length} bytes, found ${at}.`,
+      retryable: true,
+    });
+  }
+
+  async #ask<Answer>(action: string, send: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await send();
+    } catch (error) {
+      throw this.#errorOf(error, action);
+    }
+  }
+
+  #sendOptions(also?: AbortSignal): { abortSignal?: AbortSignal } {
+    const signals = [this.#signal, also].filter((signal) => signal !== undefined);
+    return signals.length === 0 ? {} : { abortSignal: AbortSignal.any(signals) };
+  }
+
+  #startAfter(name: string): { StartAfter?: string } {
+    return name === '' ? {} : { StartAfter: this.#prefix + name };
+  }
+
+  #nameOf(key: string | undefined): string {
+    assert(key?.startsWith(this.#prefix) === true, 'a listing by prefix gives keys with that prefix');
+    return key.slice(this.#prefix.length);
+  }
+
+  #versionsOf({ Versions = [], DeleteMarkers = [] }: ListObjectVersionsCommandOutput): S3Version[] {
+    const both = [
+      ...Versions.map((version) => ({ ...version, isMarker: false })),
+      ...DeleteMarkers.map((marker) => ({ ...marker, Size: 0, isMarker: true })),
+    ];
+    return both.map(({ Key, VersionId, IsLatest, Size, LastModified, isMarker }) => ({
+      ...{ name: this.#nameOf(Key), id: VersionId ?? 'null', isLatest: IsLatest === true, isMarker },
+      ...{ size: Size ?? 0, modifiedAt: toSeconds(LastModified) },
+    }));
+  }
+
+  #errorOf(error: unknown, action: string): Error {
+    if (this.#signal?.aborted === true) {
+      return new HoldfastError('INTERRUPTED', `interrupted: could not ${action}`, { cause: this.#signal.reason });
+    }
+    return s3ErrorOf(error, action, this.#place);
+  }
+}
+
+export interface ConnectOptions {
+  readonly location: S3Location;
+  readonly description: string;
+  readonly credentials?: StoreCredentials;
+  readonly rate: RateLimit | null;
+  readonly signal?: AbortSignal;
+}
+
+/** Makes what requests go through; nothing is sent yet. */
+export async function connect(options: ConnectOptions): Promise<S3Connection> {
+  const { location } = options;
+  const config: S3ClientConfig = {
+    ...(location.region === undefined && location.endpoint === undefined
+      ? {}
+      : { region: location.region ?? 'us-east-1' }),
+    ...(location.endpoint === undefined ? {} : { endpoint: location.endpoint.href }),
+    ...credentialsOf(options.credentials),
+    forcePathStyle: location.pathStyle,
+    // The store around this one repeats, with one budget for everything.
+    maxAttempts: 1,
+    // Everything that is read authenticates itself; everything that is written brings a checksum of its own.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    followRegionRedirects: false,
+    disableS3ExpressSessionAuth: true,
+    // It would wait for a second answer before each large object; refusals of what is there already are rare.
+    expectContinueHeader: false,
+    logger: silent,
+    requestHandler: new NodeHttpHandler({
+      ...(await makeAgents(location)),
+      connectionTimeout: CONNECT_MS_MAX,
+      socketTimeout: SILENCE_MS_MAX,
+      logger: silent,
+    }),
+  };
+  return new S3Connection(new S3Client(config), options);
+}
+
+/** What the SDK has to say reaches people as errors; it would write on standard output besides. */
+const silent = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {}
+
+function credentialsOf(credentials: StoreCredentials | undefined): Pick<S3ClientConfig, 'credentials' | 'profile'> {
+  switch (credentials?.kind) {
+    case undefined:
+      return {};
+    case 'profile':
+      return { profile: credentials.profile };
+    case 'access-key': {
+      const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+      return {
+        credentials: {
+          ...{ accessKeyId, secretAccessKey: secretAccessKey.reveal() },
+          ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
+        },
+      };
+    }
+    case 'account-key':
+    case 'sas':
+      throw new HoldfastError('STORE_CREDENTIALS_REJECTED', 'cannot use credentials of Azure for a repository in S3', {
+        detail: `Expected an access key or a profile, found ${credentials.kind === 'sas' ? 'a shared access signature' : 'the key of an account'}.`,
+        hints: ['Name credentials of the kind that the address asks for.'],
+      });
+  }
+}
+
+/** A listing may know fractions of a second that the head of an object does not have: one object has one time. */
+function toSeconds(date: Date | undefined): number {
+  return Math.floor((date?.getTime() ?? 0) / 1000) * 1000;
+}
+
+/** Turns refusals with these codes into nothing. */
+function absentFor(...codes: string[]): (error: unknown) => undefined {
+  return (error) => {
+    if (codes.includes(s3CodeOf(error))) return undefined;
+    throw error;
+  };
+}
+
+/** What a 404 means: the key, or the version asked for, is not there. The bucket's absence has a code of its own. */
+function isKeyAbsent(error: unknown): boolean {
+  return ['NoSuchKey', 'NoSuchVersion', 'NotFound'].includes(s3CodeOf(error));
+}
+
+/** How many bytes come, and how many the object has. A server that gives other bytes than it was asked for must not be believed. */
+function announcedOf(
+  contentLength: number | undefined,
+  contentRange: string | undefined,
+  range: ByteRange | undefined,
+  action: string,
+): { length: number; size: number } {
+  if (contentLength === undefined) throw unsound(action, 'Expected it to name the length, found none.');
+  if (range === undefined) return { length: contentLength, size: contentLength };
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '');
+  // Some servers answer a range that is the whole object as if none was asked for.
+  if (match === null && range.offset === 0 && contentLength === range.length) {
+    return { length: contentLength, size: contentLength };
+  }
+  if (match === null || Number(match[1]) !== range.offset || contentLength > range.length) {
+    throw unsound(action, `Expected a range from ${range.offset} on, found ${contentRange ?? 'the whole object'}.`);
+  }
+  return { length: contentLength, size: Number(match[3]) };
+}
+
+function unsound(action: string, detail: string): HoldfastError {
+  return new HoldfastError(
+    'STORE_FAILED',
+    `could not ${action}: the server gives another answer than it was asked for`,
+    {
+      detail,
+      hints: ['This server, or a proxy before it, cannot be used.'],
+    },
+  );
+}
+
+/** Says of a range that the object has fewer bytes. */
+export function tooShort(name: string, { offset, length }: ByteRange, found: number): HoldfastError {
+  return new HoldfastError('OBJECT_TRUNCATED', `cannot read object "${name}": it ends too early`, {
+    detail: `Expected ${length} bytes at offset ${offset}, found ${found}.`,
+  });
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import type { RateLimit } from '../rate-limit.ts';
+import { storeErrorOf } from '../system-error.ts';
+
+/** Bytes on their way into the store, with what the server holds them against. */
+export interface Upload {
+  readonly size: number;
+  readonly sha256: Buffer;
+  /** Bytes in memory, or a stream to be read once and destroyed whatever happens. */
+  open(): Buffer | Readable;
+}
+
+/** Read and sent at once: large enough for a fast line, small enough for many files at the same time. */
+const PIECE_BYTES = 256 * 1024;
+
+/** Shared by all transfers, a rate needs small pieces: none may wait for its turn until its connection counts as dead. */
+const LIMITED_PIECE_BYTES = 16 * 1024;
+
+export function uploadOfBytes(bytes: Buffer, rate: RateLimit | null): Upload {
+  const sha256 = createHash('sha256').update(bytes).digest();
+  return {
+    size: bytes.length,
+    sha256,
+    open: () => (rate === null || bytes.length === 0 ? bytes : Readable.from(cut(bytes, rate), { objectMode: false })),
+  };
+}
+
+/**
+ * A file that is read twice, for its checksum and for sending, and never lies in memory as a whole.
+ * Errors: those of the system, in the store's codes.
+ */
+export async function uploadOfFile(path: string, rate: RateLimit | null): Promise<Upload> {
+  const { size, sha256 } = await hashFile(path);
+  return {
+    size,
+    sha256,
+    open: () => {
+      if (size === 0) return Buffer.alloc(0);
+      const file = createReadStream(path, { highWaterMark: rate === null ? PIECE_BYTES : LIMITED_PIECE_BYTES });
+      return rate === null ? file : (file.compose(paced(rate)) as Readable);
+    },
+  };
+}
+
+async function hashFile(path: string): Promise<{ size: number; sha256: Buffer }> {
+  try {
+    await using file = await open(path, 'r');
+    const hash = createHash('sha256');
+    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    let size = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, piece.length, size);
+      if (bytesRead === 0) return { size, sha256: hash.digest() };
+      hash.update(piece.subarray(0, bytesRead));
+      size += bytesRead;
+    }
+  } catch (error) {
+    throw storeErrorOf(error, `read spool file "${path}"`);
+  }
+}
+
+async function* cut(bytes: Buffer, rate: RateLimit): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += LIMITED_PIECE_BYTES) {
+    const piece = bytes.subarray(at, at + LIMITED_PIECE_BYTES);
+    await rate.take(piece.length);
+    yield piece;
+  }
+}
+
+function paced(rate: RateLimit) {
+  return async function* (pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const piece of pieces) {
+      await rate.take(piece.length);
+      yield piece;
+    }
+  };
+}

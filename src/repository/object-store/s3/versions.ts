@@ -1,0 +1,44 @@
+import type { S3Version } from './connection.ts';
+
+/** What keeps several objects of one name apart: all versions of a name, newest first, and its delete markers. */
+export interface NamedVersions {
+  readonly name: string;
+  readonly versions: S3Version[];
+  readonly markers: S3Version[];
+}
+
+/**
+ * Puts the pages of a listing of versions together by name: the versions of one may be on several pages.
+ */
+export async function* groupByName(pages: AsyncIterable<readonly S3Version[]>): AsyncGenerator<NamedVersions, void> {
+  let open = new Map<string, NamedVersions>();
+  for await (const page of pages) {
+    for (const version of page) {
+      const named = open.get(version.name) ?? { name: version.name, versions: [], markers: [] };
+      open.set(version.name, named);
+      (version.isMarker ? named.markers : named.versions).push(version);
+    }
+    // Names are ASCII, whose order as text is their order as bytes. Of the last one more may come.
+    const names = [...open.keys()].sort();
+    const last = names.pop();
+    for (const name of names) yield open.get(name)!;
+    open = last === undefined ? new Map() : new Map([[last, open.get(last)!]]);
+  }
+  yield* open.values();
+}
+
+/** Names under `volatile/` are overwritten and deleted by design: for them the newest version counts, and a delete marker means absent. */
+export function isVolatile(name: string): boolean {
+  return name.startsWith('volatile/');
+}
+
+/**
+ * The version that counts, or `null` when the object is absent.
+ *
+ * An object is created once, so its oldest version is the one that was stored; a later one, or a delete marker, was put there by somebody who
+ * may write and should not have (rule B1). We delete by removing versions, never by a marker.
+ */
+export function countingVersion({ name, versions, markers }: NamedVersions): S3Version | null {
+  if (!isVolatile(name)) return versions.at(-1) ?? null;
+  return markers.some(({ isLatest }) => isLatest) ? null : (versions[0] ?? null);
+}
