@@ -1,10 +1,11 @@
 import { formatLsn } from '../postgres/index.ts';
 import { checksumFailuresOf } from '../protect/backup/index.ts';
 import type { SnapshotDescription } from '../watch/index.ts';
+import { lockDocument } from './lock-text.ts';
 import type { Json } from './output/index.ts';
 
 /** A snapshot as `list` and `show` print it. */
-export function snapshotDocument({ record, level, isDamaged, reach }: SnapshotDescription): {
+export function snapshotDocument({ record, level, isDamaged, locks, reach }: SnapshotDescription): {
   readonly [key: string]: Json;
 } {
   const { id, cluster, kind, startedAt, completedAt, tree, stored, wal } = record;
@@ -20,6 +21,7 @@ export function snapshotDocument({ record, level, isDamaged, reach }: SnapshotDe
     damaged: isDamaged,
     checksumFailures: [...checksumFailuresOf(record)],
     wal,
+    ...lockDocument(locks),
     restorable:
       reach === null || !reach.isComplete
         ? null

@@ -1,3 +1,4 @@
-/** Proof that what is kept can be used: `scrub/` reads it again, `heal/` mends what can be mended of it. */
+/** Proof that what is kept can be used: `scrub/` reads it again, `heal/` mends what can be mended of it, `locks/` asks for locks. */
 export * from './heal/index.ts';
+export * from './locks/index.ts';
 export * from './scrub/index.ts';

@@ -1,5 +1,6 @@
 import { HoldfastError } from '../lib/index.ts';
 import { parseLsn } from '../postgres/index.ts';
+import { locksOf, type PlaceLock } from '../protect/locks/index.ts';
 import {
   contiguousEndIn,
   findLineage,
@@ -39,6 +40,8 @@ export interface SnapshotDescription {
   readonly isDamaged: boolean;
   readonly attestations: readonly Attestation[];
   readonly refusedAttestations: readonly RefusedAttestation[];
+  /** Until when places keep all that it counts on locked, as was last attested: no request is spent on it. */
+  readonly locks: readonly PlaceLock[];
   /** `null` when its lineage, or the history of its timeline, is not there. */
   readonly reach: SnapshotReach | null;
 }
@@ -76,6 +79,7 @@ export async function describeSnapshot(
     isDamaged: harmed.has(record.id),
     attestations,
     refusedAttestations: refused,
+    locks: locksOf(attestations),
     reach: findReach(inventory, record.wal),
   };
 }

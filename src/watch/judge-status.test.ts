@@ -11,6 +11,7 @@ const newest: SnapshotFacts = {
   completedAt: now - 3_600_000,
   level: 'verified',
   isDamaged: false,
+  locks: [],
   checksumFailures: [],
   lineage: 'l1',
   timeline: 1,

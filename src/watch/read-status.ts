@@ -142,7 +142,7 @@ async function readSnapshotFacts(
   record: SnapshotRecord,
 ): Promise<SnapshotFacts> {
   const harmed = await findHarmedSnapshots(repository);
-  const { level, isDamaged, reach } = await describeSnapshot(repository, inventory, record, harmed);
+  const { level, isDamaged, locks, reach } = await describeSnapshot(repository, inventory, record, harmed);
   const walStart = parseLsn(record.wal.start);
   return {
     id: record.id,
@@ -150,6 +150,7 @@ async function readSnapshotFacts(
     checksumFailures: checksumFailuresOf(record),
     level,
     isDamaged,
+    locks,
     lineage: record.wal.lineage,
     timeline: record.wal.timeline,
     walStart,

@@ -1,3 +1,4 @@
+import type { PlaceLock } from '../protect/locks/index.ts';
 import type { JudgedSpace, LsnRange } from '../protect/wal/index.ts';
 
 /** One thing that a person should know. */
@@ -22,6 +23,8 @@ export interface SnapshotFacts {
   readonly level: 'stored' | 'verified' | 'proven' | null;
   /** Whether damage that was found since keeps it from being restored whole. */
   readonly isDamaged: boolean;
+  /** Until when places keep all that it counts on locked; empty when none does. */
+  readonly locks: readonly PlaceLock[];
   readonly lineage: string;
   readonly timeline: number;
   readonly walStart: bigint;

@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../src/lib/index.ts';
-import type { LockRule, ObjectLock, ObjectStore } from '../../src/repository/index.ts';
+import type { LockRule, ObjectLock, ObjectStore, PlaceProtection } from '../../src/repository/index.ts';
 
 /** A store that keeps locks beside a real one: what is put is locked by the rule, and only `cut` shortens. */
 export class LockingStore implements ObjectStore {
@@ -83,6 +83,10 @@ export class LockingStore implements ObjectStore {
 
   now() {
     return this.#store.now();
+  }
+
+  async protection(): Promise<PlaceProtection> {
+    return { versioning: 'on', lock: this.behaviour === 'has-none' ? 'off' : 'on' };
   }
 
   async #lockNew(name: string): Promise<void> {

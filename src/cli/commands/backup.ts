@@ -3,7 +3,8 @@ import { chooseCluster } from '../cluster.ts';
 import type { Command } from '../command.ts';
 import { formatGaps, gapDocument } from '../configuration-text.ts';
 import { readDatabase } from '../database.ts';
-import { formatFacts, shortId } from '../output/index.ts';
+import { lockDocument, lockedUntil } from '../lock-text.ts';
+import { formatFacts, paintLock, shortId } from '../output/index.ts';
 
 /** The server counts MAX_RATE in units of 1,024 bytes. */
 const rateUnitBytes = 1_024;
@@ -53,8 +54,17 @@ export const backup: Command = {
       ...(label === undefined ? {} : { label }),
       ...(checkpoint === 'fast' || checkpoint === 'spread' ? { checkpoint } : {}),
     });
-    const { snapshot, fromStandby, configurationGaps, bytes, storedBytes, newChunks, seconds, checksumFailures } =
-      result;
+    const {
+      snapshot,
+      fromStandby,
+      configurationGaps,
+      bytes,
+      storedBytes,
+      newChunks,
+      seconds,
+      checksumFailures,
+      locks,
+    } = result;
     return {
       reason: checksumFailures.length === 0 ? 'done' : 'problemFound',
       json: {
@@ -66,6 +76,7 @@ export const backup: Command = {
         ...{ bytes, storedBytes, newChunks, seconds, fromStandby, checksumFailures },
         configurationGaps: configurationGaps.map(gapDocument),
         wal: snapshot.wal,
+        ...lockDocument(locks),
       },
       text: (paint) => [
         `${paint.good('stored')} snapshot ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}${fromStandby ? ', read from a standby' : ''}`,
@@ -74,6 +85,9 @@ export const backup: Command = {
             ['read', `${formatBytes(bytes)} in ${formatQuantity(snapshot.tree.files, 'file')}`],
             ['added', `${formatBytes(storedBytes)} in ${formatQuantity(newChunks, 'new chunk')}`],
             ['took', `${formatDuration(seconds * 1000)} (${formatRate(bytes / Math.max(seconds, 0.001))})`],
+            ...(locks.length === 0
+              ? []
+              : [['locked', paintLock(lockedUntil(locks), context.clock.now(), paint)] as const]),
             ['WAL', `${snapshot.wal.start} to ${snapshot.wal.end} on timeline ${snapshot.wal.timeline}`],
           ],
           paint,

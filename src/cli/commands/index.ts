@@ -8,6 +8,7 @@ import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryHeal } from './repository-heal.ts';
 import { repositoryInfo } from './repository-info.ts';
 import { repositoryInit } from './repository-init.ts';
+import { repositoryLocks } from './repository-locks.ts';
 import { restore } from './restore.ts';
 import { settingsDiff } from './settings-diff.ts';
 import { show } from './show.ts';
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   repositoryInit,
   repositoryInfo,
   repositoryHeal,
+  repositoryLocks,
   repositoryAcknowledge,
   walStream,
   walStatus,

@@ -1,16 +1,23 @@
 import { formatBytes, formatCount, formatMoment } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
-import { formatTable, paintLevel, shortId } from '../output/index.ts';
+import { fromPlaceFlag } from '../from-place.ts';
+import { lockedUntil } from '../lock-text.ts';
+import { formatTable, paintLevel, paintLock, shortId } from '../output/index.ts';
 
 /** `holdfast list`. */
 export const list: Command = {
   path: ['list'],
   summary: 'List the snapshots, oldest first, with what they can be restored to.',
-  examples: [{ line: 'holdfast list', does: 'Every snapshot, and up to which moments it leads.' }],
+  examples: [
+    { line: 'holdfast list', does: 'Every snapshot, and up to which moments it leads.' },
+    { line: 'holdfast list --from west', does: 'What the copy "west" has.' },
+  ],
   access: 'read',
+  readsFromPlace: true,
   database: 'none',
   planOptions: ['cluster.name'],
-  run: async ({ repository, plan }) => {
+  flags: [fromPlaceFlag],
+  run: async ({ repository, plan, clock }) => {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { listClusters, listDescribedSnapshots } = await import('../../watch/index.ts');
     const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
@@ -19,6 +26,8 @@ export const list: Command = {
     const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
     const { snapshots, damaged } = await listDescribedSnapshots(repository, cluster);
     const others = snapshots.length > 0 || cluster === undefined ? [] : await listClusters(repository);
+    // Where nothing was ever locked, nobody misses the column.
+    const hasLocks = snapshots.some(({ locks }) => locks.length > 0);
     return {
       reason: damaged.length === 0 && snapshots.every(({ isDamaged }) => !isDamaged) ? 'done' : 'problemFound',
       json: {
@@ -34,9 +43,9 @@ export const list: Command = {
                 { head: 'SIZE', align: 'right' },
                 { head: 'FILES', align: 'right' },
                 { head: 'ADDED', align: 'right' },
-                ...[{ head: 'LEVEL' }, { head: 'RESTORABLE' }],
+                ...[{ head: 'LEVEL' }, ...(hasLocks ? [{ head: 'LOCKED' }] : []), { head: 'RESTORABLE' }],
               ],
-              snapshots.map(({ record, level, isDamaged, reach }) => [
+              snapshots.map(({ record, level, isDamaged, locks, reach }) => [
                 paint.strong(shortId(record.id)),
                 record.cluster,
                 formatMoment(Date.parse(record.completedAt)),
@@ -44,6 +53,7 @@ export const list: Command = {
                 formatCount(record.tree.files),
                 formatBytes(record.stored.storedBytes),
                 `${paintLevel(level, paint, isDamaged)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}`,
+                ...(hasLocks ? [paintLock(lockedUntil(locks), clock.now(), paint)] : []),
                 reach?.isComplete === true
                   ? `${record.wal.end} to ${formatLsn(reach.to)}`
                   : paint.bad('its WAL is not there'),

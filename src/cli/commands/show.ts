@@ -1,6 +1,7 @@
 import { formatBytes, formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
-import { formatFacts, type Json, paintLevel } from '../output/index.ts';
+import { fromPlaceFlag } from '../from-place.ts';
+import { formatFacts, type Json, paintLevel, paintLock } from '../output/index.ts';
 
 /** `holdfast show`. */
 export const show: Command = {
@@ -11,15 +12,17 @@ export const show: Command = {
     { line: 'holdfast show 495644fd18b9 --settings', does: 'The settings that the server had then.' },
   ],
   access: 'read',
+  readsFromPlace: true,
   database: 'none',
   arguments: [{ name: 'snapshot', help: 'The id, or so many of its first digits that no other begins with them.' }],
   flags: [
+    fromPlaceFlag,
     {
       flag: '--settings',
       help: "Show the server's configuration at that time instead: settings, those that were changed first, and where its files lay. Secrets are hidden.",
     },
   ],
-  run: async ({ repository }, input) => {
+  run: async ({ repository, clock }, input) => {
     if (input.isSet('settings')) {
       const { showSettings } = await import('../show-settings.ts');
       return showSettings(repository, await repository.findSnapshot(input.required('snapshot')));
@@ -32,7 +35,7 @@ export const show: Command = {
     const record = await repository.findSnapshot(input.required('snapshot'));
     const inventory = await readWalInventory(repository, record.wal.system);
     const description = await describeSnapshot(repository, inventory, record, await findHarmedSnapshots(repository));
-    const { level, isDamaged, attestations, refusedAttestations, reach } = description;
+    const { level, isDamaged, locks, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
     return {
       reason: reach?.isComplete === true && !isDamaged ? 'done' : 'problemFound',
@@ -59,6 +62,9 @@ export const show: Command = {
               `${formatBytes(stored.storedBytes)} for ${formatQuantity(stored.newChunks, 'new chunk')} of ${formatBytes(stored.newBytes)}`,
             ],
             ['level', paintLevel(level, paint, isDamaged)],
+            ...locks.map(
+              ({ place, until }) => ['locked', `${paintLock(until, clock.now(), paint)} in ${place}`] as const,
+            ),
             [
               'needs WAL',
               `${wal.start} to ${wal.end} on timeline ${wal.timeline}, lineage ${wal.lineage.slice(0, 12)}`,

@@ -2,7 +2,17 @@ import { formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { ClusterStatus, Finding, ProtectionStatus } from '../../watch/index.ts';
 import type { Command } from '../command.ts';
 import { readDatabaseIfGiven } from '../database.ts';
-import { formatAge, formatFacts, isoTime, type Json, type Paint, paintLevel, shortId } from '../output/index.ts';
+import { lockDocument, lockedUntil } from '../lock-text.ts';
+import {
+  formatAge,
+  formatFacts,
+  isoTime,
+  type Json,
+  type Paint,
+  paintLevel,
+  paintLock,
+  shortId,
+} from '../output/index.ts';
 import { spaceDocument } from '../wal-space.ts';
 
 /** `holdfast status`. */
@@ -68,6 +78,7 @@ function clusterDocument(status: ClusterStatus, formatLsn: FormatLsn): Json {
             ageSeconds: seconds(newest.completedAt),
             level: newest.level,
             damaged: newest.isDamaged,
+            ...lockDocument(newest.locks),
             restorableTo: formatLsn(newest.restorableTo),
           },
     wal:
@@ -122,6 +133,7 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
   if (newest !== null) {
     const when = `${formatAge(now, newest.completedAt)}, ${formatMoment(newest.completedAt)}`;
     facts.push(['newest', `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint, newest.isDamaged)}`]);
+    if (newest.locks.length > 0) facts.push(['locked', paintLock(lockedUntil(newest.locks), now, paint)]);
   }
   if (wal !== null) {
     facts.push([

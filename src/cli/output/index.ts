@@ -9,4 +9,4 @@ export { type Paint, paintFor, plainPaint } from './paint.ts';
 export { barDisplay, eventDisplay, lineDisplay, type ProgressDisplay } from './progress-display.ts';
 export { Redaction } from './redaction.ts';
 export { type Column, formatFacts, formatTable } from './table.ts';
-export { formatAge, isoTime, paintLevel, quoteForShell, shortId } from './words.ts';
+export { formatAge, isoTime, paintLevel, paintLock, quoteForShell, shortId } from './words.ts';

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../lib/index.ts';
+import { formatDuration, formatMoment } from '../../lib/index.ts';
 import type { Paint } from './paint.ts';
 
 /** So many digits of an id tell snapshots apart in practice; any unambiguous beginning is taken as input. */
@@ -20,6 +20,12 @@ export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint
   if (isDamaged) return paint.bad('damaged');
   if (level === null) return paint.warning('not attested');
   return level === 'stored' ? level : paint.good(level);
+}
+
+/** Until when nobody can delete it, at `now`; `null` when no place locks it. Milliseconds since 1970. */
+export function paintLock(until: number | null, now: number, paint: Paint): string {
+  if (until === null) return paint.faint('not locked');
+  return until > now ? paint.good(`until ${formatMoment(until)}`) : paint.warning(`ran out ${formatMoment(until)}`);
 }
 
 /** Whole milliseconds since 1970 as ISO 8601 with `Z`, for JSON. */

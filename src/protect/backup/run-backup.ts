@@ -10,6 +10,7 @@ import {
   type SnapshotRecord,
   writePending,
 } from '../../repository/index.ts';
+import { encodeLocks, keepLocks, type PlaceLock, proveLocks } from '../locks/index.ts';
 import type { ConfigurationGap } from './configuration/index.ts';
 import { checkConsistency } from './stages/check-consistency.ts';
 import { checkManifest } from './stages/check-manifest.ts';
@@ -61,6 +62,8 @@ export interface BackupResult {
   configurationGaps: readonly ConfigurationGap[];
   /** What the server said about pages whose checksum is wrong; empty when it found none. The snapshot is kept, and marked. */
   checksumFailures: readonly string[];
+  /** Until when each place with locks keeps all of it untouchable; empty where no place keeps locks. */
+  locks: readonly PlaceLock[];
 }
 
 /**
@@ -77,6 +80,8 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const level = options.level ?? repository.format.compression.level;
   await using cleanup = new AsyncDisposableStack();
 
+  // A place that cannot keep the locks that were asked of it is refused while nothing is written yet.
+  await proveLocks(repository, progress);
   const lease = cleanup.use(await acquireLease(repository, { purpose: 'backup' }));
   const ledger = await openLedger(repository, options.stateDirectory);
   const connection = await connect(options.source, {
@@ -125,10 +130,13 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const proved = { ...range, system: server.identity.systemId, lineage: wal.lineage };
   if (server.isStandby) await proveStandbyWal({ ...here, connection, slot, wal: proved });
   else await proveWal(repository, proved);
+  // What an older backup stored may be about to lose its lock: whoever counts on it extends it first.
+  const locks = await keepLocks({ ...here, snapshot, packs: stores.index.listPacksCountedOn() });
   lease.assertHeld();
   await commitSnapshot(repository, snapshot);
 
-  await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: { wal: snapshot.wal } });
+  const facts = { wal: snapshot.wal, ...(locks.length === 0 ? {} : { locks: encodeLocks(locks) }) };
+  await attest(repository, { snapshot: snapshot.id, level: 'stored', facts });
   await ledger.append({
     action: 'backup',
     outcome: 'done',
@@ -144,5 +152,6 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     fromStandby: server.isStandby,
     configurationGaps: received.configuration.gaps,
     checksumFailures,
+    locks,
   };
 }

@@ -1,95 +1,26 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { AlteringStore } from '../../../test/support/altering-store.ts';
+import { namesIn } from '../../../test/support/listing.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
+import { storePack, storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
 import { HoldfastError, silentProgress, systemClock } from '../../lib/index.ts';
-import { encodeLineageHeader } from '../../protect/wal/lineage.ts';
-import { fragmentObjectName, lineageObjectName } from '../../protect/wal/object-names.ts';
 import {
   attest,
-  commitSnapshot,
   listAttestations,
   listDamagedPacks,
   listKnownDamage,
-  newSnapshotId,
   type ObjectStore,
-  type PackContent,
-  PackWriter,
   type Repository,
-  type SnapshotRecord,
-  TreeWriter,
-  writeIndexObjects,
 } from '../../repository/index.ts';
 import { type VerifyOptions, verifySnapshots } from './verify-snapshots.ts';
 
-const system = '7000000000000000001';
-const segmentBytes = 1 << 20;
-const [walStart, walEnd] = [0x300000n, 0x300400n];
-
-/** Stores chunks in one pack and names it in the index. */
-async function storePack(repository: Repository, content: PackContent, chunks: readonly Buffer[]): Promise<string> {
-  const spoolPath = join(await repository.store.spoolDirectory(), randomBytes(8).toString('hex'));
-  const writer = new PackWriter({ keys: repository.keys, content, spoolPath });
-  for (const raw of chunks) writer.append(repository.keys.identifyChunk(raw), raw, null);
-  const pack = writer.finish();
-  await repository.store.putFileIfAbsent(pack.name, pack.spoolPath);
-  await writeIndexObjects(repository, [{ packId: pack.packId, content, epoch: pack.epoch, entries: pack.entries }]);
-  return pack.name;
-}
-
-/** A snapshot of two small files, each one chunk, with a stretch of WAL. */
-async function storeSnapshot(repository: Repository, contents: Record<string, Buffer>, lineage: string) {
-  const dataPack = await storePack(repository, 'data', Object.values(contents));
-  const nodes: Buffer[] = [];
-  const tree = new TreeWriter(async (raw) => {
-    nodes.push(Buffer.from(raw));
-    return repository.keys.identifyChunk(raw);
-  });
-  for (const [path, raw] of Object.entries(contents)) {
-    const extent = { form: 'chunk' as const, length: raw.length, id: repository.keys.identifyChunk(raw), offset: 0 };
-    const content = { form: 'inline' as const, map: { extents: [extent], fingerprints: null } };
-    await tree.add({ type: 'file', path, mode: 0o600, mtimeMs: 1, size: raw.length, content });
-  }
-  const summary = await tree.finish();
-  const treePack = await storePack(repository, 'tree', nodes);
-  const at = new Date().toISOString();
-  const snapshot: SnapshotRecord = {
-    version: 1,
-    id: newSnapshotId(),
-    kind: 'base-backup',
-    cluster: 'shop',
-    writer: randomBytes(16).toString('hex'),
-    startedAt: at,
-    completedAt: at,
-    tree: summary,
-    stored: { newChunks: 2, newBytes: 2, storedBytes: 2 },
-    wal: { system, lineage, timeline: 1, start: '0/300000', end: '0/300400' },
-    details: {},
-  };
-  await commitSnapshot(repository, snapshot);
-  return { snapshot, dataPack, treePack };
-}
-
 async function makeWorld(test: TestContext) {
   const { repository, store, scratch, open } = await createRepository(test);
-  const lineage = randomBytes(32).toString('hex');
-  const place = { system, lineage };
-  const header = {
-    ...place,
-    cluster: 'shop',
-    createdAt: new Date().toISOString(),
-    segmentBytes,
-    startTimeline: 1,
-    startLsn: walStart,
-    parent: null,
-  };
-  await repository.putJson('wal-lineage', lineageObjectName(place), encodeLineageHeader(header));
-  const fragment = fragmentObjectName(place, { timeline: 1, start: walStart, end: walEnd, receiver: '00'.repeat(8) });
-  await repository.putBody('wal-fragment', fragment, randomBytes(Number(walEnd - walStart)));
+  const { lineage, fragment } = await storeSmallLineage(repository);
   const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
-  const stored = await storeSnapshot(repository, contents, lineage);
+  const stored = await storeSmallSnapshot(repository, contents, lineage);
   const verify = (options: Partial<VerifyOptions> & { on?: Repository } = {}) => {
     const { on, record, ...rest } = options;
     return verifySnapshots({
@@ -102,12 +33,6 @@ async function makeWorld(test: TestContext) {
     });
   };
   return { repository, store, open, contents, lineage, fragment, verify, ...stored };
-}
-
-async function namesIn(store: ObjectStore, prefix: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of store.list(prefix)) names.push(name);
-  return names;
 }
 
 /** Changes an object in place, as a failing disk would. */
@@ -270,7 +195,7 @@ describe('a verification', () => {
       first.damage.map(({ object, state, snapshots }) => [object, state, snapshots[0]?.files]),
       [[treePack, 'harmful', 2]],
     );
-    await storeSnapshot(repository, contents, lineage);
+    await storeSmallSnapshot(repository, contents, lineage);
     for (let i = 0; i < 2; i++) {
       const again = await verify();
       assert.deepEqual(
@@ -306,7 +231,7 @@ describe('a verification', () => {
     const { repository, store, verify, contents, lineage, dataPack } = await makeWorld(test);
     await tamper(store, dataPack, flipBit(100));
     assert.equal((await verify()).isSound, false);
-    await storeSnapshot(repository, contents, lineage);
+    await storeSmallSnapshot(repository, contents, lineage);
     assert.equal((await verify()).isSound, true);
     // Whichever packs the sample holds: none, the damaged one alone, its healed copy, or both.
     for (let seed = 1; seed <= 12; seed++)

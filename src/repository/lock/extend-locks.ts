@@ -18,7 +18,7 @@ export interface LockExtension {
 /**
  * Makes sure that objects of one place stay locked for as long as they are needed, and extends by a stride where less remains (rule C6).
  *
- * `known` says what earlier calls learnt, and is brought up to date: what it knows to be locked long enough is not asked about again. A lock cannot be
+ * `like` names an object by whose rule all of them are locked, instead of each by its own. `known` says what earlier calls learnt, and is brought up to date: what it knows to be locked long enough is not asked about again. A lock cannot be
  * shortened, so what was true once holds; what an owner of the place might have done in spite of that is found by reading the locks themselves.
  * Safe to repeat. Errors: `OBJECT_ABSENT` when one of them is gone; `LOCK_REFUSED` when the store took an extension and keeps nothing of it; those of the
  * store, `STORE_DENIED` and `STORE_LOCK_ABSENT` among them.
@@ -27,6 +27,7 @@ export async function extendLocks(options: {
   store: ObjectStore;
   names: Iterable<string> | AsyncIterable<string>;
   known?: Map<string, number>;
+  like?: string;
   signal?: AbortSignal;
 }): Promise<LockExtension> {
   const { store, signal, known = new Map<string, number>() } = options;
@@ -36,7 +37,8 @@ export async function extendLocks(options: {
   const tally = { until: Number.POSITIVE_INFINITY, objects: 0, asked: 0, extended: 0 };
   await inLanes(LANES, options.names, async (name) => {
     signal?.throwIfAborted();
-    const need = lockNeed(lock.lockFor, name);
+    const rule = options.like ?? name;
+    const need = lockNeed(lock.lockFor, rule);
     if (need === null) return;
     tally.objects += 1;
     let until = known.get(name) ?? 0;
@@ -46,7 +48,7 @@ export async function extendLocks(options: {
     }
     if (until < now + need) {
       tally.extended += 1;
-      until = await extendOne(lock, name, now);
+      until = await extendOne(lock, name, now + lock.lockFor(rule)!);
     }
     known.set(name, until);
     tally.until = Math.min(tally.until, until);
@@ -65,28 +67,11 @@ export async function proveLock(store: ObjectStore, name: string): Promise<void>
   const now = await store.now();
   const need = lockNeed(lock.lockFor, name);
   if (need === null || ((await lock.until(name)) ?? 0) >= now + need) return;
-  await extendOne(lock, name, now);
-}
-
-/**
- * Tells of each object until when it is locked, `null` when it is not; those that are never locked are left out. Changes nothing. Errors: `OBJECT_ABSENT`;
- * those of the store.
- */
-export async function readLocks(
-  store: ObjectStore,
-  names: Iterable<string> | AsyncIterable<string>,
-  onLock: (name: string, until: number | null) => void,
-): Promise<void> {
-  const { lock } = store;
-  assert(lock !== undefined, 'only a place with locks has any to read');
-  await inLanes(LANES, names, async (name) => {
-    if (lock.lockFor(name) !== null) onLock(name, await lock.until(name));
-  });
+  await extendOne(lock, name, now + lock.lockFor(name)!);
 }
 
 /** Reads back what it set: a server that does not know locks may take the request and forget it. */
-async function extendOne(lock: ObjectLock, name: string, now: number): Promise<number> {
-  const wanted = now + lock.lockFor(name)!;
+async function extendOne(lock: ObjectLock, name: string, wanted: number): Promise<number> {
   await lock.extend(name, wanted);
   const until = await lock.until(name);
   // Stores keep whole seconds.

@@ -47,6 +47,7 @@ export class PackDepot {
   async #upload(pack: FinishedPack, durable: (id: Buffer) => void): Promise<void> {
     await this.#repository.store.putFileIfAbsent(pack.name, pack.spoolPath);
     this.#index.addPack(pack);
+    this.#index.countOn(pack.packId);
     for (let at = 0; at < pack.entries.length; at += PACK_ENTRY_BYTES) durable(pack.entries.subarray(at, at + 32));
     this.#unindexed.push(pack);
     this.#unindexedChunks += pack.count;

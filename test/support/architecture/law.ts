@@ -12,7 +12,7 @@ export const layers = [
  * (such as `stages/`).
  */
 export const wings: Record<string, readonly string[]> = {
-  protect: ['wal', 'backup', 'logical', 'application', 'retention', 'keys', 'replication', '.'],
+  protect: ['wal', 'locks', 'backup', 'logical', 'application', 'retention', 'keys', 'replication', '.'],
   restore: ['erasure', 'data-checks', '.'],
   prove: ['.'],
   watch: ['notify', '.'],

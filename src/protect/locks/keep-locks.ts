@@ -1,0 +1,107 @@
+import { codeOf, HoldfastError, type Progress } from '../../lib/index.ts';
+import {
+  extendLocks,
+  FORMAT_NAME,
+  kindPrefix,
+  type ObjectStore,
+  pendingName,
+  proveLock,
+  type Repository,
+  type SnapshotRecord,
+  type StorePlace,
+} from '../../repository/index.ts';
+import { findLineage, listNeededWal, readWalInventory } from '../wal/index.ts';
+import { KnownLocks } from './known-locks.ts';
+import { lockingPlaces, type PlaceLock } from './place-lock.ts';
+
+/** What opens a repository and finds its chunks: no snapshot can be restored without any of it. */
+const ALWAYS_NEEDED = [FORMAT_NAME, 'features/', 'keys/', kindPrefix('index')];
+
+/**
+ * Proves that each place whose locks were asked for can keep them, before anything is written.
+ *
+ * A copy that need not have everything is let off while it cannot be reached. Errors: `STORE_LOCK_ABSENT`, `STORE_DENIED` or `LOCK_REFUSED` when a lock
+ * cannot be kept; those of the store.
+ */
+export async function proveLocks({ store }: Repository, progress: Progress): Promise<void> {
+  for (const place of lockingPlaces(store)) {
+    await unlessAway(place, progress, async () => {
+      if ((await place.store.protection?.())?.lock === 'off') throw lockAbsent(place);
+      await proveLock(place.store, FORMAT_NAME).catch((error: unknown) => {
+        // A copy that is still empty shows what it can do when it is filled.
+        if (codeOf(error) !== 'OBJECT_ABSENT' || place.name === 'primary') throw error;
+      });
+    });
+  }
+}
+
+/**
+ * Makes sure, before a snapshot is committed, that all it counts on stays locked for as long as the snapshot is to be (rule C6): packs, old ones among
+ * them, index, WAL of its range, and what opens the repository (rule B3), in every place that keeps locks.
+ *
+ * `packs` are those that the backup counted on or made. Gives until when each place keeps all of it locked. Errors: `OBJECT_ABSENT` when something is
+ * gone; `STORE_DENIED`, `LOCK_REFUSED`; those of the store; `STATE_UNWRITABLE`.
+ */
+export async function keepLocks(options: {
+  repository: Repository;
+  snapshot: SnapshotRecord;
+  packs: Iterable<Uint8Array>;
+  stateDirectory: string;
+  progress: Progress;
+  signal?: AbortSignal;
+}): Promise<PlaceLock[]> {
+  const { repository, snapshot, stateDirectory, progress, signal } = options;
+  const locks: PlaceLock[] = [];
+  const places = lockingPlaces(repository.store);
+  if (places.length === 0) return locks;
+  progress.begin('extending locks');
+  const packs = [...options.packs].map((pack) => kindPrefix('data-pack') + Buffer.from(pack).toString('hex'));
+  const inventory = await readWalInventory(repository, snapshot.wal.system);
+  const lineage = findLineage(inventory, snapshot.wal.lineage);
+  for (const place of places) {
+    await unlessAway(place, progress, async () => {
+      const { store } = place;
+      const names = async function* () {
+        yield* listAlwaysNeeded(store);
+        yield* packs;
+        yield* await listNeededWal(store, lineage, snapshot.wal);
+        yield pendingName(snapshot.id);
+      };
+      const kept = new KnownLocks(stateDirectory, repository.id, place.name);
+      const known = await kept.read();
+      // Fragments among the WAL are needed as long as the rest, while no segment takes their place.
+      const like = FORMAT_NAME;
+      const { until } = await extendLocks({ store, names: names(), known, like, ...(signal && { signal }) });
+      await kept.write(known, await store.now());
+      locks.push({ place: place.name, until });
+    });
+  }
+  return locks;
+}
+
+/** Names of what every snapshot needs, as this place has them. */
+export async function* listAlwaysNeeded(store: ObjectStore): AsyncGenerator<string, void> {
+  for (const prefix of ALWAYS_NEEDED) for await (const { name } of store.list(prefix)) yield name;
+}
+
+const AWAY_CODES: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'STORE_ABSENT', 'OBJECT_ABSENT']);
+
+/** A copy that need not have everything may be away or behind; its locks are extended by the next backup. */
+async function unlessAway(place: StorePlace, progress: Progress, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (place.required || place.name === 'primary' || !AWAY_CODES.has(codeOf(error) ?? '')) throw error;
+    progress.note(`copy "${place.name}" is away or behind: its locks are left to the next backup`);
+  }
+}
+
+function lockAbsent({ name, store }: StorePlace): HoldfastError {
+  return new HoldfastError('STORE_LOCK_ABSENT', `cannot lock what is kept in ${store.description}`, {
+    detail: `The plan asks for locks in the place "${name}", and it says that it keeps none.`,
+    hints: [
+      'Locks are switched on when a bucket is made: make one with object lock, and let the repository begin there.',
+      'Or take `lock` out of the plan.',
+    ],
+  });
+}

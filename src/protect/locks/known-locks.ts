@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { makeStateDirectory, replaceFile } from '../../ledger/index.ts';
+import { codeOf } from '../../lib/index.ts';
+
+const knownLocks = z.record(z.string(), z.number());
+
+/**
+ * What this host has learnt about the locks of one place: it spares a request for each pack of each backup. Losing the file costs these requests once,
+ * so whatever is wrong with it is the same as none.
+ */
+export class KnownLocks {
+  readonly #directory: string;
+  readonly #path: string;
+
+  constructor(stateDirectory: string, repositoryId: string, place: string) {
+    this.#directory = join(stateDirectory, 'locks');
+    this.#path = join(this.#directory, `${repositoryId}.${place}.json`);
+  }
+
+  /** By object name, in milliseconds since 1970. */
+  async read(): Promise<Map<string, number>> {
+    try {
+      return new Map(Object.entries(knownLocks.parse(JSON.parse(await readFile(this.#path, 'utf8')))));
+    } catch (error) {
+      if (error instanceof SyntaxError || error instanceof z.ZodError || codeOf(error) === 'ENOENT') return new Map();
+      throw error;
+    }
+  }
+
+  /** Keeps what is still of use at `now`. Errors: `STATE_UNWRITABLE`. */
+  async write(locks: ReadonlyMap<string, number>, now: number): Promise<void> {
+    await makeStateDirectory(this.#directory);
+    await replaceFile(this.#path, JSON.stringify(Object.fromEntries([...locks].filter(([, until]) => until > now))));
+  }
+}

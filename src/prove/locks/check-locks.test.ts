@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { LockingStore } from '../../../test/support/locking-store.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { createRepository } from '../../../test/support/memory-repository.ts';
+import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
+import { silentProgress } from '../../lib/index.ts';
+import { encodeLocks, keepLocks, proveLocks } from '../../protect/locks/index.ts';
+import { attest, lockRule, memoryStore, writePending } from '../../repository/index.ts';
+import { checkLocks } from './check-locks.ts';
+
+const day = 86_400_000;
+const progress = silentProgress;
+
+/** A repository with one committed snapshot in a place that locks for ten days. */
+async function makeWorld(test: TestContext) {
+  const clock = new ManualClock();
+  const store = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+  const { repository, scratch } = await createRepository(test, { store, clock });
+  const { lineage, fragment } = await storeSmallLineage(repository);
+  const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
+  const { snapshot, dataPack, treePack } = await storeSmallSnapshot(repository, contents, lineage);
+  await writePending(repository, snapshot);
+  const packs = [dataPack, treePack].map((name) => Buffer.from(name.slice('packs/'.length), 'hex'));
+  const keep = async () => {
+    const locks = await keepLocks({ repository, snapshot, packs, stateDirectory: scratch, progress });
+    await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: { locks: encodeLocks(locks) } });
+    return locks;
+  };
+  const check = async () => (await checkLocks({ repository, snapshots: [snapshot], progress }))[0]!.places;
+  return { clock, store, repository, snapshot, fragment, dataPack, treePack, scratch, keep, check };
+}
+
+describe('locks of a snapshot', () => {
+  it('cover all that it counts on, its fragments of WAL among them, for as long as the place locks', async (test) => {
+    const { clock, store, fragment, keep, check } = await makeWorld(test);
+    assert.equal(await store.lock.until(fragment), clock.now() + 4 * day);
+    const now = clock.now();
+    assert.deepEqual(await keep(), [{ place: 'primary', until: now + 40 * day }]);
+    assert.deepEqual(store.extended, [fragment]);
+    const [place] = await check();
+    assert.deepEqual([place?.until, place?.attested, place?.unlockedCount], [now + 40 * day, now + 40 * day, 0]);
+    // format, key, two index objects, two packs, fragment, lineage, committed record, and whatever else opens it.
+    assert.ok(place!.objects >= 9, `${place!.objects} objects`);
+  });
+
+  it('are extended by the next backup that counts on the same packs, once in thirty days', async (test) => {
+    const { clock, store, dataPack, scratch, repository, keep } = await makeWorld(test);
+    await keep();
+    store.asked.length = 0;
+    store.extended.length = 0;
+    await clock.advance(29 * day);
+    await keep();
+    assert.deepEqual([store.asked, store.extended], [[], []], 'what this host knows needs no request');
+    const file = await readFile(join(scratch, 'locks', `${repository.id}.primary.json`), 'utf8');
+    assert.ok(file.includes(dataPack));
+    await clock.advance(2 * day);
+    const [lock] = await keep();
+    assert.ok(store.extended.includes(dataPack) && store.extended.includes('format'));
+    assert.equal(lock?.until, clock.now() + 40 * day);
+  });
+
+  it('that somebody took away are found by asking the place, and named', async (test) => {
+    const { clock, store, dataPack, keep, check } = await makeWorld(test);
+    const [lock] = await keep();
+    store.cut(dataPack, clock.now() + 2 * day);
+    const [shortened] = await check();
+    assert.deepEqual([shortened?.until, shortened?.isShortened], [clock.now() + 2 * day, true]);
+    store.cut(dataPack, null);
+    const [removed] = await check();
+    assert.deepEqual([removed?.until, removed?.isShortened, removed?.unlocked], [null, true, [dataPack]]);
+    assert.equal(removed?.attested, lock?.until);
+    await store.delete(dataPack);
+    const [gone] = await check();
+    assert.deepEqual([gone?.absentCount, gone?.unlocked], [1, [dataPack]]);
+  });
+
+  it('that ran out in their time are no fault', async (test) => {
+    const { clock, keep, check } = await makeWorld(test);
+    await keep();
+    await clock.advance(41 * day);
+    const [place] = await check();
+    assert.deepEqual([place?.until, place?.isShortened], [null, false]);
+    assert.equal(place?.unlockedCount, place?.objects);
+  });
+
+  it('do not count what a stranger put among the index objects', async (test) => {
+    const { store, keep, check } = await makeWorld(test);
+    await keep();
+    const poison = `index/${'ab'.repeat(32)}`;
+    await store.putIfAbsent(poison, randomBytes(500));
+    store.cut(poison, null);
+    const [place] = await check();
+    assert.deepEqual([place?.unlockedCount, place?.isShortened], [0, false]);
+  });
+
+  it('that a place cannot keep stop a backup before anything is written', async (test) => {
+    for (const [behaviour, code] of [
+      ['has-none', 'STORE_LOCK_ABSENT'],
+      ['denies', 'STORE_DENIED'],
+      ['forgets', 'LOCK_REFUSED'],
+    ] as const) {
+      const { store, repository } = await makeWorld(test);
+      store.cut('format', null);
+      store.behaviour = behaviour;
+      await assert.rejects(proveLocks(repository, progress), { code });
+    }
+  });
+
+  it('of a copy that is away and need not have everything are left to the next backup', async (test) => {
+    const { store, repository, snapshot, scratch } = await makeWorld(test);
+    const copy = new LockingStore(memoryStore(), lockRule(10 * day));
+    for (const required of [false, true]) {
+      const places = [
+        { name: 'primary', store, required: true },
+        { name: 'other', store: copy, required },
+      ];
+      Object.assign(store, { places });
+      const options = { repository, snapshot, packs: [Buffer.alloc(32)], stateDirectory: scratch, progress };
+      const notes: string[] = [];
+      const kept = keepLocks({
+        ...options,
+        packs: [],
+        progress: { ...progress, note: (text: string) => void notes.push(text) },
+      });
+      if (required) await assert.rejects(kept, { code: 'OBJECT_ABSENT' });
+      else {
+        assert.deepEqual(
+          (await kept).map(({ place }) => place),
+          ['primary'],
+        );
+        assert.match(notes.join(), /copy "other" is away or behind/);
+      }
+    }
+  });
+});
