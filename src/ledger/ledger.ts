@@ -18,8 +18,8 @@ const CONFLICTS_MAX = 1000;
  */
 export async function openLedger(repository: Repository, stateDirectory: string): Promise<Ledger> {
   const heads = new RememberedHeads(stateDirectory, repository.id);
-  const regressions = await findRegressions(repository, heads);
-  if (regressions.length > 0) throw headRegressed(regressions);
+  const checking = findRegressions(repository, heads);
+  checking.catch(() => {}); // Awaited below, unless the state directory cannot be read.
   const writer = await readWriterId(stateDirectory);
   const ledger = new Ledger({
     repository,
@@ -28,7 +28,11 @@ export async function openLedger(repository: Repository, stateDirectory: string)
     writer,
     head: (await heads.read()).get(writer) ?? null,
   });
-  await ledger.catchUp();
+  const next = ledger.readNext();
+  next.catch(() => {}); // Of no interest when a head is gone.
+  const regressions = await checking;
+  if (regressions.length > 0) throw headRegressed(regressions);
+  await ledger.catchUp(next);
   return ledger;
 }
 
@@ -78,13 +82,13 @@ export class Ledger {
     return verifyLedger(this.#repository, this.#stateDirectory);
   }
 
-  /** Moves the head over entries that came after it, checking each. */
-  async catchUp(): Promise<void> {
-    let stored = await this.#getNext();
+  /** Moves the head over entries that came after it, checking each. `next`: as `readNext` gives it for the present head. */
+  async catchUp(next: Promise<Buffer | null> = this.readNext()): Promise<void> {
+    let stored = await next;
     if (stored === null) return;
     while (stored !== null) {
       this.#head = { seq: this.#nextSeq(), sha256: hashEntry(stored) };
-      stored = await this.#getNext();
+      stored = await this.readNext();
     }
     await this.#remember();
   }
@@ -129,8 +133,8 @@ export class Ledger {
     });
   }
 
-  /** The stored bytes of the next entry, `null` when there is none. */
-  async #getNext(): Promise<Buffer | null> {
+  /** The stored bytes of the next entry, `null` when there is none. Changes nothing. Errors: `LEDGER_CHAIN_BROKEN`; those of reading an entry. */
+  async readNext(): Promise<Buffer | null> {
     const name = entryName(this.writer, this.#nextSeq());
     let stored: Buffer;
     try {

@@ -1,7 +1,10 @@
-import { HoldfastError } from '../lib/index.ts';
+import { HoldfastError, mapAhead } from '../lib/index.ts';
 import { isAbsent, type Repository } from '../repository/index.ts';
 import { entryName, type Head, hashEntry } from './entry.ts';
 import type { RememberedHeads } from './remembered-heads.ts';
+
+/** Heads that are asked for at once. */
+const READS_MAX = 16;
 
 /** A remembered head that the store no longer has. */
 export interface Regression {
@@ -15,8 +18,10 @@ export interface Regression {
 /** Asks the store for every remembered head: one read for each writer. Errors: those of the store. */
 export async function findRegressions(repository: Repository, heads: RememberedHeads): Promise<Regression[]> {
   const regressions: Regression[] = [];
-  for (const [writer, remembered] of await heads.read()) {
-    const hash = await hashStored(repository, writer, remembered.seq);
+  const ask = async ([writer, remembered]: [string, Head]) => {
+    return { writer, remembered, hash: await hashStored(repository, writer, remembered.seq) };
+  };
+  for await (const { writer, remembered, hash } of mapAhead(await heads.read(), { atOnceMax: READS_MAX }, ask)) {
     if (hash !== remembered.sha256)
       regressions.push({ writer, remembered, found: hash === null ? 'gone' : 'different' });
   }

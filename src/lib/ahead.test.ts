@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { mapAhead } from './ahead.ts';
+import { beginIterating, mapAhead } from './ahead.ts';
 
 /** Work that is over when the test says so. */
 class HeldWork {
@@ -109,5 +109,31 @@ describe('work that is done ahead', () => {
     for await (const result of mapAhead(items(), { atOnceMax: 4 }, work)) if (result === 1) break;
     await settled();
     assert.equal(closed, true);
+  });
+});
+
+describe('an iteration that begins before it is asked for', () => {
+  it('gives the same items, closes their source, and tells an error only to whoever iterates', async () => {
+    const told: string[] = [];
+    async function* items() {
+      try {
+        for (let i = 0; ; i++) {
+          told.push(`asked for ${i}`);
+          yield i;
+        }
+      } finally {
+        told.push('closed');
+      }
+    }
+    const begun = beginIterating(items());
+    assert.deepEqual(told, ['asked for 0']);
+    for await (const item of begun) if (item === 1) break;
+    assert.deepEqual(told, ['asked for 0', 'asked for 1', 'closed']);
+    async function* failing(): AsyncGenerator<number, void> {
+      yield await Promise.reject(new Error('the source broke'));
+    }
+    beginIterating(failing());
+    await settled();
+    await assert.rejects(collect(beginIterating(failing())), { message: 'the source broke' });
   });
 });

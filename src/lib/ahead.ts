@@ -48,6 +48,25 @@ export async function* mapAhead<Item, Result>(
   }
 }
 
+/** Asks for the first item at once: whoever iterates later need not wait for it from then on. For one iteration only. */
+export function beginIterating<Item>(items: AsyncGenerator<Item, void>): AsyncIterable<Item> {
+  const first = items.next();
+  // Whoever iterates hears of it; perhaps nobody does.
+  first.catch(() => {});
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        const { value, done } = await first;
+        if (done === true) return;
+        yield value;
+        yield* items;
+      } finally {
+        await items.return();
+      }
+    },
+  };
+}
+
 type Taken<Item> = { state: 'item'; item: Item } | { state: 'end' } | { state: 'failed'; error: unknown };
 
 async function takeNext<Item>(source: AsyncIterator<Item> | Iterator<Item>): Promise<Taken<Item>> {

@@ -1,4 +1,4 @@
-import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { codeOf, HoldfastError, mapAhead, messageOf } from '../../lib/index.ts';
 import { parseSegmentName, parseTimelineHistory, type TimelineSwitch } from '../../postgres/index.ts';
 import { decodeJson, type ObjectEntry, type Repository } from '../../repository/index.ts';
 import { decodeLineageHeader, type LineageHeader } from './lineage.ts';
@@ -19,6 +19,8 @@ import { getEither } from './second-copy.ts';
 /** A stored fragment and the object that holds it. */
 export interface StoredFragment extends FragmentName {
   readonly objectName: string;
+  /** Stored bytes, where a listing told them. */
+  readonly size?: number;
 }
 
 /** A stored whole segment. `number` counts segments from LSN 0. */
@@ -26,6 +28,8 @@ export interface StoredSegment {
   readonly number: bigint;
   readonly name: string;
   readonly objectName: string;
+  /** Stored bytes, where a listing told them. */
+  readonly size?: number;
 }
 
 /** What is stored of one timeline. */
@@ -54,10 +58,15 @@ export interface LineageInventory extends LineagePlace {
 export interface WalInventory {
   readonly lineages: readonly LineageInventory[];
   /** Objects that could not be used, each with the reason. */
-  readonly damaged: readonly { readonly objectName: string; readonly error: HoldfastError }[];
+  readonly damaged: readonly Trouble[];
   /** Objects that are damaged and whose second copy was read in their place. */
-  readonly replaced?: readonly { readonly objectName: string; readonly error: HoldfastError }[];
+  readonly replaced?: readonly Trouble[];
 }
+
+/** Landmarks that are listed and passed over before the listing begins again behind all of them: they come with the same answer as what stands before. */
+const LANDMARKS_PASSED_MAX = 200;
+/** History files of one lineage that are asked for at once. */
+const HISTORIES_READ_MAX = 16;
 
 /**
  * Lists what WAL is stored, of one cluster's system or of all, and reads lineages and histories (small objects, never WAL itself).
@@ -65,12 +74,17 @@ export interface WalInventory {
  * A lineage whose first object is damaged is left out and named in `damaged`. A store that cannot be listed is an error, never an empty
  * inventory: who reads one may conclude that a file does not exist (rule A3).
  *
- * Errors: those of the store.
+ * `known`: an inventory that was read before; of a lineage that stands in it, what never changes is not read again. Errors: those of the store.
  */
-export async function readWalInventory(repository: Repository, system?: string): Promise<WalInventory> {
+export async function readWalInventory(
+  repository: Repository,
+  system?: string,
+  known: WalInventory | null = null,
+): Promise<WalInventory> {
+  const reading = new Map<string, Promise<ReadHeader>>();
   const listings = new Map<string, LineageListing>();
-  const damaged: { objectName: string; error: HoldfastError }[] = [];
-  const replaced: { objectName: string; error: HoldfastError }[] = [];
+  const damaged: Trouble[] = [];
+  const replaced: Trouble[] = [];
   for await (const entry of listWithoutLandmarks(
     repository,
     system === undefined ? WAL_PREFIX : systemPrefix(system),
@@ -83,19 +97,25 @@ export async function readWalInventory(repository: Repository, system?: string):
     const key = `${name.system}/${name.lineage}`;
     const listing = listings.get(key) ?? newListing(name);
     listings.set(key, listing);
+    // The listing goes on meanwhile.
+    if (!reading.has(key)) reading.set(key, beginReadingHeader(repository, name, known));
     if (name.kind === 'lineage') listing.storedAt = entry.modifiedAt;
     if (name.kind === 'segment' || name.kind === 'fragment')
       listing.grewAt = Math.max(listing.grewAt, entry.modifiedAt);
-    if (name.kind === 'segment') listing.segmentNames.push(name.segmentName);
-    if (name.kind === 'fragment') listing.fragments.push({ ...name.fragment, objectName: entry.name });
+    const { size } = entry;
+    if (name.kind === 'segment') listing.segments.push({ name: name.segmentName, size });
+    if (name.kind === 'fragment') listing.fragments.push({ ...name.fragment, objectName: entry.name, size });
     if (name.kind === 'history') listing.historyTimelines.add(name.timeline);
     if (name.kind === 'copy' && name.of.kind === 'history') listing.historyTimelines.add(name.of.timeline);
     if (name.kind === 'copy' && name.of.kind === 'lineage') listing.storedAt ??= entry.modifiedAt;
   }
   const lineages: LineageInventory[] = [];
-  for (const listing of listings.values()) {
-    const lineage = await readLineage(repository, listing, damaged, replaced);
-    if (lineage !== null) lineages.push(lineage);
+  const readAll = ([key, listing]: [string, LineageListing]) =>
+    readLineage(repository, listing, reading.get(key)!, known);
+  for await (const read of mapAhead(listings, { atOnceMax: HISTORIES_READ_MAX }, readAll)) {
+    damaged.push(...read.damaged);
+    replaced.push(...read.replaced);
+    if (read.lineage !== null) lineages.push(read.lineage);
   }
   return { lineages, damaged, ...(replaced.length === 0 ? {} : { replaced }) };
 }
@@ -105,13 +125,15 @@ async function* listWithoutLandmarks(repository: Repository, prefix: string): As
   for (let startAfter: string | null = ''; startAfter !== null; ) {
     const from: string = startAfter;
     startAfter = null;
+    let passed = 0;
     for await (const entry of repository.store.list(prefix, from === '' ? {} : { startAfter: from })) {
       const name = parseWalObjectName(entry.name);
-      if (name?.kind === 'landmarks') {
+      passed = name?.kind === 'landmarks' ? passed + 1 : 0;
+      if (passed === 0) yield entry;
+      else if (name !== null && passed > LANDMARKS_PASSED_MAX) {
         startAfter = `${landmarksPrefix(name)}~`;
         break;
       }
-      yield entry;
     }
   }
 }
@@ -129,61 +151,91 @@ export function findLineage(inventory: WalInventory, lineage: string): LineageIn
 interface LineageListing extends LineagePlace {
   storedAt: number | null;
   grewAt: number;
-  segmentNames: string[];
+  segments: { name: string; size: number }[];
   fragments: StoredFragment[];
   historyTimelines: Set<number>;
 }
 
 function newListing({ system, lineage }: LineagePlace): LineageListing {
-  return { system, lineage, storedAt: null, grewAt: 0, segmentNames: [], fragments: [], historyTimelines: new Set() };
+  return { system, lineage, storedAt: null, grewAt: 0, segments: [], fragments: [], historyTimelines: new Set() };
+}
+
+interface Trouble {
+  readonly objectName: string;
+  readonly error: HoldfastError;
+}
+
+/** A small object that is stored twice, and what was wrong with it or with its first copy. */
+interface ReadTwice<Value> {
+  readonly value: Value | null;
+  readonly damaged: readonly Trouble[];
+  readonly replaced: readonly Trouble[];
+}
+
+type ReadHeader = ReadTwice<LineageHeader>;
+
+function beginReadingHeader(
+  repository: Repository,
+  place: LineagePlace,
+  known: WalInventory | null,
+): Promise<ReadHeader> {
+  const before = findKnown(known, place);
+  if (before !== undefined) return Promise.resolve({ value: before.header, damaged: [], replaced: [] });
+  const objectName = lineageObjectName(place);
+  const decode = (body: Buffer) => decodeLineageHeader(decodeJson(objectName, body), objectName);
+  const reading = readTwice(repository, 'wal-lineage', objectName, decode);
+  // Awaited when all is listed, unless the listing fails.
+  reading.catch(() => {});
+  return reading;
+}
+
+function findKnown(known: WalInventory | null, { lineage }: LineagePlace): LineageInventory | undefined {
+  return known?.lineages.find((candidate) => candidate.lineage === lineage);
 }
 
 async function readLineage(
   repository: Repository,
   listing: LineageListing,
-  damaged: { objectName: string; error: HoldfastError }[],
-  replaced: { objectName: string; error: HoldfastError }[],
-): Promise<LineageInventory | null> {
-  const objectName = lineageObjectName(listing);
-  const noteTrouble = (name: string, error: HoldfastError | null) => {
-    if (error !== null) replaced.push({ objectName: name, error });
+  reading: Promise<ReadHeader>,
+  known: WalInventory | null,
+): Promise<{ lineage: LineageInventory | null; damaged: Trouble[]; replaced: Trouble[] }> {
+  const before = findKnown(known, listing)?.histories;
+  const readHistory = async (timeline: number) => {
+    const value = before?.get(timeline);
+    if (value !== undefined) return { timeline, value, damaged: [], replaced: [] };
+    const objectName = historyObjectName(listing, timeline);
+    const decode = (body: Buffer) => parseTimelineHistory(body.toString('utf8'));
+    return { timeline, ...(await readTwice(repository, 'timeline-history', objectName, decode)) };
   };
-  const header = await unlessDamaged(damaged, objectName, async () => {
-    const decode = (body: Buffer) => decodeLineageHeader(decodeJson(objectName, body), objectName);
-    const { value, trouble } = await getEither(repository, 'wal-lineage', objectName, decode);
-    noteTrouble(objectName, trouble);
-    return value;
-  });
-  if (header === null) return null;
+  const { value: header, ...troubles } = await reading;
+  const [damaged, replaced] = [[...troubles.damaged], [...troubles.replaced]];
+  if (header === null) return { lineage: null, damaged, replaced };
   const histories = new Map<number, readonly TimelineSwitch[]>();
-  for (const timeline of [...listing.historyTimelines].sort((a, b) => a - b)) {
-    const historyName = historyObjectName(listing, timeline);
-    const history = await unlessDamaged(damaged, historyName, async () => {
-      const decode = (body: Buffer) => parseTimelineHistory(body.toString('utf8'));
-      const { value, trouble } = await getEither(repository, 'timeline-history', historyName, decode);
-      noteTrouble(historyName, trouble);
-      return value;
-    });
-    if (history !== null) histories.set(timeline, history);
+  const wanted = [...listing.historyTimelines].sort((a, b) => a - b);
+  for await (const history of mapAhead(wanted, { atOnceMax: HISTORIES_READ_MAX }, readHistory)) {
+    if (history.value !== null) histories.set(history.timeline, history.value);
+    damaged.push(...history.damaged);
+    replaced.push(...history.replaced);
   }
   const { system, lineage, grewAt } = listing;
   const timelines = arrangeTimelines(listing, header.segmentBytes, damaged);
-  return { system, lineage, header, storedAt: listing.storedAt ?? 0, grewAt, timelines, histories };
+  const found = { system, lineage, header, storedAt: listing.storedAt ?? 0, grewAt, timelines, histories };
+  return { lineage: found, damaged, replaced };
 }
 
 /** Sorts what was listed into timelines. */
 function arrangeTimelines(
   listing: LineageListing,
   segmentBytes: number,
-  damaged: { objectName: string; error: HoldfastError }[],
+  damaged: Trouble[],
 ): Map<number, TimelineInventory> {
   const segments = new Map<number, Map<bigint, StoredSegment>>();
-  for (const name of listing.segmentNames) {
+  for (const { name, size } of listing.segments) {
     const objectName = segmentObjectName(listing, name);
     try {
       const { timeline, number } = parseSegmentName(name, segmentBytes);
       const ofTimeline = segments.get(timeline) ?? new Map<bigint, StoredSegment>();
-      segments.set(timeline, ofTimeline.set(number, { number, name, objectName }));
+      segments.set(timeline, ofTimeline.set(number, { number, name, objectName, size }));
     } catch {
       // A name that segments of this size cannot have: nobody could ever ask for it.
       damaged.push({ objectName, error: foreignObject(objectName) });
@@ -218,13 +270,15 @@ export function makeTimelineInventory(
 }
 
 /** Damage is told and the rest of the inventory stays useful; what might pass, such as a store without an answer, ends the reading. */
-async function unlessDamaged<Value>(
-  damaged: { objectName: string; error: HoldfastError }[],
+async function readTwice<Value>(
+  repository: Repository,
+  kind: 'wal-lineage' | 'timeline-history',
   objectName: string,
-  read: () => Promise<Value>,
-): Promise<Value | null> {
+  decode: (body: Buffer) => Value,
+): Promise<ReadTwice<Value>> {
   try {
-    return await read();
+    const { value, trouble } = await getEither(repository, kind, objectName, decode);
+    return { value, damaged: [], replaced: trouble === null ? [] : [{ objectName, error: trouble }] };
   } catch (error) {
     const code = codeOf(error);
     const isDamage =
@@ -233,8 +287,8 @@ async function unlessDamaged<Value>(
       code?.startsWith('WAL_LINEAGE_') === true ||
       code === 'PG_TIMELINE_HISTORY_INVALID';
     if (!isDamage) throw error;
-    damaged.push({ objectName, error: error instanceof HoldfastError ? error : foreignObject(messageOf(error)) });
-    return null;
+    const told = error instanceof HoldfastError ? error : foreignObject(messageOf(error));
+    return { value: null, damaged: [{ objectName, error: told }], replaced: [] };
   }
 }
 

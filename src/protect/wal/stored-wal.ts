@@ -1,4 +1,4 @@
-import { assert, codeOf, HoldfastError } from '../../lib/index.ts';
+import { assert, beginIterating, codeOf, HoldfastError, mapAhead } from '../../lib/index.ts';
 import { formatLsn, formatSegmentName, segmentNumberOf } from '../../postgres/index.ts';
 import { getBodyStream, type Repository } from '../../repository/index.ts';
 import { findLineage, type LineageInventory, readWalInventory, type StoredFragment } from './inventory.ts';
@@ -9,12 +9,31 @@ import { stretchOfSegment, type TimelineStretch } from './timeline-path.ts';
 export interface WalObject extends LsnRange {
   readonly kind: 'wal-segment' | 'wal-fragment';
   readonly objectName: string;
+  /** Stored bytes, where a listing told them. */
+  readonly size?: number | undefined;
 }
 
 /** A stored object with the part of it that is on the way: before `usableEnd`. */
 interface UsableObject extends WalObject {
   readonly usableEnd: bigint;
 }
+
+/** What is read of an object: from `from` up to `end`. */
+interface PlannedRead {
+  readonly object: UsableObject;
+  readonly from: bigint;
+  readonly end: bigint;
+}
+
+/**
+ * Objects whose first bytes are on their way while one is read. Of each at most two requests are under way (`getBodyStream`), 8 MiB, so that a whole
+ * segment and the next one are, or the fragments of some seconds.
+ */
+const OBJECTS_AHEAD = {
+  atOnceMax: 8,
+  weightMax: 12 << 20,
+  weigh: ({ object: { size = 1 << 20 } }: PlannedRead) => Math.min(size, 8 << 20),
+};
 
 /** A receiver may join fragments while we read them; each time, another listing finds the segment that took their place. */
 const RELISTINGS_MAX = 3;
@@ -57,22 +76,39 @@ export class StoredWal {
   async *read(from: bigint, to: bigint): AsyncGenerator<Buffer, void> {
     let at = from;
     let relistings = 0;
-    while (at < to) {
+    for (let again = true; again; ) {
+      again = false;
+      const begin = async (read: PlannedRead) => {
+        return { ...read, pieces: beginIterating(readWalObject(this.#repository, read.object, read.from)) };
+      };
+      for await (const { object, end, pieces } of mapAhead(this.#planReads(at, to), OBJECTS_AHEAD, begin)) {
+        try {
+          for await (const piece of pieces) {
+            const wanted = piece.subarray(0, Number(end - at));
+            at += BigInt(wanted.length);
+            yield wanted;
+            if (at === end) break;
+            relistings = 0;
+          }
+        } catch (error) {
+          if (codeOf(error) === 'OBJECT_ABSENT' && relistings++ < RELISTINGS_MAX) await this.#listAgain();
+          else this.#noteDamage(object, error);
+          // What was begun ahead goes on from an end that was not reached.
+          again = true;
+          break;
+        }
+      }
+    }
+  }
+
+  /** What is read of which objects, as long as each holds what its name says. */
+  *#planReads(from: bigint, to: bigint): Generator<PlannedRead, void> {
+    for (let at = from; at < to; ) {
       const object = this.#chooseObject(at);
       if (object === null) return;
       const end = object.usableEnd < to ? object.usableEnd : to;
-      try {
-        for await (const piece of readWalObject(this.#repository, object, at)) {
-          const wanted = piece.subarray(0, Number(end - at));
-          at += BigInt(wanted.length);
-          yield wanted;
-          if (at === end) break;
-          relistings = 0;
-        }
-      } catch (error) {
-        if (codeOf(error) === 'OBJECT_ABSENT' && relistings++ < RELISTINGS_MAX) await this.#listAgain();
-        else this.#noteDamage(object, error);
-      }
+      yield { object, from: at, end };
+      at = end;
     }
   }
 
@@ -99,7 +135,10 @@ export class StoredWal {
       const segment = this.#lineage.timelines.get(stretch.timeline)?.segments.get(number);
       const fragments = this.#fragments.get(stretch.timeline)?.get(number) ?? [];
       const objects: WalObject[] = fragments.map((fragment) => fragmentObject(fragment));
-      if (segment !== undefined) objects.push({ kind: 'wal-segment', ...bounds, objectName: segment.objectName });
+      if (segment !== undefined) {
+        const { objectName, size } = segment;
+        objects.push({ kind: 'wal-segment', ...bounds, objectName, size });
+      }
       return objects.flatMap((object) => {
         const part = clipRange(object, usable);
         return part === null ? [] : [{ ...object, usableEnd: part.end }];
@@ -120,8 +159,8 @@ export class StoredWal {
 }
 
 /** A fragment as an object to read. */
-export function fragmentObject({ start, end, objectName }: StoredFragment): WalObject {
-  return { kind: 'wal-fragment', start, end, objectName };
+export function fragmentObject({ start, end, objectName, size }: StoredFragment): WalObject {
+  return { kind: 'wal-fragment', start, end, objectName, size };
 }
 
 /**
@@ -135,7 +174,8 @@ export async function* readWalObject(
 ): AsyncGenerator<Buffer, void> {
   assert(object.start <= from && from < object.end, 'WAL is read from an object that holds it');
   let at = object.start;
-  for await (const piece of getBodyStream(repository, { kind: object.kind, name: object.objectName })) {
+  const { kind, objectName: name, size } = object;
+  for await (const piece of getBodyStream(repository, { kind, name, ...(size === undefined ? {} : { size }) })) {
     const end = at + BigInt(piece.length);
     if (end > object.end) throw wrongLength(object, 'more');
     if (end > from) yield at < from ? piece.subarray(Number(from - at)) : piece;

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
-import { kindPrefix, type Repository } from '../../repository/index.ts';
+import { inLanes } from '../../lib/index.ts';
+import { kindPrefix, type ObjectEntry, type Repository } from '../../repository/index.ts';
 import { isWalDamage } from './stored-wal.ts';
+
+/** Statuses that are asked for at once. */
+const READS_MAX = 16;
 
 /** A status with the store's time of its writing, in milliseconds since 1970. */
 export type StoredStatus<Status> = Status & { readonly writtenAt: number; readonly ageMs: number };
@@ -21,14 +25,17 @@ export async function readStatuses<Said extends { version: unknown; role: unknow
   repository: Repository,
   schema: z.ZodType<Said>,
 ): Promise<StoredStatus<Omit<Said, 'version' | 'role'>>[]> {
-  const now = await repository.store.now();
+  // Asked for before the listing, so that nothing is listed that looks older than it is.
+  const asked = repository.store.now();
+  asked.catch(() => {}); // Awaited below, unless the listing fails first.
   const statuses: StoredStatus<Omit<Said, 'version' | 'role'>>[] = [];
-  for await (const { name, modifiedAt } of repository.store.list(kindPrefix('status'))) {
+  const read = async ({ name, modifiedAt }: ObjectEntry) => {
     const said = await readStatus(repository, name, schema);
-    if (said === null) continue;
+    if (said === null) return;
     const { version: _, role: __, ...status } = said;
-    statuses.push({ ...status, writtenAt: modifiedAt, ageMs: now - modifiedAt });
-  }
+    statuses.push({ ...status, writtenAt: modifiedAt, ageMs: (await asked) - modifiedAt });
+  };
+  await inLanes(READS_MAX, repository.store.list(kindPrefix('status')), read);
   return statuses.sort((a, b) => b.writtenAt - a.writtenAt);
 }
 

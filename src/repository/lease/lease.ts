@@ -27,10 +27,19 @@ export type LeaseRecord = z.infer<typeof leaseRecord>;
 
 /** Takes a lease and renews it until it is released. Errors: those of the store; `REPOSITORY_READ_ONLY`. */
 export async function acquireLease(objects: SealedObjects, options: { purpose: string }): Promise<Lease> {
-  const lease = new Lease(objects, options.purpose, new Date(await objects.store.now()));
-  await lease.renew();
+  const lease = await Lease.take(objects, options.purpose);
   lease.keepRenewing();
   return lease;
+}
+
+/** The same moment on both scales of a clock. */
+interface Moment {
+  readonly wall: number;
+  readonly monotonic: number;
+}
+
+function momentOf(clock: Clock): Moment {
+  return { wall: clock.now(), monotonic: clock.monotonic() };
 }
 
 /** A lease in the hands of its holder. */
@@ -42,17 +51,26 @@ export class Lease implements AsyncDisposable {
   readonly #purpose: string;
   readonly #startedAt: Date;
   readonly #stop = new AbortController();
-  #renewed: { wall: number; monotonic: number } | null = null;
+  #renewed: Moment | null = null;
   #renewing: Promise<void> = Promise.resolve();
   #lastFailure: unknown = null;
   /** Once lost, always lost: a pruner may have acted on it. */
   #lost: string | null = null;
 
-  constructor(objects: SealedObjects, purpose: string, startedAt: Date) {
+  private constructor(objects: SealedObjects, purpose: string, startedAt: Date) {
     this.#objects = objects;
     this.#clock = objects.clock;
     this.#purpose = purpose;
     this.#startedAt = startedAt;
+  }
+
+  /** Writes it for the first time. Errors: those of the store; `REPOSITORY_READ_ONLY`. */
+  static async take(objects: SealedObjects, purpose: string): Promise<Lease> {
+    const at = momentOf(objects.clock);
+    const now = await objects.store.now();
+    const lease = new Lease(objects, purpose, new Date(now));
+    await lease.#write(at, now);
+    return lease;
   }
 
   /** Errors: `LEASE_LOST`; then nothing may be committed that this lease was to protect. */
@@ -84,13 +102,18 @@ export class Lease implements AsyncDisposable {
 
   /** Writes the lease with a new end. */
   async renew(): Promise<void> {
-    // The times are taken before the store is asked: the lease is never believed to last longer than it does.
-    const at = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
-    if (this.#renewed !== null && (await this.#objects.store.stat(this.name)) === null) {
+    const at = momentOf(this.#clock);
+    const [stat, now] = await Promise.all([this.#objects.store.stat(this.name), this.#objects.store.now()]);
+    if (stat === null) {
       this.#lost ??= 'somebody removed it';
       return;
     }
-    const expiresAt = new Date((await this.#objects.store.now()) + LEASE_MS).toISOString();
+    await this.#write(at, now);
+  }
+
+  /** `at` was taken before the store was asked for `now`: the lease is never believed to last longer than it does. */
+  async #write(at: Moment, now: number): Promise<void> {
+    const expiresAt = new Date(now + LEASE_MS).toISOString();
     const record: LeaseRecord = {
       version: 1,
       lease: this.id,
