@@ -1,5 +1,5 @@
 import { HoldfastError } from '../lib/index.ts';
-import { FORMAT_NAME } from './format/index.ts';
+import { FEATURE_PREFIX, FORMAT_NAME } from './format/index.ts';
 import { SLOT_PREFIX } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
 import { PROBE_PREFIX } from './probe/index.ts';
@@ -7,8 +7,8 @@ import { PROBE_PREFIX } from './probe/index.ts';
 /**
  * What lies where a repository is, or is to be.
  *
- * `half-created`: key slots alone, so an `init` was broken off and nothing was ever stored. `format-absent`: a repository that has lost the
- * object that makes it one. `foreign`: something of somebody else.
+ * `half-created`: key slots and features alone, so an `init` was broken off and nothing was ever stored. `format-absent`: a repository that
+ * has lost the object that makes it one. `foreign`: something of somebody else.
  */
 export type Place =
   | { state: 'format' }
@@ -17,12 +17,18 @@ export type Place =
   | { state: 'format-absent'; error: HoldfastError }
   | { state: 'foreign'; example: string };
 
+/** What an `init` writes before `format`, and what a probe leaves. */
+const TELLS_NOTHING = [SLOT_PREFIX, FEATURE_PREFIX, PROBE_PREFIX];
+
 /** Looks at the names in a store until they tell what it is; what a probe had to leave tells nothing. Errors: those of the store. */
 export async function diagnosePlace(store: ObjectStore): Promise<Place> {
   if ((await store.stat(FORMAT_NAME)) !== null) return { state: 'format' };
   const hasSlots = (await findName(store, SLOT_PREFIX, () => true)) !== null;
-  const other = await findName(store, '', (name) => !name.startsWith(SLOT_PREFIX) && !name.startsWith(PROBE_PREFIX));
-  if (other === null) return { state: hasSlots ? 'half-created' : 'empty' };
+  const other = await findName(store, '', (name) => !TELLS_NOTHING.some((prefix) => name.startsWith(prefix)));
+  if (other === null) {
+    const hasFeatures = (await findName(store, FEATURE_PREFIX, () => true)) !== null;
+    return { state: hasSlots || hasFeatures ? 'half-created' : 'empty' };
+  }
   return hasSlots
     ? { state: 'format-absent', error: formatAbsent(store, other) }
     : { state: 'foreign', example: other };

@@ -9,13 +9,15 @@
  */
 export * from './attestation/index.ts';
 export * from './codec/index.ts';
+export * from './copies/index.ts';
 export * from './damage/index.ts';
 export * from './fingerprint/index.ts';
 export * from './format/index.ts';
 export * from './index/index.ts';
 export * from './init-repository.ts';
 export * from './key/index.ts';
-export * from './key-slots.ts';
+export { beginEpoch, type EpochProposal, type NewEpoch, proposeEpoch } from './key-epochs.ts';
+export { addSlot, type LeftObject, listSlots, removeSlot, rotateSlot, type SlotInfo } from './key-slots.ts';
 export * from './lease/index.ts';
 export * from './lock/index.ts';
 export * from './measure-store.ts';

@@ -2,21 +2,24 @@ import { createHash, randomBytes } from 'node:crypto';
 import { type Clock, HoldfastError } from '../lib/index.ts';
 import { COMPRESSION_LEVEL, REPOSITORY_ID_BYTES } from './codec/index.ts';
 import { diagnosePlace } from './diagnose-place.ts';
-import { encodeFormat, FORMAT_NAME, makeFormat } from './format/index.ts';
+import { encodeFormat, FORMAT_NAME, KEY_SLOTS_FEATURE, makeFormat, setFeature } from './format/index.ts';
 import {
   type Credential,
   drawKeyMaterial,
   encodeKeyBundle,
+  formatKeyName,
+  KeyRing,
+  makeGrant,
+  makeKeySlot,
   readSecret,
-  SLOT_PREFIX,
-  sealKeySlot,
+  toLockingSecret,
 } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
 import { probeStore, whyUnfit } from './probe/index.ts';
 import { Repository } from './repository.ts';
 
 /**
- * Creates a repository: a key slot, then `format`, which makes it one.
+ * Creates a repository where the place is free and keeps its promises: a key slot, then `format`, which makes it one.
  *
  * May be repeated after a broken try, of which nothing is replaced: its slots open nothing, as the id of a repository is drawn anew each time and
  * authenticated with every slot. If two create one at once, one `format` is stored and the other try is refused.
@@ -41,13 +44,21 @@ export async function initRepository(options: {
   const formatBytes = encodeFormat(format);
   const formatSha256 = createHash('sha256').update(formatBytes).digest('hex');
   const bundle = { material: drawKeyMaterial(id), formatSha256 };
+  const keys = KeyRing.fromMaterial(bundle.material);
   const label = options.label ?? 'first key';
-  const slot = await sealKeySlot({ repositoryId: id, secret, bundle: encodeKeyBundle(bundle), label, createdAt });
+  const { slot, pair, bytes } = await makeKeySlot({ keys, secret: await toLockingSecret(secret), label, createdAt });
+  const grant = makeGrant(keys, { slot, slotKey: pair.publicKey }, keys.currentEpoch, encodeKeyBundle(bundle));
+  const names = [
+    formatKeyName({ kind: 'slot', slot }),
+    formatKeyName({ kind: 'grant', slot, epoch: keys.currentEpoch }),
+  ] as const;
 
-  await store.putIfAbsent(SLOT_PREFIX + slot.slot, slot.bytes);
+  await setFeature(store, KEY_SLOTS_FEATURE);
+  await store.putIfAbsent(names[1], grant);
+  await store.putIfAbsent(names[0], bytes);
   // Last of all: from here on it is a repository, and it has a key.
-  await putFormat(store, formatBytes, slot.slot);
-  return new Repository({ store, format, bundle, slot: slot.slot, access: 'write', clock });
+  await putFormat(store, formatBytes, names);
+  return new Repository({ store, format, opened: { slot, bundle, secret }, access: 'write', clock });
 }
 
 async function checkPlaceIsFree(store: ObjectStore): Promise<void> {
@@ -72,12 +83,12 @@ async function checkPlaceIsFree(store: ObjectStore): Promise<void> {
   }
 }
 
-async function putFormat(store: ObjectStore, formatBytes: Buffer, ownSlot: string): Promise<void> {
+async function putFormat(store: ObjectStore, formatBytes: Buffer, ownKeys: readonly string[]): Promise<void> {
   if ((await store.putIfAbsent(FORMAT_NAME, formatBytes)) === 'created') return;
   // Our own, if an answer was lost and the call repeated.
   if (formatBytes.equals(await store.get(FORMAT_NAME))) return;
   // Somebody else was faster. Our slot wraps keys of a repository that never came to be.
-  await store.delete(SLOT_PREFIX + ownSlot);
+  for (const name of ownKeys) await store.delete(name);
   throw repositoryExists(store);
 }
 

@@ -8,9 +8,10 @@ import { FaultyStore } from '../../test/support/faulty-store.ts';
 import { namesIn } from '../../test/support/listing.ts';
 import { lyingStore } from '../../test/support/lying-store.ts';
 import { createRepository, keyFileIn, scratchFor } from '../../test/support/memory-repository.ts';
+import { makeSlotOfVersion1 } from '../../test/support/slot-of-version-1.ts';
 import { codeOf, systemClock } from '../lib/index.ts';
 import { initRepository } from './init-repository.ts';
-import { type Credential, drawKeyMaterial, encodeKeyBundle, readSecret, sealKeySlot } from './key/index.ts';
+import { type Credential, drawKeyMaterial } from './key/index.ts';
 import { memoryStore, type ObjectStore, openStore } from './object-store/index.ts';
 import { openRepository } from './open-repository.ts';
 import type { Access } from './sealed/index.ts';
@@ -30,10 +31,10 @@ async function withFormat(test: TestContext, text: string) {
   if (id !== undefined) {
     const repositoryId = Buffer.from(id, 'hex');
     const formatSha256 = createHash('sha256').update(text).digest('hex');
-    const bundle = encodeKeyBundle({ material: drawKeyMaterial(repositoryId), formatSha256 });
-    const secret = await readSecret(credential);
-    const slot = await sealKeySlot({ repositoryId, secret, bundle, label: '', createdAt: new Date(0).toISOString() });
-    await store.putIfAbsent(`keys/${slot.slot}`, slot.bytes);
+    assert.ok(credential.kind === 'key-file');
+    const material = drawKeyMaterial(repositoryId);
+    const { name, bytes } = await makeSlotOfVersion1({ material, formatSha256, keyFile: credential.path });
+    await store.putIfAbsent(name, bytes);
   }
   await store.putIfAbsent('format', Buffer.from(text));
   return { store, credential };
@@ -49,6 +50,11 @@ const sound = {
   compression: { algorithm: 'zstd', level: 1 },
   cipher: 'aes-256-gcm',
 };
+
+/** All that an `init` writes. */
+function namesOfNew(slot: string): string[] {
+  return ['features/read.key-slots-2', 'format', `keys/${slot}`, `keys/${slot}.00000001`];
+}
 
 function open(store: ObjectStore, credential: Credential, access: Access = 'read') {
   return openRepository({ store, credential, access, clock });
@@ -141,19 +147,21 @@ describe('opening a repository', () => {
     await open(store, credential);
   });
 
-  it('fails with any bit of its only key slot turned over', async (test) => {
-    const { store, credential, repository } = await createRepository(test);
-    const name = `keys/${repository.slot}`;
-    const bytes = await store.get(name);
-    // Of the bundle, which is one ciphertext, a sample will do.
-    const bundleAt = bytes.indexOf('"wrapped"') * 8;
-    for (let bit = 0; bit < bytes.length * 8; bit += bit < bundleAt ? 1 : 11) {
-      await replace(store, name, flipBit(bytes, bit));
-      await assert.rejects(open(store, credential), { code: 'REPOSITORY_KEY_REJECTED' }, `bit ${bit}`);
-    }
-    await replace(store, name, bytes);
-    await open(store, credential);
-  });
+  for (const what of ['slot', 'grant'] as const) {
+    it(`fails with any bit of its only key ${what} turned over`, async (test) => {
+      const { store, credential, repository } = await createRepository(test);
+      const name = `keys/${repository.slot}${what === 'slot' ? '' : '.00000001'}`;
+      const bytes = await store.get(name);
+      // Of what is ciphertext or signature, each of which is one whole, a sample will do.
+      const secretAt = bytes.indexOf(what === 'slot' ? '"slotKey"' : '"ephemeral"') * 8;
+      for (let bit = 0; bit < bytes.length * 8; bit += bit < secretAt ? 1 : 11) {
+        await replace(store, name, flipBit(bytes, bit));
+        await assert.rejects(open(store, credential), { code: 'REPOSITORY_KEY_REJECTED' }, `bit ${bit}`);
+      }
+      await replace(store, name, bytes);
+      await open(store, credential);
+    });
+  }
 
   it('fails with the wrong key, and with a slot of another repository', async (test) => {
     const { store, credential, scratch } = await createRepository(test);
@@ -250,11 +258,11 @@ describe('features that this version does not know', () => {
 });
 
 describe('creating a repository', () => {
-  it('writes a slot and then "format", and makes the place', async (test) => {
+  it('writes a slot and what is granted to it, and then "format", and makes the place', async (test) => {
     const scratch = await scratchFor(test, 'repository');
     const store = openStore(join(scratch, 'new', 'place'));
     const repository = await initRepository({ store, credential: await keyFileIn(scratch), clock, label: 'mine' });
-    assert.deepEqual(await namesIn(store), ['format', `keys/${repository.slot}`]);
+    assert.deepEqual(await namesIn(store), namesOfNew(repository.slot));
     assert.equal(JSON.parse((await store.get(`keys/${repository.slot}`)).toString()).label, 'mine');
     assert.equal(repository.access, 'write');
   });
@@ -327,7 +335,7 @@ describe('creating a repository', () => {
       if (attempt.status === 'rejected') assert.equal(codeOf(attempt.reason), 'REPOSITORY_EXISTS');
     const winner = tries.findIndex((attempt) => attempt.status === 'fulfilled');
     assert.equal((await open(store, credentials[winner]!)).id, winners[0]!.value.id);
-    assert.deepEqual(await namesIn(store), ['format', `keys/${winners[0]!.value.slot}`]);
+    assert.deepEqual(await namesIn(store), namesOfNew(winners[0]!.value.slot));
   });
 
   it('takes its own "format" for its own when the answer was lost and the call repeated', async (test) => {

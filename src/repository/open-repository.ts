@@ -5,11 +5,13 @@ import { diagnosePlace } from './diagnose-place.ts';
 import { checkFeatures, decodeFormat, FORMAT_NAME, readFormatHead } from './format/index.ts';
 import {
   type Credential,
-  decodeKeyBundle,
-  listStoredSlots,
-  openBundle,
+  type KeySecret,
+  listStoredKeys,
+  type OpenedKeys,
+  openKeys,
+  readSecret,
   SLOT_PREFIX,
-  type StoredSlots,
+  type StoredKeys,
 } from './key/index.ts';
 import { isAbsent, type ObjectStore } from './object-store/index.ts';
 import { Repository } from './repository.ts';
@@ -19,8 +21,8 @@ import type { Access } from './sealed/index.ts';
  * Opens a repository: `format`, then features, then keys, then the proof that the keys belong to this very `format`.
  *
  * `stateDirectory`: where temporary files go. Errors: `REPOSITORY_ABSENT`; `REPOSITORY_HALF_CREATED`; `REPOSITORY_FORMAT_ABSENT`;
- * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `REPOSITORY_KEY_REJECTED`;
- * `REPOSITORY_FORMAT_CHANGED`; `REPOSITORY_FORMAT_UNRECOGNIZED`; those of the credential and of the store.
+ * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `KEY_EPOCH_BEHIND`;
+ * `REPOSITORY_FORMAT_CHANGED`; `REPOSITORY_FORMAT_UNRECOGNIZED`; those of `openKeys`, of the credential and of the store.
  */
 export async function openRepository(options: {
   store: ObjectStore;
@@ -31,20 +33,21 @@ export async function openRepository(options: {
 }): Promise<Repository> {
   const { store, credential, access, clock } = options;
   // Asked for together, as none needs the other; what they say is looked at in the order above.
-  const reading = { features: checkFeatures(store, access), slots: listStoredSlots(store) };
+  const reading = { features: checkFeatures(store, access), keys: listStoredKeys(store) };
   for (const part of Object.values(reading)) part.catch(() => {}); // Each is awaited below, unless something before it is wrong.
   const formatBytes = await getFormat(store);
   const repositoryId = Buffer.from(await readId(store, formatBytes), 'hex');
   await reading.features;
-  const { slot, bundle: bundleBytes } = await openBundleOrExplain(store, reading.slots, repositoryId, credential);
-  const bundle = decodeKeyBundle(bundleBytes, repositoryId);
+  const opened = await openKeysOrExplain(store, reading.keys, repositoryId, await readSecret(credential));
+  const expected = opened.bundle.formatSha256;
   const found = createHash('sha256').update(formatBytes).digest('hex');
-  if (bundle.formatSha256 !== found) {
-    throw formatChanged(store, `Expected SHA-256 ${bundle.formatSha256}, which its keys repeat, found ${found}.`);
+  if (expected !== found) {
+    throw formatChanged(store, `Expected SHA-256 ${expected}, which its keys repeat, found ${found}.`);
   }
   const format = decodeFormat(formatBytes);
+  if (access !== 'read') refuseLeftBehind(opened);
   const scratch = options.stateDirectory === undefined ? {} : { scratchDirectory: options.stateDirectory };
-  return new Repository({ store, format, bundle, slot, access, clock, ...scratch });
+  return new Repository({ store, format, opened, access, clock, ...scratch });
 }
 
 async function getFormat(store: ObjectStore): Promise<Buffer> {
@@ -107,14 +110,14 @@ async function hasKeySlots(store: ObjectStore): Promise<boolean> {
 }
 
 /** A changed id in `format` makes every key fail. So before a key is blamed, some other object is asked whose it is. */
-async function openBundleOrExplain(
+async function openKeysOrExplain(
   store: ObjectStore,
-  slots: Promise<StoredSlots>,
+  stored: Promise<StoredKeys>,
   repositoryId: Buffer,
-  credential: Credential,
-) {
+  secret: KeySecret,
+): Promise<OpenedKeys> {
   try {
-    return await openBundle(slots, repositoryId, credential);
+    return await openKeys(store, repositoryId, secret, { stored });
   } catch (error) {
     if (codeOf(error) !== 'REPOSITORY_KEY_REJECTED') throw error;
     const other = await findOtherId(store, repositoryId);
@@ -124,6 +127,22 @@ async function openBundleOrExplain(
       `Expected id ${other}, which other objects bear, found ${repositoryId.toString('hex')}.`,
     );
   }
+}
+
+/** What would be written with an older epoch could be read by whoever the new one was to keep out. Reading what is old goes on. */
+function refuseLeftBehind({ slot, leftBehind }: OpenedKeys): void {
+  if (leftBehind === null) return;
+  throw new HoldfastError(
+    'KEY_EPOCH_BEHIND',
+    `cannot write to the repository with key slot "${slot}": it was left behind`,
+    {
+      detail: `Expected a key that was given epoch ${leftBehind}, found one that was not: it was removed, or it was added by an older version meanwhile.`,
+      hints: [
+        'Open the repository with another key; `holdfast keys list` says which have the newest epoch.',
+        'With this one, what was stored before that epoch can still be read.',
+      ],
+    },
+  );
 }
 
 /** The repository id in the header of the first object of each common kind, if it is another one. */

@@ -1,39 +1,85 @@
 import type { Clock } from '../lib/index.ts';
 import type { Format } from './format/index.ts';
 import { type ChunkIndex, ChunkReader, loadIndex, type RebuiltIndex, rebuildIndex } from './index/index.ts';
-import { type KeyBundle, KeyRing } from './key/index.ts';
+import { KeyRing, type KeySecret, type OpenedKeys, openKeys, parseKeyName } from './key/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
 import { type Access, SealedObjects } from './sealed/index.ts';
 import { findSnapshot, listSnapshots, type SnapshotList, type SnapshotRecord } from './snapshot/index.ts';
+
+/** Where the marks lie of epochs that have begun. */
+const EPOCH_PREFIX = 'keys/epoch.';
 
 /** An opened repository. Made by `initRepository` and `openRepository`; whoever has it closes it. */
 export class Repository extends SealedObjects {
   /** 32 hexadecimal digits. */
   readonly id: string;
   readonly format: Format;
-  /** The slot whose key opened it. */
-  readonly slot: string;
   /** SHA-256 of the bytes of `format`, which every key bundle repeats. */
   readonly formatSha256: string;
   readonly #scratchDirectory: string | undefined;
   readonly #indexes = new Set<ChunkIndex>();
+  #slot: string;
+  #secret: KeySecret;
 
   constructor(options: {
     store: ObjectStore;
     format: Format;
-    bundle: KeyBundle;
-    slot: string;
+    opened: Pick<OpenedKeys, 'slot' | 'bundle' | 'secret'>;
     access: Access;
     clock: Clock;
     scratchDirectory?: string;
   }) {
-    const { store, format, bundle, clock, access } = options;
-    super({ store, keys: KeyRing.fromMaterial(bundle.material), clock, access });
+    const { store, format, opened, clock, access } = options;
+    super({ store, keys: KeyRing.fromMaterial(opened.bundle.material), clock, access });
     this.id = format.id;
     this.format = format;
-    this.slot = options.slot;
-    this.formatSha256 = bundle.formatSha256;
+    this.#slot = opened.slot;
+    this.#secret = opened.secret;
+    this.formatSha256 = opened.bundle.formatSha256;
     this.#scratchDirectory = options.scratchDirectory;
+  }
+
+  /** The slot whose key opened it. */
+  get slot(): string {
+    return this.#slot;
+  }
+
+  /** What opened that slot, kept to read newer keys with it. */
+  get secret(): KeySecret {
+    return this.#secret;
+  }
+
+  /** Goes on with another slot, which has been opened with this secret and has the same keys. */
+  goOnWith(slot: string, secret: KeySecret): void {
+    this.#slot = slot;
+    this.#secret = secret;
+  }
+
+  /**
+   * Looks whether a new epoch has begun, and takes it in. For what runs long: one request while there is none.
+   *
+   * `left-behind`: one has begun that this key was not given; all goes on with the old one, which protects nothing any more from whoever has that.
+   * Errors: as `openKeys`.
+   */
+  async refreshKeys(): Promise<'same' | 'renewed' | 'left-behind'> {
+    let isNewer = false;
+    for await (const { name } of this.store.list(EPOCH_PREFIX)) {
+      const parsed = parseKeyName(name);
+      if (parsed?.kind === 'epoch' && parsed.epoch > this.keys.currentEpoch) isNewer = true;
+    }
+    if (!isNewer) return 'same';
+    const before = this.keys.currentEpoch;
+    const opened = await openKeys(this.store, this.keys.repositoryId, this.#secret);
+    if (opened.leftBehind !== null) return 'left-behind';
+    this.goOnWith(opened.slot, opened.secret);
+    this.keys.adopt(opened.bundle.material);
+    return this.keys.currentEpoch === before ? 'same' : 'renewed';
+  }
+
+  /** Settled when every copy that is required has these objects, too; at once where there are no copies. Errors: those of the copies. */
+  async settle(names: readonly string[]): Promise<void> {
+    const { settled } = this.store as { settled?: (names: readonly string[]) => Promise<void> };
+    await settled?.call(this.store, names);
   }
 
   /** Reads the index as it is now. It may be closed before the repository is, which closes those that are left. Errors: as `loadIndex`. */

@@ -2,13 +2,21 @@ import { HoldfastError } from '../../lib/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import type { Access } from '../sealed/index.ts';
 
-const PREFIX = 'features/';
+export const FEATURE_PREFIX = 'features/';
 
 /** Whoever cannot do one cannot do those after it. */
 const USES = ['read', 'write', 'prune'] as const satisfies readonly Access[];
 
-/** The features that this version knows, as `<use>.<name>`. Nothing is flagged yet. */
-const RECOGNIZED: ReadonlySet<string> = new Set();
+/** Slots with a key pair of their own, and epochs that are granted to them (`docs/design.md` 3). */
+export const KEY_SLOTS_FEATURE = 'read.key-slots-2';
+
+/** The features that this version knows, as `<use>.<name>`. */
+const RECOGNIZED: ReadonlySet<string> = new Set([KEY_SLOTS_FEATURE]);
+
+/** Says that a feature is used, before the first object that needs it. Safe to repeat. Errors: those of the store. */
+export async function setFeature(store: ObjectStore, feature: string): Promise<void> {
+  await store.putIfAbsent(FEATURE_PREFIX + feature, Buffer.from('{}'));
+}
 
 /**
  * Refuses a use of the repository that a feature unknown to this version forbids.
@@ -16,8 +24,8 @@ const RECOGNIZED: ReadonlySet<string> = new Set();
  * A feature with an unknown use forbids everything. Errors: `REPOSITORY_FEATURE_UNRECOGNIZED` naming it; those of the store.
  */
 export async function checkFeatures(store: ObjectStore, access: Access): Promise<void> {
-  for await (const { name } of store.list(PREFIX)) {
-    const feature = name.slice(PREFIX.length);
+  for await (const { name } of store.list(FEATURE_PREFIX)) {
+    const feature = name.slice(FEATURE_PREFIX.length);
     if (RECOGNIZED.has(feature) || USES.indexOf(forbiddenUse(feature)) > USES.indexOf(access)) continue;
     throw new HoldfastError(
       'REPOSITORY_FEATURE_UNRECOGNIZED',

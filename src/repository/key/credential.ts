@@ -1,82 +1,75 @@
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
-import { KEY_BYTES } from './ring/index.ts';
+import { HoldfastError } from '../../lib/index.ts';
+import { readAgeIdentities, recipientsOf } from './age.ts';
+import type { KeyCommand } from './key-command.ts';
+import { readKeyFile } from './key-file.ts';
 
-/** What opens a repository: a passphrase that a person knows, or a file with 256 bits for machines. */
-export type Credential = { kind: 'passphrase'; passphrase: string } | { kind: 'key-file'; path: string };
+/**
+ * What opens a repository: a passphrase that a person knows, a file with 256 bits for machines, a file with identities of age, or a command
+ * that asks a key service.
+ */
+export type Credential =
+  | { kind: 'passphrase'; passphrase: string }
+  | { kind: 'key-file'; path: string }
+  | { kind: 'age-identity'; path: string }
+  | { kind: 'command'; command: KeyCommand };
 
-/** The secret bytes of a credential, by the kind that says how they are to be stretched. */
-export interface KeySecret {
-  kind: Credential['kind'];
+/** What a new slot is locked for: a credential, or recipients of age, whose identities are elsewhere. */
+export type NewKey = Credential | { kind: 'age-recipients'; recipients: readonly string[] };
+
+/** The kinds of slots. */
+export type SlotKind = 'passphrase' | 'key-file' | 'age' | 'command';
+
+/** A secret that is stretched or taken as it is into a wrapping key. */
+export interface SymmetricSecret {
+  kind: 'passphrase' | 'key-file';
   bytes: Uint8Array;
 }
 
+/** What is at hand of a credential, ready to be tried on slots of its kind. */
+export type KeySecret =
+  | SymmetricSecret
+  | { kind: 'age'; identities: readonly string[] }
+  | { kind: 'command'; command: KeyCommand };
+
+/** What a new slot is locked with. Public for age, so that a slot can be made for somebody who is not there. */
+export type LockingSecret =
+  | SymmetricSecret
+  | { kind: 'age'; recipients: readonly string[] }
+  | { kind: 'command'; command: KeyCommand };
+
 /**
- * Reads the secret of a credential: a passphrase in Unicode form NFC, so that it is the same from every keyboard; the 32 bytes of a key file.
+ * Reads the secret of a credential: a passphrase in Unicode form NFC, so that it is the same from every keyboard; the 32 bytes of a key file;
+ * the identities of an age file; a command as it is.
  *
- * Errors: `KEY_PASSPHRASE_EMPTY`; `KEY_FILE_UNREADABLE`; `KEY_FILE_INVALID`.
+ * Errors: `KEY_PASSPHRASE_EMPTY`; `KEY_FILE_UNREADABLE`; `KEY_FILE_INVALID`; `KEY_AGE_IDENTITY_INVALID`.
  */
 export async function readSecret(credential: Credential): Promise<KeySecret> {
-  if (credential.kind === 'key-file') return { kind: 'key-file', bytes: await readKeyFile(credential.path) };
-  if (credential.passphrase === '') {
-    throw new HoldfastError('KEY_PASSPHRASE_EMPTY', 'cannot use an empty passphrase', {
-      hints: ['Set HOLDFAST_PASSPHRASE or HOLDFAST_PASSPHRASE_FILE, or use a key file.'],
-    });
-  }
-  return { kind: 'passphrase', bytes: Buffer.from(credential.passphrase.normalize('NFC'), 'utf8') };
-}
-
-/**
- * Draws 256 bits into a new file that only its owner may read: 64 hexadecimal digits and a line feed. Durable when it returns.
- *
- * Errors: `KEY_FILE_EXISTS`; `KEY_FILE_UNWRITABLE`.
- */
-export async function generateKeyFile(path: string): Promise<void> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'wx', 0o600);
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw keyFileUnwritable(path, error);
-    throw new HoldfastError('KEY_FILE_EXISTS', `cannot create key file "${path}": the file exists`, {
-      hints: ['Choose another path; a key file is never overwritten, as what it opens would be lost.'],
-    });
-  }
-  try {
-    await file.writeFile(`${randomBytes(KEY_BYTES).toString('hex')}\n`);
-    await file.sync();
-    await using directory = await open(dirname(path), 'r');
-    await directory.sync();
-  } catch (error) {
-    throw keyFileUnwritable(path, error);
-  } finally {
-    await file.close();
+  switch (credential.kind) {
+    case 'key-file':
+      return { kind: 'key-file', bytes: await readKeyFile(credential.path) };
+    case 'age-identity':
+      return { kind: 'age', identities: await readAgeIdentities(credential.path) };
+    case 'command':
+      return { kind: 'command', command: credential.command };
+    case 'passphrase':
+      return { kind: 'passphrase', bytes: passphraseBytes(credential.passphrase) };
   }
 }
 
-async function readKeyFile(path: string): Promise<Uint8Array> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new HoldfastError('KEY_FILE_UNREADABLE', `could not read key file "${path}"`, {
-      detail: `The system said: ${messageOf(error)}.`,
-      hints: ['Check the path, and that you may read the file.'],
-      cause: error,
-    });
-  }
-  if (/^[0-9a-fA-F]{64}\s*$/.test(text)) return Buffer.from(text.trim(), 'hex');
-  throw new HoldfastError('KEY_FILE_INVALID', `invalid key file "${path}"`, {
-    detail: 'Expected 64 hexadecimal digits, found something else.',
-    hints: ['Check that it is the file that was made when the repository or the key was created.'],
-  });
+/** What a new slot is to be locked with. Errors: those of `readSecret`; `KEY_AGE_RECIPIENT_INVALID`. */
+export async function readLockingSecret(key: NewKey): Promise<LockingSecret> {
+  if (key.kind === 'age-recipients') return { kind: 'age', recipients: key.recipients };
+  return toLockingSecret(await readSecret(key));
 }
 
-function keyFileUnwritable(path: string, error: unknown): HoldfastError {
-  return new HoldfastError('KEY_FILE_UNWRITABLE', `could not create key file "${path}"`, {
-    detail: `The system said: ${messageOf(error)}.`,
-    hints: ['Check that its directory exists and that you may write there.'],
-    cause: error,
+/** The same secret, to lock a slot that it will open. */
+export async function toLockingSecret(secret: KeySecret): Promise<LockingSecret> {
+  return secret.kind === 'age' ? { kind: 'age', recipients: await recipientsOf(secret.identities) } : secret;
+}
+
+function passphraseBytes(passphrase: string): Uint8Array {
+  if (passphrase !== '') return Buffer.from(passphrase.normalize('NFC'), 'utf8');
+  throw new HoldfastError('KEY_PASSPHRASE_EMPTY', 'cannot use an empty passphrase', {
+    hints: ['Set HOLDFAST_PASSPHRASE or HOLDFAST_PASSPHRASE_FILE, or use a key file.'],
   });
 }

@@ -2,7 +2,7 @@ import { argon2, hkdfSync, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { base64Bytes } from './base64.ts';
-import type { KeySecret } from './credential.ts';
+import type { SymmetricSecret } from './credential.ts';
 import { KEY_BYTES } from './ring/index.ts';
 
 const SALT_BYTES = 16;
@@ -40,19 +40,19 @@ const ARGON2_LANES = 4;
 const HKDF_INFO = Buffer.from('holdfast key file 1', 'latin1');
 
 /** Fresh parameters for a new slot: slow only where a person types (rule C9). */
-export function drawKeyDerivation(kind: KeySecret['kind']): KeyDerivation {
+export function drawKeyDerivation(kind: SymmetricSecret['kind']): KeyDerivation {
   const salt = randomBytes(SALT_BYTES).toString('base64');
   if (kind === 'key-file') return { algorithm: 'hkdf-sha256', salt };
   return { algorithm: 'argon2id', memoryKiB: ARGON2_MEMORY_KIB, passes: ARGON2_PASSES, lanes: ARGON2_LANES, salt };
 }
 
 /** Whether a slot of this kind is stretched in this way: a passphrase never by HKDF, which would let it be guessed fast. */
-export function fitsKind(kind: KeySecret['kind'], kdf: KeyDerivation): boolean {
+export function fitsKind(kind: SymmetricSecret['kind'], kdf: KeyDerivation): boolean {
   return (kind === 'passphrase') === (kdf.algorithm === 'argon2id');
 }
 
 /** The wrapping key, 32 bytes. */
-export async function deriveWrappingKey(secret: KeySecret, kdf: KeyDerivation): Promise<Uint8Array> {
+export async function deriveWrappingKey(secret: SymmetricSecret, kdf: KeyDerivation): Promise<Uint8Array> {
   const salt = Buffer.from(kdf.salt, 'base64');
   if (kdf.algorithm === 'hkdf-sha256') {
     return new Uint8Array(hkdfSync('sha256', secret.bytes, salt, HKDF_INFO, KEY_BYTES));

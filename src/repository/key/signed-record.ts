@@ -19,12 +19,19 @@ export function signRecord<T extends object>(keys: KeyRing, record: T): T & Sign
  *
  * Only the ring's own key is trusted: a signature by another one is as good as none until somebody vouches for that key.
  */
-export function whyNotSigned(keys: KeyRing, record: unknown): 'unsigned' | 'other-key' | 'invalid' | null {
+export function whyNotSigned(keys: KeyRing, record: unknown): NotSigned | null {
+  return whyNotSignedBy(keys.publicKey, record);
+}
+
+/** The same, for those who know the key but do not have its ring. `publicKey`: 32 raw bytes of Ed25519. */
+export function whyNotSignedBy(publicKey: Uint8Array, record: unknown): NotSigned | null {
   if (!hasSignature(record)) return 'unsigned';
   const { signature, ...signed } = record;
-  if (signed.publicKey !== keys.publicKey.toString('base64')) return 'other-key';
-  return isSignatureValid(keys.publicKey, canonicalBytes(signed), Buffer.from(signature, 'base64')) ? null : 'invalid';
+  if (signed.publicKey !== Buffer.from(publicKey).toString('base64')) return 'other-key';
+  return isSignatureValid(publicKey, canonicalBytes(signed), Buffer.from(signature, 'base64')) ? null : 'invalid';
 }
+
+export type NotSigned = 'unsigned' | 'other-key' | 'invalid';
 
 function canonicalBytes(value: unknown): Buffer {
   const text = canonicalize(value);

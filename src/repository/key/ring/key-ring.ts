@@ -14,6 +14,9 @@ import { type EnvelopeKind, kindByte, type ObjectKeys } from '../../codec/index.
 /** Bytes of every symmetric key of a bundle, and of the seed of the signing key. */
 export const KEY_BYTES = 32;
 
+/** Bytes of an Ed25519 signature. */
+export const SIGNATURE_BYTES = 64;
+
 /** Everything in a key ring as plain bytes: what `postMessage` and `workerData` can carry. Secret. */
 export interface KeyMaterial {
   repositoryId: Uint8Array;
@@ -26,14 +29,13 @@ export interface KeyMaterial {
 /** The opened keys of one repository. */
 export class KeyRing implements ObjectKeys {
   readonly repositoryId: Buffer;
-  /** Seals what is written from now on. */
-  readonly currentEpoch: number;
   /** 32 bytes. Keys the universal hash by which pages are compared. */
   readonly fingerprintKey: Buffer;
   /** 32 raw bytes of the Ed25519 key whose signatures this ring makes. */
   readonly publicKey: Buffer;
-  readonly #material: KeyMaterial;
-  readonly #epochs: ReadonlyMap<number, KeyObject>;
+  #material: KeyMaterial;
+  #epochs: ReadonlyMap<number, KeyObject>;
+  #currentEpoch: number;
   readonly #chunkIdKey: KeyObject;
   readonly #signingKey: KeyObject;
 
@@ -41,9 +43,9 @@ export class KeyRing implements ObjectKeys {
     assert(material.epochs.length > 0, 'a key bundle has an epoch');
     this.#material = material;
     this.repositoryId = Buffer.from(material.repositoryId);
-    this.currentEpoch = Math.max(...material.epochs.map(({ epoch }) => epoch));
+    this.#currentEpoch = newestOf(material);
     this.fingerprintKey = Buffer.from(material.fingerprintKey);
-    this.#epochs = new Map(material.epochs.map(({ epoch, key }) => [epoch, createSecretKey(key)]));
+    this.#epochs = importEpochs(material);
     this.#chunkIdKey = createSecretKey(material.chunkIdKey);
     this.#signingKey = privateKeyOf(material.signingSeed);
     this.publicKey = rawPublicKeyOf(this.#signingKey);
@@ -52,6 +54,22 @@ export class KeyRing implements ObjectKeys {
   /** Takes the material over as it is; whoever reads it from outside has checked its lengths (`decodeKeyBundle`). */
   static fromMaterial(material: KeyMaterial): KeyRing {
     return new KeyRing(material);
+  }
+
+  /** The epoch that seals what is written from now on. */
+  get currentEpoch(): number {
+    return this.#currentEpoch;
+  }
+
+  /**
+   * Takes in the epochs that were begun since: whoever holds this ring seals with the newest from now on. Nothing else of a bundle ever changes;
+   * what has begun to be sealed ends as it began.
+   */
+  adopt(material: KeyMaterial): void {
+    assert(Buffer.from(material.signingSeed).equals(this.#material.signingSeed), 'the keys are of this repository');
+    this.#material = { ...this.#material, epochs: material.epochs };
+    this.#epochs = importEpochs(material);
+    this.#currentEpoch = newestOf(material);
   }
 
   /** Bytes of its own, so that sending it to a worker carries nothing else along. Secret. */
@@ -78,7 +96,8 @@ export class KeyRing implements ObjectKeys {
       throw new HoldfastError('KEY_EPOCH_ABSENT', `cannot open an object of key epoch ${epoch}`, {
         detail: `Expected one of the epochs ${[...this.#epochs.keys()].join(', ')} that the key bundle holds, found ${epoch}.`,
         hints: [
-          'Use a key that was added or rewrapped after the last rotation.',
+          'Start again what has run since before the last `holdfast keys new-epoch`, so that it reads the newest keys.',
+          'Use a key that was given the newest epoch; `holdfast keys list` says which were.',
           'Run `holdfast verify`: the object may be damaged.',
         ],
       });
@@ -98,11 +117,24 @@ export class KeyRing implements ObjectKeys {
   }
 }
 
+/** The raw public key, 32 bytes, of the signatures that are made from a seed. */
+export function signingKeyOf(seed: Uint8Array): Buffer {
+  return rawPublicKeyOf(privateKeyOf(seed));
+}
+
 /** Checks an Ed25519 signature against a raw public key of 32 bytes; a key or signature of another length is simply not valid. */
 export function isSignatureValid(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== KEY_BYTES || signature.length !== 64) return false;
+  if (publicKey.length !== KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false;
   const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
   return verify(null, bytes, key, signature);
+}
+
+function newestOf({ epochs }: KeyMaterial): number {
+  return Math.max(...epochs.map(({ epoch }) => epoch));
+}
+
+function importEpochs({ epochs }: KeyMaterial): ReadonlyMap<number, KeyObject> {
+  return new Map(epochs.map(({ epoch, key }) => [epoch, createSecretKey(key)]));
 }
 
 const OBJECT_KEY_LABEL = Buffer.from('holdfast object 1', 'latin1');
