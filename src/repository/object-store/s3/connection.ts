@@ -16,14 +16,14 @@ import {
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { assert, HoldfastError } from '../../../lib/index.ts';
+import { makeAgents } from '../agents.ts';
 import type { StoreCredentials } from '../credentials.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
 import { storeErrorOf } from '../system-error.ts';
-import { makeAgents } from './agents.ts';
+import type { Upload } from '../upload.ts';
 import { type AskedPlace, s3CodeOf, s3ErrorOf, statusOf } from './errors.ts';
 import type { S3Location } from './location.ts';
-import type { Upload } from './upload.ts';
 
 /** A server that does not even let us connect for this long is not there. */
 const CONNECT_MS_MAX = 10_000;
@@ -93,7 +93,7 @@ export class S3Connection {
     const body = upload.open();
     const broken = new AbortController();
     if (!Buffer.isBuffer(body)) body.once('error', (error) => broken.abort(error));
-    const base64 = upload.sha256.toString('base64');
+    const base64 = upload.digest.toString('base64');
     const command = new PutObjectCommand({
       ...{ Bucket: this.#bucket, Key: this.#prefix + name, Body: body, ContentLength: upload.size },
       ...(options.onlyNew ? { IfNoneMatch: '*' } : {}),
@@ -109,7 +109,7 @@ export class S3Connection {
     command.middlewareStack.add(
       (next) => (args) => {
         (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] =
-          upload.sha256.toString('hex');
+          upload.digest.toString('hex');
         return next(args);
       },
       { step: 'build', priority: 'low', name: 'holdfast-content-hash' },

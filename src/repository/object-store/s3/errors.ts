@@ -1,4 +1,5 @@
 import { codeOf, type ErrorParts, HoldfastError, messageOf } from '../../../lib/index.ts';
+import { isDistrust } from '../distrust.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
 interface Answer {
@@ -182,30 +183,12 @@ const byName: Readonly<Record<string, Meaning>> = {
   ...ofAll('unavailable', 'ConditionalRequestConflict', 'TemporaryRedirect', 'ConcurrentModification'),
 };
 
-/** What Node says when the certificate of the other side does not do (OpenSSL's X509_V_ERR_…, and its own). */
-const tlsCodes = new Set([
-  'CERT_HAS_EXPIRED',
-  'CERT_NOT_YET_VALID',
-  'CERT_REVOKED',
-  'CERT_REJECTED',
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_UNTRUSTED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-  'HOSTNAME_MISMATCH',
-  'INVALID_CA',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-]);
-
 function ofAll(meaning: Meaning, ...names: string[]): Record<string, Meaning> {
   return Object.fromEntries(names.map((name) => [name, meaning]));
 }
 
 function meaningOf({ name, message, status }: Answer): Meaning {
-  if (tlsCodes.has(name)) return 'tls';
+  if (isDistrust(name)) return 'tls';
   if (name === 'CredentialsProviderError' && /expired/i.test(message)) return 'expired';
   if (name === 'InvalidRequest' && /object ?lock|lock configuration/i.test(message)) return 'lock';
   if (/^Region is missing/.test(message)) return 'region-unnamed';

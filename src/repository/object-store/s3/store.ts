@@ -21,7 +21,7 @@ import {
   tooShort,
 } from './connection.ts';
 import type { S3Location } from './location.ts';
-import { type Upload, uploadOfBytes, uploadOfFile } from './upload.ts';
+import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
 import { countingVersion, groupByName, isVolatile, type NamedVersions } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
@@ -85,13 +85,13 @@ class S3Store implements ObjectStore {
   async putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
     assertObjectName(name);
     const bytes = Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
-    return this.#putIfAbsent(name, uploadOfBytes(bytes, this.#rate));
+    return this.#putIfAbsent(name, uploadOfBytes(bytes, 'sha256', this.#rate));
   }
 
   async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
     assertObjectName(name);
     try {
-      return await this.#putIfAbsent(name, await uploadOfFile(path, this.#rate));
+      return await this.#putIfAbsent(name, await uploadOfFile(path, 'sha256', this.#rate));
     } finally {
       await rm(path, { force: true });
     }
@@ -162,7 +162,7 @@ class S3Store implements ObjectStore {
 
   async putVolatile(name: string, body: Uint8Array): Promise<void> {
     assertVolatileName(name);
-    const upload = uploadOfBytes(Buffer.from(body), this.#rate);
+    const upload = uploadOfBytes(Buffer.from(body), 'sha256', this.#rate);
     await (await this.#connect()).put(name, upload, { onlyNew: false, lockedUntil: null });
   }
 

@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import type { RateLimit } from '../rate-limit.ts';
-import { storeErrorOf } from '../system-error.ts';
+import type { RateLimit } from './rate-limit.ts';
+import { storeErrorOf } from './system-error.ts';
+
+/** Which digest the server compares. */
+export type UploadDigest = 'sha256' | 'md5';
 
 /** Bytes on their way into the store, with what the server holds them against. */
 export interface Upload {
   readonly size: number;
-  readonly sha256: Buffer;
+  readonly digest: Buffer;
   /** Bytes in memory, or a stream to be read once and destroyed whatever happens. */
   open(): Buffer | Readable;
 }
@@ -19,11 +22,11 @@ const PIECE_BYTES = 256 * 1024;
 /** Shared by all transfers, a rate needs small pieces: none may wait for its turn until its connection counts as dead. */
 const LIMITED_PIECE_BYTES = 16 * 1024;
 
-export function uploadOfBytes(bytes: Buffer, rate: RateLimit | null): Upload {
-  const sha256 = createHash('sha256').update(bytes).digest();
+export function uploadOfBytes(bytes: Buffer, algorithm: UploadDigest, rate: RateLimit | null): Upload {
+  const digest = createHash(algorithm).update(bytes).digest();
   return {
     size: bytes.length,
-    sha256,
+    digest,
     open: () => (rate === null || bytes.length === 0 ? bytes : Readable.from(cut(bytes, rate), { objectMode: false })),
   };
 }
@@ -32,11 +35,11 @@ export function uploadOfBytes(bytes: Buffer, rate: RateLimit | null): Upload {
  * A file that is read twice, for its checksum and for sending, and never lies in memory as a whole.
  * Errors: those of the system, in the store's codes.
  */
-export async function uploadOfFile(path: string, rate: RateLimit | null): Promise<Upload> {
-  const { size, sha256 } = await hashFile(path);
+export async function uploadOfFile(path: string, algorithm: UploadDigest, rate: RateLimit | null): Promise<Upload> {
+  const { size, digest } = await hashFile(path, algorithm);
   return {
     size,
-    sha256,
+    digest,
     open: () => {
       if (size === 0) return Buffer.alloc(0);
       const file = createReadStream(path, { highWaterMark: rate === null ? PIECE_BYTES : LIMITED_PIECE_BYTES });
@@ -45,15 +48,15 @@ export async function uploadOfFile(path: string, rate: RateLimit | null): Promis
   };
 }
 
-async function hashFile(path: string): Promise<{ size: number; sha256: Buffer }> {
+async function hashFile(path: string, algorithm: UploadDigest): Promise<{ size: number; digest: Buffer }> {
   try {
     await using file = await open(path, 'r');
-    const hash = createHash('sha256');
+    const hash = createHash(algorithm);
     const piece = Buffer.allocUnsafe(PIECE_BYTES);
     let size = 0;
     for (;;) {
       const { bytesRead } = await file.read(piece, 0, piece.length, size);
-      if (bytesRead === 0) return { size, sha256: hash.digest() };
+      if (bytesRead === 0) return { size, digest: hash.digest() };
       hash.update(piece.subarray(0, bytesRead));
       size += bytesRead;
     }

@@ -4,8 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { HoldfastError, messageOf } from '../../../lib/index.ts';
-import type { S3Location } from './location.ts';
+import { HoldfastError, messageOf } from '../../lib/index.ts';
 
 /** More requests at once wait for a connection: enough to hide the way to a far region, few enough for any server. */
 const CONNECTIONS_MAX = 64;
@@ -13,11 +12,18 @@ const CONNECTIONS_MAX = 64;
 /** Between two requests a connection is kept for the next one; opening one costs two or three times the way there and back. */
 const pool = { keepAlive: true, maxSockets: CONNECTIONS_MAX, scheduling: 'lifo' } as const;
 
+/** How a store is connected to. */
+export interface Connecting {
+  /** A file of certificates (PEM) that are trusted besides those of the system. */
+  readonly caFile?: string;
+  readonly proxy?: URL;
+}
+
 /** The connections of a store: straight or through its proxy, trusting the system's authorities and those of its own file. */
 export async function makeAgents({
   caFile,
   proxy,
-}: S3Location): Promise<{ httpAgent: HttpAgent; httpsAgent: HttpsAgent }> {
+}: Connecting): Promise<{ httpAgent: HttpAgent; httpsAgent: HttpsAgent }> {
   const trust = caFile === undefined ? {} : { ca: [...getCACertificates('default'), await readAuthority(caFile)] };
   if (proxy === undefined) {
     return { httpAgent: new HttpAgent(pool), httpsAgent: new HttpsAgent({ ...pool, ...trust }) };
