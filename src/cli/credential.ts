@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts';
 
 /** The plan's credential as the repository takes it; from here on the passphrase is plain text, so it is hidden from output. */
 export function toCredential(credential: PlanCredential, redaction: Redaction): Credential {
-  if (credential.kind === 'key-file') return { kind: 'key-file', path: credential.path };
+  if (credential.kind !== 'passphrase') return credential;
   const passphrase = credential.passphrase.reveal();
   redaction.add(passphrase);
   return { kind: 'passphrase', passphrase };

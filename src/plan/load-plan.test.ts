@@ -69,7 +69,7 @@ describe('without a plan, flags or variables', () => {
         ['repository.primary', 'Missing. Give --repository, HOLDFAST_REPOSITORY or repository.primary in a plan.'],
         [
           'repository.passphrase',
-          'Missing, and repository.keyFile too. Give one of them: --passphrase-file, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or repository.passphrase in a plan, --key-file, HOLDFAST_KEY_FILE or repository.keyFile in a plan.',
+          'Missing, as is every other key. Give one of them: --passphrase-file, HOLDFAST_PASSPHRASE, HOLDFAST_PASSPHRASE_FILE or repository.passphrase in a plan, --key-file, HOLDFAST_KEY_FILE or repository.keyFile in a plan, --age-identity, HOLDFAST_AGE_IDENTITY or repository.ageIdentity in a plan, --key-command, HOLDFAST_KEY_COMMAND or repository.keyCommand in a plan.',
         ],
       ],
     );
@@ -106,7 +106,7 @@ describe('a plan with mistakes', () => {
     assert.deepEqual(lines, [
       `extras |  | Unrecognized option. Expected one of cluster, repository, stateDirectory, wal, backup. | ${planFile}`,
       `cluster.nam |  | Unrecognized option. Did you mean "name"? | ${planFile}`,
-      `repository |  | Expected an object with the options primary, copies, passphrase, keyFile, protect. | ${planFile}`,
+      `repository |  | Expected an object with the options primary, copies, passphrase, keyFile, ageIdentity, keyCommand, protect. | ${planFile}`,
       `cluster.name | "Web-Shop" | Expected 1 to 54 lower-case letters, digits and underscores, as in a slot's name. | ${planFile}`,
       `wal.flushInterval | "1 year" | Expected a duration from 100ms to 60s. | ${planFile}`,
       'backup.workers | "many" | Expected a whole number from 1 to 64. | --workers',
@@ -234,7 +234,7 @@ describe('passphrase and key file', () => {
   it('contradict when they come from one source', async () => {
     const both = { HOLDFAST_PASSPHRASE: 'open', HOLDFAST_KEY_FILE: '/key' };
     const error = await problemsOf(load({ environment: both, needs }));
-    assert.match(error.detail!, /Expected a passphrase or a key file, found both/);
+    assert.match(error.detail!, /Expected one key, found a passphrase and a key file/);
     const two = { HOLDFAST_PASSPHRASE: 'open', HOLDFAST_PASSPHRASE_FILE: '/file' };
     assert.match(
       (await problemsOf(load({ environment: two, needs }))).detail!,

@@ -75,25 +75,57 @@ function toSecret(text: string | null): Secret | null {
 
 /** Either opens the repository, so the one from the source that counts more is taken; two from one source contradict. */
 async function readCredential(reading: Reading, need: Need | undefined): Promise<PlanCredential | null> {
-  const passphrase = reading.countsAs(schema.repositoryPassphrase);
-  const keyFile = reading.countsAs(schema.repositoryKeyFile);
+  const given = credentialOptions.flatMap(({ option, name }) => {
+    const rank = reading.countsAs(option);
+    return rank === null ? [] : [{ option, name, rank }];
+  });
   if (need === undefined) return null;
-  if (passphrase === keyFile) {
-    if (passphrase !== null)
-      reading.complain(schema.repositoryKeyFile, 'Expected a passphrase or a key file, found both.');
-    else if (need === 'required') {
-      const ways = [schema.repositoryPassphrase, schema.repositoryKeyFile].map((option) => reading.waysToGive(option));
-      reading.complain(
-        schema.repositoryPassphrase,
-        `Missing, and repository.keyFile too. Give one of them: ${ways.join(', ')}.`,
-      );
+  given.sort((a, b) => a.rank - b.rank);
+  const [first, second] = given;
+  if (first === undefined) {
+    if (need === 'required') {
+      const ways = credentialOptions.map(({ option }) => reading.waysToGive(option));
+      const sentence = `Missing, as is every other key. Give one of them: ${ways.join(', ')}.`;
+      reading.complain(schema.repositoryPassphrase, sentence);
     }
     return null;
   }
-  if (passphrase === null || (keyFile !== null && keyFile < passphrase)) {
-    const path = reading.readIfGiven(schema.repositoryKeyFile);
-    return path === null ? null : { kind: 'key-file', path };
+  if (second !== undefined && second.rank === first.rank) {
+    reading.complain(second.option, `Expected one key, found ${first.name} and ${second.name}.`);
+    return null;
   }
-  const text = await reading.follow(schema.repositoryPassphrase, need);
-  return text === null ? null : { kind: 'passphrase', passphrase: new Secret(text) };
+  return await followCredential(reading, first.option, need);
+}
+
+/** Each way to open the repository, in the words of a message. */
+const credentialOptions = [
+  { option: schema.repositoryPassphrase, name: 'a passphrase' },
+  { option: schema.repositoryKeyFile, name: 'a key file' },
+  { option: schema.repositoryAgeIdentity, name: 'an age identity' },
+  { option: schema.repositoryKeyCommand, name: 'a key command' },
+] as const;
+
+async function followCredential(
+  reading: Reading,
+  option: (typeof credentialOptions)[number]['option'],
+  need: Need,
+): Promise<PlanCredential | null> {
+  switch (option) {
+    case schema.repositoryPassphrase: {
+      const text = await reading.follow(schema.repositoryPassphrase, need);
+      return text === null ? null : { kind: 'passphrase', passphrase: new Secret(text) };
+    }
+    case schema.repositoryKeyCommand: {
+      const command = reading.readIfGiven(schema.repositoryKeyCommand);
+      return command === null ? null : { kind: 'command', command };
+    }
+    case schema.repositoryAgeIdentity: {
+      const path = reading.readIfGiven(schema.repositoryAgeIdentity);
+      return path === null ? null : { kind: 'age-identity', path };
+    }
+    default: {
+      const path = reading.readIfGiven(schema.repositoryKeyFile);
+      return path === null ? null : { kind: 'key-file', path };
+    }
+  }
 }

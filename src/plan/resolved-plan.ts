@@ -76,4 +76,6 @@ export type PlaceCredentials =
 /** What opens the repository. */
 export type PlanCredential =
   | { readonly kind: 'passphrase'; readonly passphrase: Secret }
-  | { readonly kind: 'key-file'; readonly path: string };
+  | { readonly kind: 'key-file'; readonly path: string }
+  | { readonly kind: 'age-identity'; readonly path: string }
+  | { readonly kind: 'command'; readonly command: string | readonly string[] };

@@ -57,6 +57,24 @@ export const repositoryKeyFile = z
     isPath: true,
   });
 
+export const repositoryAgeIdentity = z
+  .string()
+  .min(1)
+  .register(optionFacts, {
+    help: 'File with an identity of age (X25519) that opens the repository.',
+    expected: 'a path',
+    flag: '--age-identity <file>',
+    environment: [{ name: 'HOLDFAST_AGE_IDENTITY', as: 'value' }],
+    isPath: true,
+  });
+
+export const repositoryKeyCommand = z.union([z.string().min(1), z.array(z.string()).min(1)]).register(optionFacts, {
+  help: 'Command that opens the repository by asking a key service: called with wrap or unwrap, bytes in and out.',
+  expected: 'a program with its words, or one line for sh; docs/keys.md has the protocol',
+  flag: '--key-command <command>',
+  environment: [{ name: 'HOLDFAST_KEY_COMMAND', as: 'value' }],
+});
+
 export const stateDirectory = z
   .string()
   .min(1)
@@ -154,6 +172,8 @@ export const planSchema = z.strictObject({
       copies: repositoryCopies.optional(),
       passphrase: repositoryPassphrase.optional(),
       keyFile: repositoryKeyFile.optional(),
+      ageIdentity: repositoryAgeIdentity.optional(),
+      keyCommand: repositoryKeyCommand.optional(),
       protect: repositoryProtect.optional(),
     })
     .register(groupFacts, { renamed: { location: 'primary' } }),

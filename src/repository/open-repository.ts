@@ -10,8 +10,10 @@ import {
   type OpenedKeys,
   openKeys,
   readSecret,
+  rememberSigner,
   SLOT_PREFIX,
   type StoredKeys,
+  signingKeyOf,
 } from './key/index.ts';
 import { isAbsent, type ObjectStore } from './object-store/index.ts';
 import { Repository } from './repository.ts';
@@ -20,8 +22,8 @@ import type { Access } from './sealed/index.ts';
 /**
  * Opens a repository: `format`, then features, then keys, then the proof that the keys belong to this very `format`.
  *
- * `stateDirectory`: where temporary files go. Errors: `REPOSITORY_ABSENT`; `REPOSITORY_HALF_CREATED`; `REPOSITORY_FORMAT_ABSENT`;
- * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `KEY_EPOCH_BEHIND`;
+ * `stateDirectory`: where temporary files go, and where the signing key is remembered. Errors: `REPOSITORY_ABSENT`; `REPOSITORY_HALF_CREATED`; `REPOSITORY_FORMAT_ABSENT`;
+ * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `KEY_EPOCH_BEHIND`; `KEY_SIGNER_CHANGED`;
  * `REPOSITORY_FORMAT_CHANGED`; `REPOSITORY_FORMAT_UNRECOGNIZED`; those of `openKeys`, of the credential and of the store.
  */
 export async function openRepository(options: {
@@ -46,6 +48,9 @@ export async function openRepository(options: {
   }
   const format = decodeFormat(formatBytes);
   if (access !== 'read') refuseLeftBehind(opened);
+  if (options.stateDirectory !== undefined) {
+    await rememberSigner(options.stateDirectory, format.id, signingKeyOf(opened.bundle.material.signingSeed));
+  }
   const scratch = options.stateDirectory === undefined ? {} : { scratchDirectory: options.stateDirectory };
   return new Repository({ store, format, opened, access, clock, ...scratch });
 }

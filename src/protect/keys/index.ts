@@ -3,4 +3,5 @@
  *
  * Nouns: as in `repository/key/`. It draws no keys and wraps none itself; that is the repository's part.
  */
+export { addKey, findSlot, type KeyChange, removeKey, renewEpoch, rotateKey } from './change-keys.ts';
 export { createRepository } from './create-repository.ts';

@@ -25,6 +25,7 @@ export * from './key-records.ts';
 export { isSlotOurs, type KeySlot, type KeySlotWithKey, makeKeySlot, openSlotOfVersion1 } from './key-slot.ts';
 export { decodeKeyText, encodeKeyText } from './key-text.ts';
 export * from './open-keys.ts';
+export { rememberSigner } from './remembered-signer.ts';
 export * from './ring/index.ts';
 export * from './signed-record.ts';
 export * from './stored-keys.ts';
