@@ -8,9 +8,14 @@ import { codeOf } from '../../src/lib/index.ts';
 import { newSpoolPath, type ObjectEntry, type ObjectStore } from '../../src/repository/object-store/index.ts';
 
 /**
- * What every object store promises. `open` gives an empty one; what it needs is taken down by the test it is given.
+ * What every object store promises. `open` gives an empty one; what it needs is taken down by the test it is given. `runs` of random sets of names
+ * are tried, fewer where each call is slow.
  */
-export function describeObjectStore(name: string, open: (test: TestContext) => Promise<ObjectStore>): void {
+export function describeObjectStore(
+  name: string,
+  open: (test: TestContext) => Promise<ObjectStore>,
+  { runs = 20 }: { runs?: number } = {},
+): void {
   describe(`${name} keeps the promises of an object store`, () => {
     it('gives back what was put, whole and in parts', async (test) => {
       const store = await open(test);
@@ -164,7 +169,7 @@ export function describeObjectStore(name: string, open: (test: TestContext) => P
           assert.deepEqual(await namesOf(store.list('', { startAfter: name })), sorted.slice(sorted.indexOf(name) + 1));
         }
       });
-      await fc.assert(property, { numRuns: 20 });
+      await fc.assert(property, { numRuns: runs });
     });
 
     it('lists a directory of many objects', async (test) => {

@@ -33,6 +33,7 @@ class RetryingStore implements ObjectStore {
   readonly createPlace?: () => Promise<void>;
   readonly protection?: () => Promise<PlaceProtection>;
   readonly lock?: ObjectLock;
+  readonly readProved?: ObjectStore['readProved'] & {};
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #attempts: number;
@@ -46,6 +47,10 @@ class RetryingStore implements ObjectStore {
     this.#signal = signal;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
     if (store.protection !== undefined) this.protection = () => this.#repeat(() => store.protection!());
+    if (store.readProved !== undefined) {
+      const around = (from: ObjectStore) => (from === store ? this : new RetryingStore(from, clock, attempts, signal));
+      this.readProved = (name, read) => store.readProved!(name, (from) => read(around(from)));
+    }
     const { lock } = store;
     if (lock !== undefined) {
       this.lock = {
@@ -95,12 +100,15 @@ class RetryingStore implements ObjectStore {
   }
 
   /** A listing that breaks goes on behind the last name that was handed out. */
-  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectEntry, void> {
+  async *list(
+    prefix: string,
+    options: { startAfter?: string; hidden?: boolean } = {},
+  ): AsyncGenerator<ObjectEntry, void> {
     let position = options;
     for (let attempt = 1; ; attempt++) {
       try {
         for await (const entry of this.#store.list(prefix, position)) {
-          position = { startAfter: entry.name };
+          position = { ...options, startAfter: entry.name };
           attempt = 1;
           yield entry;
         }

@@ -9,7 +9,9 @@ import type { HoldfastError } from '../../lib/index.ts';
  * Errors that every call may throw, as `HoldfastError`: `STORE_UNAVAILABLE` (retryable: time-out, network, busy), `STORE_DENIED`
  * (credentials lack the right), `STORE_FULL` (no space or quota), `STORE_ABSENT` (no such directory or bucket: never to be taken for an
  * absent object), `STORE_SYNC_FAILED` (durability can no longer be promised; every later write is refused), `STORE_FAILED` (anything
- * else, with the cause).
+ * else, with the cause). Stores that are not on this host have more, each for one thing that a person must mend: `STORE_REGION_WRONG`,
+ * `STORE_CREDENTIALS_ABSENT`, `_EXPIRED`, `_REJECTED`, `STORE_CLOCK_SKEWED`, `STORE_TLS_UNTRUSTED`, `STORE_LOCK_ABSENT`; and retryable ones:
+ * `STORE_SLOW_DOWN`, `STORE_TRANSFER_DAMAGED`.
  */
 export interface ObjectStore {
   /** For people: `disk "/backups"`; never a credential. */
@@ -47,8 +49,9 @@ export interface ObjectStore {
   /**
    * Every object whose name starts with `prefix`, in bytewise order of names, those after `startAfter` only.
    * An object stored before the call began is listed; one stored or deleted meanwhile may or may not be.
+   * `hidden`: fragments of WAL too that were deleted where what is deleted is kept (`docs/object-stores.md`).
    */
-  list(prefix: string, options?: { startAfter?: string }): AsyncIterable<ObjectEntry>;
+  list(prefix: string, options?: { startAfter?: string; hidden?: boolean }): AsyncIterable<ObjectEntry>;
 
   /** Removes the object; absent is no error, so it is safe to repeat. */
   delete(name: string): Promise<void>;

@@ -120,7 +120,7 @@ export class S3Connection {
     } catch (error) {
       if (options.onlyNew && statusOf(error) === 412) return { outcome: 'exists' };
       const cause = broken.signal.aborted ? storeErrorOf(broken.signal.reason, 'read a spool file') : error;
-      throw this.#errorOf(cause, `write object "${name}"`);
+      throw this.#errorOf(cause, `write object "${name}"`, { isOfLock: options.lockedUntil !== null });
     } finally {
       if (!Buffer.isBuffer(body)) body.destroy();
     }
@@ -266,7 +266,7 @@ export class S3Connection {
     const answer = await this.#ask(`ask for the lock of object "${name}"`, () =>
       this.#client
         .send(new GetObjectRetentionCommand(target), this.#sendOptions())
-        .catch(absentFor('NoSuchObjectLockConfiguration')),
+        .catch(absentFor('NoSuchObjectLockConfiguration', 'ObjectLockConfigurationNotFoundError')),
     );
     return answer?.Retention?.RetainUntilDate?.getTime() ?? null;
   }
@@ -275,8 +275,10 @@ export class S3Connection {
   async lock(name: string, version: string, until: number): Promise<void> {
     const target = { Bucket: this.#bucket, Key: this.#prefix + name, VersionId: version };
     const retention = { Mode: 'COMPLIANCE', RetainUntilDate: new Date(until) } as const;
-    await this.#ask(`lock object "${name}"`, () =>
-      this.#client.send(new PutObjectRetentionCommand({ ...target, Retention: retention }), this.#sendOptions()),
+    await this.#ask(
+      `lock object "${name}"`,
+      () => this.#client.send(new PutObjectRetentionCommand({ ...target, Retention: retention }), this.#sendOptions()),
+      { isOfLock: true },
     );
   }
 
@@ -295,11 +297,11 @@ export class S3Connection {
     });
   }
 
-  async #ask<Answer>(action: string, send: () => Promise<Answer>): Promise<Answer> {
+  async #ask<Answer>(action: string, send: () => Promise<Answer>, asked?: { isOfLock: boolean }): Promise<Answer> {
     try {
       return await send();
     } catch (error) {
-      throw this.#errorOf(error, action);
+      throw this.#errorOf(error, action, asked);
     }
   }
 
@@ -328,11 +330,11 @@ export class S3Connection {
     }));
   }
 
-  #errorOf(error: unknown, action: string): Error {
+  #errorOf(error: unknown, action: string, asked?: { isOfLock: boolean }): Error {
     if (this.#signal?.aborted === true) {
       return new HoldfastError('INTERRUPTED', `interrupted: could not ${action}`, { cause: this.#signal.reason });
     }
-    return s3ErrorOf(error, action, this.#place);
+    return s3ErrorOf(error, action, this.#place, asked);
   }
 }
 
@@ -346,13 +348,20 @@ export interface ConnectOptions {
 
 /** Makes what requests go through; nothing is sent yet. */
 export async function connect(options: ConnectOptions): Promise<S3Connection> {
-  const { location } = options;
+  return new S3Connection(await makeClient(options), options);
+}
+
+/** Amazon's client, as every request of a store uses it. Nothing is sent yet. */
+export async function makeClient({
+  location,
+  credentials,
+}: Pick<ConnectOptions, 'location' | 'credentials'>): Promise<S3Client> {
   const config: S3ClientConfig = {
     ...(location.region === undefined && location.endpoint === undefined
       ? {}
       : { region: location.region ?? 'us-east-1' }),
     ...(location.endpoint === undefined ? {} : { endpoint: location.endpoint.href }),
-    ...credentialsOf(options.credentials),
+    ...credentialsOf(credentials),
     forcePathStyle: location.pathStyle,
     // The store around this one repeats, with one budget for everything.
     maxAttempts: 1,
@@ -371,7 +380,7 @@ export async function connect(options: ConnectOptions): Promise<S3Connection> {
       logger: silent,
     }),
   };
-  return new S3Connection(new S3Client(config), options);
+  return new S3Client(config);
 }
 
 /** What the SDK has to say reaches people as errors; it would write on standard output besides. */
@@ -418,7 +427,7 @@ function absentFor(...codes: string[]): (error: unknown) => undefined {
 
 /** What a 404 means: the key, or the version asked for, is not there. The bucket's absence has a code of its own. */
 function isKeyAbsent(error: unknown): boolean {
-  return ['NoSuchKey', 'NoSuchVersion', 'NotFound'].includes(s3CodeOf(error));
+  return ['NoSuchKey', 'NoSuchVersion'].includes(s3CodeOf(error));
 }
 
 /** How many bytes come, and how many the object has. A server that gives other bytes than it was asked for must not be believed. */

@@ -23,19 +23,25 @@ export interface AskedPlace {
 /**
  * Says in the store's codes what an answer of S3, or the lack of one, meant.
  *
- * `action` completes "could not …". The cause that is kept has the words of the server only: the SDK's own errors hold the request, and with
+ * `action` completes "could not …"; with `isOfLock` the request was about a lock, and what a server calls invalid then is the lock. The cause that is kept has the words of the server only: the SDK's own errors hold the request, and with
  * it a session token.
  * Source: Amazon S3 API Reference, "Error responses"; the codes of Ceph (rgw_common.cc) and MinIO (cmd/api-errors.go) where they differ.
  */
-export function s3ErrorOf(error: unknown, action: string, place: AskedPlace): Error {
+export function s3ErrorOf(
+  error: unknown,
+  action: string,
+  place: AskedPlace,
+  asked: { isOfLock?: boolean } = {},
+): Error {
   if (error instanceof HoldfastError || !(error instanceof Error)) return error as Error;
   // A broken invariant of ours is no answer of anybody.
   if (error.name === 'AssertionFailed') return error;
   const answer = answerOf(error);
-  const meaning = meaningOf(answer);
+  const isLockMissing = asked.isOfLock === true && answer.name === 'InvalidRequest';
+  const meaning = isLockMissing ? 'lock' : meaningOf(answer);
   const cause = Object.assign(new Error(answer.message), { name: answer.name });
   const said = answer.status === undefined ? answer.name : `${answer.status} ${answer.name}`;
-  const detail = `The answer was ${said}: ${answer.message}.`;
+  const detail = `The answer was ${said}${answer.message === '' ? '' : `: ${answer.message}`}.`;
   return errors[meaning](action, place, { detail, cause }, answer);
 }
 
@@ -159,7 +165,8 @@ const errors = {
 };
 
 const byName: Readonly<Record<string, Meaning>> = {
-  ...ofAll('absent', 'NoSuchBucket'),
+  // A refusal without a code is no word about an object: whoever answers it may be no S3 server at all.
+  ...ofAll('absent', 'NoSuchBucket', 'NotFound'),
   ...ofAll('region', 'PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException'),
   ...ofAll(
     'denied',
@@ -210,7 +217,8 @@ function answerOf(error: Error): Answer {
   const status = statusOf(error);
   return {
     name: status === undefined ? (codeOf(error) ?? error.name) : s3CodeOf(error),
-    message: message === '' ? 'no words were given' : message,
+    // What the SDK calls unknown had no words.
+    message: message === 'UnknownError' ? '' : message,
     status,
     region: Region ?? $response?.headers?.['x-amz-bucket-region'] ?? /expecting '([a-z0-9-]+)'/.exec(message)?.[1],
   };

@@ -1,17 +1,19 @@
 import { rm } from 'node:fs/promises';
-import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
+import { type Clock, codeOf, formatMoment, HoldfastError } from '../../../lib/index.ts';
 import { assertObjectName, assertVolatileName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
-import type {
-  ObjectEntry,
-  ObjectLock,
-  ObjectStat,
-  ObjectStore,
-  PlaceAnswer,
-  PlaceProtection,
-  PutOutcome,
+import {
+  isDamageOfOnePlace,
+  type ObjectEntry,
+  type ObjectLock,
+  type ObjectStat,
+  type ObjectStore,
+  type PlaceAnswer,
+  type PlaceProtection,
+  type PutOutcome,
 } from '../store.ts';
+import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
 import {
   type ByteRange,
   type ConnectOptions,
@@ -21,8 +23,7 @@ import {
   tooShort,
 } from './connection.ts';
 import type { S3Location } from './location.ts';
-import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
-import { countingVersion, groupByName, isVolatile, type NamedVersions } from './versions.ts';
+import { countingVersion, groupByName, isFragment, isHidden, isVolatile, type NamedVersions } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
 const PAGE_SIZE = 1000;
@@ -63,6 +64,8 @@ class S3Store implements ObjectStore {
   #keepsVersions: Promise<boolean> | null = null;
   /** Of names under which one version counts for good. */
   readonly #known = new Map<string, Promise<S3Version | null>>();
+  /** The one version that this view of the store reads under its name. */
+  #pinned: S3Version | null = null;
 
   constructor(location: S3Location, options: S3StoreOptions) {
     const place = `${location.bucket}/${location.prefix}`.replace(/\/$/, '');
@@ -129,7 +132,10 @@ class S3Store implements ObjectStore {
     }
   }
 
-  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectEntry, void> {
+  async *list(
+    prefix: string,
+    options: { startAfter?: string; hidden?: boolean } = {},
+  ): AsyncGenerator<ObjectEntry, void> {
     const connection = await this.#connect();
     const startAfter = options.startAfter ?? '';
     if (isVolatile(prefix) || !(await this.#isVersioned())) {
@@ -140,7 +146,8 @@ class S3Store implements ObjectStore {
       const counts = countingVersion(named);
       // A server may begin with the name itself, to which more versions than one may belong.
       if (counts === null || named.name <= startAfter) continue;
-      this.#remember(named.name, Promise.resolve(counts));
+      if (!isVolatile(named.name)) this.#remember(named.name, Promise.resolve(counts));
+      if (isHidden(named) && options.hidden !== true) continue;
       yield { name: named.name, size: counts.size, modifiedAt: counts.modifiedAt };
     }
   }
@@ -154,10 +161,39 @@ class S3Store implements ObjectStore {
       // Versions are kept since a moment ago: what is behind the marker would still be read.
       this.#keepsVersions = Promise.resolve(true);
     }
+    await this.#deleteVersions(connection, name);
+  }
+
+  async #deleteVersions(connection: S3Connection, name: string): Promise<void> {
     this.#known.delete(name);
     const named = await this.#listVersionsOf(name);
-    // The oldest last: until it is gone the object is there as it was, and then it is absent.
-    for (const { id } of [...named.markers, ...named.versions]) await connection.delete(name, id);
+    try {
+      // The oldest last: until it is gone the object is there as it was. Then the markers: with a version left they may be what hides it.
+      for (const { id } of [...named.versions, ...named.markers]) await connection.delete(name, id);
+    } catch (error) {
+      if (codeOf(error) !== 'STORE_DENIED') throw error;
+      const until = await this.#lockOfDenied(connection, name, named.versions);
+      if (!isFragment(name)) throw until === null ? error : this.#locked(name, until, error);
+      if (!isHidden(named)) await connection.delete(name);
+    }
+  }
+
+  /** Until when one of the versions is locked, if that is why they cannot be deleted; `null` when it is not, or who asks may not know. */
+  async #lockOfDenied(connection: S3Connection, name: string, versions: readonly S3Version[]): Promise<number | null> {
+    const now = this.#clock.now();
+    for (const { id } of versions) {
+      const until = await connection.lockedUntil(name, id).catch(() => null);
+      if (until !== null && until > now) return until;
+    }
+    return null;
+  }
+
+  #locked(name: string, until: number, cause: unknown): HoldfastError {
+    return new HoldfastError('OBJECT_LOCKED', `cannot delete object "${name}": it is locked`, {
+      detail: `Nobody can delete it from ${this.description} before ${formatMoment(until)}.`,
+      hints: ['Delete it after that; the lock was set so that an intruder cannot.'],
+      cause,
+    });
   }
 
   async putVolatile(name: string, body: Uint8Array): Promise<void> {
@@ -168,6 +204,37 @@ class S3Store implements ObjectStore {
 
   async now(): Promise<number> {
     return (await this.#connect()).date();
+  }
+
+  /**
+   * The oldest version that proves to be what was stored: one whose bytes are damaged is healed by a later one. Errors: those of the version
+   * that counts.
+   */
+  async readProved<T>(name: string, read: (from: ObjectStore) => Promise<T>): Promise<T> {
+    try {
+      return await read(this);
+    } catch (error) {
+      if (!isDamageOfOnePlace(error) || isVolatile(name) || !(await this.#isVersioned())) throw error;
+      const { versions } = await this.#listVersionsOf(name);
+      for (const version of versions.toReversed().slice(1)) {
+        try {
+          return await read(this.#withVersion(version));
+        } catch (again) {
+          // What is wrong with the version that counts says more than what is wrong with those behind it.
+          if (!isDamageOfOnePlace(again)) throw again;
+        }
+      }
+      throw error;
+    }
+  }
+
+  /** The same store, in which this version of its name counts. */
+  #withVersion(version: S3Version): ObjectStore {
+    const view = new S3Store(this.#location, this.#options);
+    view.#opened = this.#opened;
+    view.#keepsVersions = this.#keepsVersions;
+    view.#pinned = version;
+    return view;
   }
 
   async protection(): Promise<PlaceProtection> {
@@ -229,20 +296,21 @@ class S3Store implements ObjectStore {
    * to be sure has cost a request and no time.
    */
   async #readCounting(connection: S3Connection, name: string, range?: ByteRange): Promise<S3Content | null> {
-    const isKnown = this.#known.has(name);
+    const isKnown = this.#known.has(name) || this.#pinned?.name === name;
     const found = this.#findVersion(name);
     // Whatever is wrong with the newest version is of no interest: the one that counts is read if this is not it.
     const newest = isKnown ? null : await connection.get(name, { range }).catch(() => null);
     const counts = await found;
     if (newest !== null && (newest.version ?? 'null') === counts?.id) return newest;
     const content = counts === null ? null : await connection.get(name, { range, version: counts.id });
-    if (content !== null || !isKnown) return content;
+    if (content !== null || !isKnown || this.#pinned !== null) return content;
     // It was deleted since we knew it; the name may have been given again.
     this.#known.delete(name);
     return this.#readCounting(connection, name, range);
   }
 
   #findVersion(name: string, wanted: 'afresh' | 'known' = 'known'): Promise<S3Version | null> {
+    if (this.#pinned?.name === name) return Promise.resolve(this.#pinned);
     const known = wanted === 'known' ? this.#known.get(name) : undefined;
     return known ?? this.#remember(name, this.#listVersionsOf(name).then(countingVersion));
   }

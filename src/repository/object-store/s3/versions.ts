@@ -32,11 +32,24 @@ export function isVolatile(name: string): boolean {
   return name.startsWith('volatile/');
 }
 
+export function isFragment(name: string): boolean {
+  return name.includes('/fragments/');
+}
+
+/**
+ * Whether a listing leaves a name out although it is there: a fragment of WAL under a delete marker. Fragments are the one kind that a writer
+ * deletes every day, and a writer may have no right to remove versions; what they hold is in a segment then. Anybody who may write can set
+ * such a marker, so whoever looks for WAL that is in no segment asks for hidden names, too.
+ */
+export function isHidden({ name, markers }: NamedVersions): boolean {
+  return isFragment(name) && markers.some(({ isLatest }) => isLatest);
+}
+
 /**
  * The version that counts, or `null` when the object is absent.
  *
  * An object is created once, so its oldest version is the one that was stored; a later one, or a delete marker, was put there by somebody who
- * may write and should not have (rule B1). We delete by removing versions, never by a marker.
+ * may write and should not have (rule B1). We delete by removing versions; a marker is all that a writer may leave on a fragment.
  */
 export function countingVersion({ name, versions, markers }: NamedVersions): S3Version | null {
   if (!isVolatile(name)) return versions.at(-1) ?? null;
