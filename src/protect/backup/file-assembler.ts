@@ -115,7 +115,7 @@ export class FileAssembler {
     assert(this.#file === null, 'the last file was ended');
     if (this.#slab !== null) this.#pipeline.submit(this.#slab);
     this.#slab = null;
-    const stored = await this.#pipeline.finish();
+    const stored = await this.#pipeline.seal();
     while (this.#leavesInWork.size > 0) await Promise.all(this.#leavesInWork);
     if (this.#failure !== null) throw this.#failure;
     return stored;

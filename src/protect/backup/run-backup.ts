@@ -1,15 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { openLedger } from '../../ledger/index.ts';
 import type { Clock, Progress } from '../../lib/index.ts';
-import { type ConnectionTarget, connect } from '../../postgres/index.ts';
-import {
-  acquireLease,
-  attest,
-  commitSnapshot,
-  type Repository,
-  type SnapshotRecord,
-  writePending,
-} from '../../repository/index.ts';
+import type { ConnectionTarget } from '../../postgres/index.ts';
+import { attest, commitSnapshot, type Repository, type SnapshotRecord, writePending } from '../../repository/index.ts';
 import { encodeLocks, keepLocks, type PlaceLock, proveLocks } from '../locks/index.ts';
 import type { ConfigurationGap } from './configuration/index.ts';
 import { checkConsistency } from './stages/check-consistency.ts';
@@ -21,9 +13,9 @@ import { nameDamage, withNames } from './stages/name-damage.ts';
 import { nameTablespaces, readTablespaceNames } from './stages/name-tablespaces.ts';
 import { noteOtherNames } from './stages/note-other-names.ts';
 import { obeyTombstones } from './stages/obey-tombstones.ts';
+import { openLater, openRun } from './stages/open-run.ts';
 import { openStores } from './stages/open-stores.ts';
-import { proveStandbyWal } from './stages/prove-standby-wal.ts';
-import { proveWal } from './stages/prove-wal.ts';
+import { proveReceivedWal } from './stages/prove-received-wal.ts';
 import { receiveFiles } from './stages/receive-files.ts';
 import { secureWal } from './stages/secure-wal.ts';
 import { storeTree } from './stages/store-tree.ts';
@@ -69,8 +61,8 @@ export interface BackupResult {
 /**
  * Takes a base backup of a running server over the replication protocol and commits it as a snapshot.
  *
- * The order is that of `docs/design.md` 10, each step durable before the next: whoever stops in between leaves a repository in which
- * the snapshot is not listed, and nothing that an older snapshot needs has changed.
+ * The order is that of `docs/design.md` 10, each step durable before the next, and steps that need nothing of each other at the same time: whoever
+ * stops in between leaves a repository in which the snapshot is not listed, and nothing that an older snapshot needs has changed.
  */
 export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const { repository, cluster, clock, progress } = options;
@@ -82,21 +74,19 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
 
   // A place that cannot keep the locks that were asked of it is refused while nothing is written yet.
   await proveLocks(repository, progress);
-  const lease = cleanup.use(await acquireLease(repository, { purpose: 'backup' }));
-  const ledger = await openLedger(repository, options.stateDirectory);
-  const connection = await connect(options.source, {
-    replication: 'physical',
-    applicationName: 'holdfast_backup',
-    clock,
-  });
-  cleanup.defer(() => connection.close());
+  const { lease, ledger, connection } = await openRun(options, cleanup);
   // Of several servers that may be named, whatever else is asked or streamed comes from the one that sends the files.
   const here = { ...options, source: connection.target };
   const server = await checkServer(connection);
-  await noteOtherNames({ repository, progress, system: server.identity.systemId, cluster });
-  const stores = cleanup.use(await openStores({ repository, workers, level }));
+  // The index is loaded under the lease, while the way of the WAL is settled.
+  const opening = openStores({ repository, workers, level });
+  const storesLater = openLater(cleanup, opening, async (stores) => stores[Symbol.asyncDispose]());
+  const noting = noteOtherNames({ repository, progress, system: server.identity.systemId, cluster });
+  noting.catch(() => {}); // Awaited below, unless something before it fails.
   // The receiver of WAL stands before the backup begins: what the server writes from the start position on must not escape it.
   const wal = cleanup.use(await secureWal({ ...here, server }));
+  const stores = await storesLater;
+  await noting;
 
   const slot = await keepWal(connection, { server, cluster });
   const before = await readTablespaceNames(here);
@@ -104,6 +94,8 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   const received = await receiveFiles({ ...here, connection, server, stores });
   checkManifest(received);
   checkConsistency(received, server);
+  const securing = proveReceivedWal({ ...here, connection, server, slot, received, wal });
+  securing.catch(() => {}); // Awaited below, unless something before it fails.
   const tablespaces = await nameTablespaces({ ...here, before, received });
   const damagedFiles = await nameDamage({ ...here, failures: received.checksumFailures });
   const checksumFailures = withNames(received.checksumFailures, damagedFiles);
@@ -125,24 +117,20 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   await obeyTombstones({ repository, stores, snapshot });
   progress.begin('waiting for WAL');
   // Rule A13: a snapshot without the WAL of its own range cannot be restored, so it is not listed before that is durable.
-  const range = { timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn };
-  await wal.secured(range);
-  const proved = { ...range, system: server.identity.systemId, lineage: wal.lineage };
-  if (server.isStandby) await proveStandbyWal({ ...here, connection, slot, wal: proved });
-  else await proveWal(repository, proved);
+  await securing;
   // What an older backup stored may be about to lose its lock: whoever counts on it extends it first.
   const locks = await keepLocks({ ...here, snapshot, packs: stores.index.listPacksCountedOn() });
   lease.assertHeld();
   await commitSnapshot(repository, snapshot);
 
   const facts = { wal: snapshot.wal, ...(locks.length === 0 ? {} : { locks: encodeLocks(locks) }) };
-  await attest(repository, { snapshot: snapshot.id, level: 'stored', facts });
-  await ledger.append({
-    action: 'backup',
-    outcome: 'done',
-    subject: snapshot.id,
-    facts: { cluster, bytes: received.bytes },
-  });
+  const done = { cluster, bytes: received.bytes };
+  // What is committed needs none of these, and none of them another.
+  await Promise.all([
+    attest(repository, { snapshot: snapshot.id, level: 'stored', facts }),
+    ledger.append({ action: 'backup', outcome: 'done', subject: snapshot.id, facts: done }),
+    lease.release(),
+  ]);
   return {
     snapshot,
     bytes: received.bytes,

@@ -53,6 +53,7 @@ export class Lease implements AsyncDisposable {
   readonly #stop = new AbortController();
   #renewed: Moment | null = null;
   #renewing: Promise<void> = Promise.resolve();
+  #releasing: Promise<void> | null = null;
   #lastFailure: unknown = null;
   /** Once lost, always lost: a pruner may have acted on it. */
   #lost: string | null = null;
@@ -86,7 +87,12 @@ export class Lease implements AsyncDisposable {
   }
 
   /** Gives the lease up. Safe to repeat. */
-  async release(): Promise<void> {
+  release(): Promise<void> {
+    this.#releasing ??= this.#release();
+    return this.#releasing;
+  }
+
+  async #release(): Promise<void> {
     this.#stop.abort();
     await this.#renewing;
     try {

@@ -71,6 +71,7 @@ export class IngestPipeline {
   readonly #slabCount: number;
   readonly #result: IngestResult = { newChunks: 0, newBytes: 0, storedBytes: 0 };
   #finishing: { resolve: () => void; left: number } | null = null;
+  #sealing: Promise<IngestResult> | null = null;
   #failure: unknown = null;
 
   private constructor(options: { index: ChunkIndex; depot: PackDepot; slabCount: number }) {
@@ -151,8 +152,13 @@ export class IngestPipeline {
     this.#ask(slot, { kind: 'hash', slab: slab.view.number, pieces: slab.view.count });
   }
 
-  /** Waits until every piece was hashed and every new chunk is durable in a pack that the index knows. */
-  async finish(): Promise<IngestResult> {
+  /** Waits until every new chunk lies in a pack that is whole and on its way to the store; takes nothing more. Safe to repeat. */
+  seal(): Promise<IngestResult> {
+    this.#sealing ??= this.#seal();
+    return this.#sealing;
+  }
+
+  async #seal(): Promise<IngestResult> {
     while (this.#free.length < this.#slabCount) {
       this.#throwFailure();
       await this.#changed();
@@ -163,10 +169,16 @@ export class IngestPipeline {
       for (const slot of this.#slots) this.#ask(slot, { kind: 'finish' });
     });
     this.#throwFailure();
+    return this.#result;
+  }
+
+  /** Seals, and waits until every new chunk is durable in a pack that the index knows. */
+  async finish(): Promise<IngestResult> {
+    const result = await this.seal();
     await this.#depot.drain();
     this.#throwFailure();
     assert(this.#inFlight.size === 0, 'every new chunk reached a durable pack');
-    return this.#result;
+    return result;
   }
 
   /** Stops the workers at once; for use after a failure. Safe to repeat. */

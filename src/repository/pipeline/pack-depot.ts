@@ -20,6 +20,7 @@ export class PackDepot {
   #unindexed: FinishedPack[] = [];
   #unindexedChunks = 0;
   #indexing: Promise<void> = Promise.resolve();
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(repository: SealedObjects, index: ChunkIndex) {
     this.#repository = repository;
@@ -36,8 +37,10 @@ export class PackDepot {
     const upload = this.#upload(pack, durable);
     const settled = upload.then(
       () => {},
-      // The caller of `keep` sees this error; here it only must not stay in the set.
-      () => {},
+      // The caller of `keep` sees this error too, unless it has gone on meanwhile.
+      (error: unknown) => {
+        this.#failure ??= { error };
+      },
     );
     this.#uploads.add(settled);
     void settled.then(() => this.#uploads.delete(settled));
@@ -54,9 +57,10 @@ export class PackDepot {
     if (this.#unindexedChunks >= INDEX_CHUNKS) await this.#writeIndex();
   }
 
-  /** Waits for all packs and writes the index of those that have none yet. */
+  /** Waits for all packs and writes the index of those that have none yet. Errors: of any pack that could not be stored. */
   async drain(): Promise<void> {
     while (this.#uploads.size > 0) await Promise.all(this.#uploads);
+    if (this.#failure !== null) throw this.#failure.error;
     await this.#writeIndex();
   }
 

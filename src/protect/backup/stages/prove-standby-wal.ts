@@ -1,7 +1,7 @@
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import { formatLsn, type PostgresConnection, PostgresError, startReplication } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { findLineage, pathInLineage, readWalInventory, StoredWal } from '../../wal/index.ts';
+import { findLineage, pathInLineage, StoredWal, type WalInventory } from '../../wal/index.ts';
 import { type BackupWal, foreignWal } from './prove-wal.ts';
 
 /** A standby that has the WAL sends it at once. One that sends nothing new for so long does not have it. */
@@ -20,6 +20,8 @@ export interface StandbyProof {
   /** The slot of `keepWal`. */
   readonly slot: string | null;
   readonly wal: BackupWal;
+  /** What is stored of it. */
+  readonly inventory: WalInventory;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,8 +36,8 @@ export interface StandbyProof {
  * Errors: BACKUP_WAL_FOREIGN, BACKUP_WAL_UNPROVEN; OBJECT_DAMAGED, WAL_LINEAGE_ABSENT, WAL_HISTORY_ABSENT; those of the connection and the store.
  */
 export async function proveStandbyWal(proof: StandbyProof): Promise<void> {
-  const { repository, connection, slot, wal, clock, signal } = proof;
-  const comparison = new Comparison(await openStoredWal(repository, wal), wal);
+  const { connection, slot, wal, clock, signal } = proof;
+  const comparison = new Comparison(openStoredWal(proof), wal);
   const onAbort = () => connection.destroy(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
@@ -67,8 +69,7 @@ export async function proveStandbyWal(proof: StandbyProof): Promise<void> {
   if (comparison.at < wal.end) throw unproven(wal, comparison.at);
 }
 
-async function openStoredWal(repository: Repository, wal: BackupWal): Promise<AsyncGenerator<Buffer, void>> {
-  const inventory = await readWalInventory(repository, wal.system);
+function openStoredWal({ repository, inventory, wal }: StandbyProof): AsyncGenerator<Buffer, void> {
   const lineage = findLineage(inventory, wal.lineage);
   return new StoredWal(repository, lineage, pathInLineage(lineage, wal.timeline)).read(wal.start, wal.end);
 }

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../lib/index.ts';
 import { formatLsn, segmentStartOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { readWalInventory, scanWal } from '../../wal/index.ts';
+import { scanWal, type WalInventory } from '../../wal/index.ts';
 
 /** The record with which a backup ends has 34 bytes, and over the border of a segment a page header in between. */
 const END_RECORD_BYTES_MAX = 128n;
@@ -24,9 +24,8 @@ export interface BackupWal {
  *
  * Errors: BACKUP_WAL_FOREIGN; WAL_RECORD_UNREADABLE, OBJECT_DAMAGED; those of the store.
  */
-export async function proveWal(repository: Repository, wal: BackupWal): Promise<void> {
-  const { system, lineage, timeline, start, end } = wal;
-  const inventory = await readWalInventory(repository, system);
+export async function proveWal(repository: Repository, inventory: WalInventory, wal: BackupWal): Promise<void> {
+  const { lineage, timeline, start, end } = wal;
   const segmentBytes = inventory.lineages.find((known) => known.lineage === lineage)?.header.segmentBytes;
   const near = end > END_RECORD_BYTES_MAX ? end - END_RECORD_BYTES_MAX : 0n;
   const from = segmentBytes === undefined ? start : segmentStartOf(near, segmentBytes);

@@ -1,8 +1,8 @@
 import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
 import { formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { readPushStatuses } from '../../wal/index.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import { readPushStatuses, type WalInventory } from '../../wal/index.ts';
+import type { SecuredWal, StoredRun } from './secure-wal.ts';
 
 /** How often the repository is asked whether the files have come. */
 const POLL_MS = 500;
@@ -24,7 +24,7 @@ interface PushedWalOptions {
   readonly clock: Clock;
   readonly progress: Progress;
   readonly signal?: AbortSignal;
-  storedEnd(lineage: string, range: { timeline: number; start: bigint }): Promise<bigint>;
+  findStored(lineage: string, range: { timeline: number; start: bigint }): Promise<StoredRun>;
 }
 
 /** The WAL of a backup as it comes from the server's archiver: the server itself ends the last segment with the backup. */
@@ -37,13 +37,13 @@ export class PushedWal implements SecuredWal {
     this.#options = options;
   }
 
-  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<void> {
-    const { clock, progress, signal, storedEnd } = this.#options;
+  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<WalInventory> {
+    const { clock, progress, signal, findStored } = this.#options;
     progress.note('waiting until the server has archived the WAL of this backup');
     let [reached, movedAt] = [range.start, clock.monotonic()];
     for (;;) {
-      const end = await storedEnd(this.lineage, range);
-      if (end >= range.end) return;
+      const { end, inventory } = await findStored(this.lineage, range);
+      if (end >= range.end) return inventory;
       if (end > reached) [reached, movedAt] = [end, clock.monotonic()];
       if (clock.monotonic() - movedAt > STALLED_MS) throw notPushed(range, reached);
       await clock.sleep(POLL_MS, signal);

@@ -56,7 +56,7 @@ export interface ReceivedFiles {
   checksumFailures: readonly string[];
 }
 
-/** Runs BASE_BACKUP and cuts what arrives into chunks. Returns when every new chunk is durable and indexed. */
+/** Runs BASE_BACKUP and cuts what arrives into chunks. Returns when every new chunk is on its way to the store. */
 export async function receiveFiles(options: {
   source: ConnectionTarget;
   connection: PostgresConnection;

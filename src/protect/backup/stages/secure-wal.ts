@@ -8,6 +8,7 @@ import {
   readWalInventory,
   receiveWal,
   type WalEvent,
+  type WalInventory,
 } from '../../wal/index.ts';
 import type { CheckedServer } from './check-server.ts';
 import { findPushedLineage, PushedWal } from './pushed-wal.ts';
@@ -28,8 +29,8 @@ const ENDING_ALARMS: ReadonlySet<string> = new Set(['gap', 'slot', 'store-away',
 export interface SecuredWal extends AsyncDisposable {
   /** The lineage into which the WAL goes. */
   readonly lineage: string;
-  /** Waits until all WAL in the range, of the range's timeline, is durable in the repository. */
-  secured(range: { timeline: number; start: bigint; end: bigint }): Promise<void>;
+  /** Waits until all WAL in the range, of the range's timeline, is durable in the repository; gives the listing that shows it. */
+  secured(range: { timeline: number; start: bigint; end: bigint }): Promise<WalInventory>;
 }
 
 interface SecureWalOptions {
@@ -49,15 +50,17 @@ interface SecureWalOptions {
  */
 export async function secureWal(options: SecureWalOptions): Promise<SecuredWal> {
   const { repository, cluster, server } = options;
-  const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
-  if (running === null) return bringOrAwait(options);
+  const identity = { system: server.identity.systemId, cluster };
+  const findingPushed = findPushedLineage(repository, identity);
+  findingPushed.catch(() => {}); // Of interest only where no receiver runs.
+  const running = await findRunningReceiver(repository, identity);
+  if (running === null) return bringOrAwait(options, await findingPushed);
   return new RunningReceiver(options, running.lineage);
 }
 
 /** Brings the WAL, unless the server has no sender to spare for that and its archiver brings WAL anyway. */
-async function bringOrAwait(options: SecureWalOptions): Promise<SecuredWal> {
-  const { repository, cluster, server, progress } = options;
-  const pushed = await findPushedLineage(repository, { system: server.identity.systemId, cluster });
+async function bringOrAwait(options: SecureWalOptions, pushed: string | null): Promise<SecuredWal> {
+  const { progress } = options;
   progress.note('no WAL receiver is running: this backup brings its own WAL');
   try {
     return await startOwnReceiver({ ...options, canAwaitPushes: pushed !== null });
@@ -65,10 +68,8 @@ async function bringOrAwait(options: SecureWalOptions): Promise<SecuredWal> {
     const cause = error instanceof HoldfastError && error.code === 'BACKUP_WAL_STOPPED' ? codeOf(error.cause) : null;
     if (pushed === null || cause !== 'PG_TOO_MANY_CONNECTIONS') throw error;
     progress.note('the server has no sender to spare: this backup waits for its WAL to be pushed');
-    return new PushedWal(pushed, {
-      ...options,
-      storedEnd: (lineage, range) => storedEnd(repository, server, lineage, range),
-    });
+    const storedWal = new StoredWalOfServer(options);
+    return new PushedWal(pushed, { ...options, findStored: (lineage, range) => storedWal.findRun(lineage, range) });
   }
 }
 
@@ -83,14 +84,17 @@ class RunningReceiver implements SecuredWal {
     this.lineage = lineage;
   }
 
-  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<void> {
+  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<WalInventory> {
     const { repository, clock, progress, signal, server, cluster } = this.#options;
+    const stored = new StoredWalOfServer(this.#options);
     let reached = range.start;
     let movedAt = clock.monotonic();
     for (;;) {
-      const running = await findRunningReceiver(repository, { system: server.identity.systemId, cluster });
-      const end = await storedEnd(repository, server, this.lineage, range);
-      if (end >= range.end) return;
+      const finding = findRunningReceiver(repository, { system: server.identity.systemId, cluster });
+      finding.catch(() => {}); // Of interest only while the WAL is not there.
+      const { end, inventory } = await stored.findRun(this.lineage, range);
+      if (end >= range.end) return inventory;
+      const running = await finding;
       if (end > reached) {
         reached = end;
         movedAt = clock.monotonic();
@@ -106,7 +110,7 @@ class RunningReceiver implements SecuredWal {
     // Its own slot keeps WAL only from the last checkpoint on, which may be later than where the backup began.
     this.#own = await startOwnReceiver({ ...this.#options, startLsn: range.start });
     if (this.#own.lineage !== this.lineage) throw lineageChanged(this.lineage, this.#own.lineage);
-    await this.#own.secured(range);
+    return this.#own.secured(range);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,6 +120,8 @@ class RunningReceiver implements SecuredWal {
 
 interface OwnReceiverState {
   lineage: string | null;
+  /** The end of what it has made durable. */
+  durable: bigint;
   streaming: boolean;
   ended: boolean;
   failure: unknown;
@@ -127,17 +133,22 @@ interface OwnReceiverState {
 async function startOwnReceiver(
   options: SecureWalOptions & { startLsn?: bigint; canAwaitPushes?: boolean },
 ): Promise<SecuredWal> {
-  const { repository, clock, server } = options;
+  const { clock, server } = options;
+  const stored = new StoredWalOfServer(options);
   const stop = new AbortController();
   const waiters = new Set<() => void>();
   const until = Promise.withResolvers<bigint>();
-  const state: OwnReceiverState = { lineage: null, streaming: false, ended: false, failure: null, trouble: null };
+  const state: OwnReceiverState = {
+    ...{ lineage: null, durable: 0n, streaming: false, ended: false },
+    ...{ failure: null, trouble: null },
+  };
   const wake = () => {
     for (const waiter of waiters) waiter();
   };
   const onEvent = (event: WalEvent) => {
     if (event.kind === 'lineage') state.lineage = event.place.lineage;
     if (event.kind === 'stream') state.streaming = true;
+    if (event.kind === 'progress') state.durable = event.progress.durableLsn;
     if (event.kind === 'reconnect') {
       if (event.error.message !== state.trouble?.message)
         options.progress.note(`the WAL receiver of this backup tries again: ${event.error.message}`);
@@ -176,20 +187,20 @@ async function startOwnReceiver(
   };
   /**
    * A standby has the WAL already, and may be behind what another receiver has stored before: then ours compares for as long as that lasts, and is not
-   * needed. False when it has come to its end.
+   * needed. Null when it has come to its end.
    */
-  const isStoredMeanwhile = async (range: { timeline: number; start: bigint; end: bigint }) => {
+  const findStoredMeanwhile = async (range: { timeline: number; start: bigint; end: bigint }) => {
     let [reached, movedAt] = [range.start, clock.monotonic()];
     while (!state.ended) {
       options.signal?.throwIfAborted();
       if (state.failure !== null) throw state.failure;
-      const end = await storedEnd(repository, server, state.lineage!, range);
-      if (end >= range.end) return true;
+      const { end, inventory } = await stored.findRun(state.lineage!, range);
+      if (end >= range.end) return inventory;
       if (end > reached) [reached, movedAt] = [end, clock.monotonic()];
       if (clock.monotonic() - movedAt > STALLED_MS) throw receiverStopped(state.trouble);
       await clock.sleep(POLL_MS, signal);
     }
-    return false;
+    return null;
   };
   const dispose = async () => {
     stop.abort();
@@ -208,27 +219,49 @@ async function startOwnReceiver(
       if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
       // From here on the receiver has an end: it stores what has come up to there at once, and is done.
       until.resolve(range.end);
-      if (server.isStandby && (await isStoredMeanwhile(range))) return;
-      await become(() => state.ended && state.failure === null, Number.POSITIVE_INFINITY);
-      if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
-      const end = await storedEnd(repository, server, lineage, range);
-      if (end < range.end) throw walMissing(range, end);
+      const meanwhile = server.isStandby ? await findStoredMeanwhile(range) : null;
+      if (meanwhile !== null) return meanwhile;
+      // Once that is durable it only goes on with what can wait: the commit index, fragments whose segment is stored, its last word.
+      let found = range.start;
+      for (const isDone of [() => state.ended || state.durable >= range.end, () => state.ended]) {
+        await become(() => isDone() && state.failure === null, Number.POSITIVE_INFINITY);
+        if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
+        const { end, inventory } = await stored.findRun(lineage, range);
+        if (end >= range.end) return inventory;
+        found = end;
+      }
+      throw walMissing(range, found);
     },
     [Symbol.asyncDispose]: dispose,
   };
 }
 
-/** The end of the unbroken WAL from the range's start on, as the repository has it now. */
-async function storedEnd(
-  repository: Repository,
-  server: CheckedServer,
-  lineage: string,
-  range: { timeline: number; start: bigint },
-): Promise<bigint> {
-  const inventory = await readWalInventory(repository, server.identity.systemId);
-  // Right after a promotion the receiver has yet to see it: nothing of the new timeline is stored before its history is.
-  if (range.timeline > 1 && !findLineage(inventory, lineage).histories.has(range.timeline)) return range.start;
-  return contiguousEnd(inventory, lineage, range.timeline, range.start);
+/** Unbroken WAL, and the listing that shows it. */
+export interface StoredRun {
+  readonly end: bigint;
+  readonly inventory: WalInventory;
+}
+
+/** Looks again and again at what the repository has of a server's WAL. */
+class StoredWalOfServer {
+  readonly #repository: Repository;
+  readonly #system: string;
+  #seen: WalInventory | null = null;
+
+  constructor({ repository, server }: { repository: Repository; server: CheckedServer }) {
+    this.#repository = repository;
+    this.#system = server.identity.systemId;
+  }
+
+  /** The unbroken WAL from the range's start on, as the repository has it now. */
+  async findRun(lineage: string, range: { timeline: number; start: bigint }): Promise<StoredRun> {
+    const inventory = await readWalInventory(this.#repository, this.#system, this.#seen);
+    this.#seen = inventory;
+    // Right after a promotion the receiver has yet to see it: nothing of the new timeline is stored before its history is.
+    const isUnknown = range.timeline > 1 && !findLineage(inventory, lineage).histories.has(range.timeline);
+    const end = isUnknown ? range.start : contiguousEnd(inventory, lineage, range.timeline, range.start);
+    return { end, inventory };
+  }
 }
 
 function walMissing(range: { start: bigint; end: bigint }, end: bigint): HoldfastError {
