@@ -1,0 +1,23 @@
+/**
+ * The same repository in several places: written to one, read from whichever is whole and near.
+ *
+ * Nouns. *Place*: where the whole repository lies, with a name. *Primary*: the place that is written. *Copy*: any other. *Pass*: what a copy lacks,
+ * found by comparing listings, brought in the order of writes. *Lag*: the age of the oldest object that a copy lacks.
+ *
+ * It never overwrites in a copy and never hands a deletion on, and needs no key but to prove what is to heal. It does not know what a backup
+ * needs, nor how a store is reached. States, order and crashes: `docs/copies.md`.
+ */
+export * from './compare-copies.ts';
+export * from './copied-store.ts';
+export type { CopyState } from './copier.ts';
+export * from './events.ts';
+export type { UntilCopiedOptions } from './require-objects.ts';
+export {
+  executeSync,
+  type MissingObject,
+  proposeSync,
+  type SyncOptions,
+  type SyncProposal,
+  type SyncResult,
+  syncCopy,
+} from './sync-copy.ts';

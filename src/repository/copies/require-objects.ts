@@ -1,0 +1,128 @@
+import { type Clock, HoldfastError, inLanes } from '../../lib/index.ts';
+import type { ObjectStore } from '../object-store/index.ts';
+import { identifyPlace, readFormatBytes } from './identity.ts';
+import { comparePlaces } from './merge-listings.ts';
+import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
+import { transferObject } from './transfer.ts';
+
+/** A required copy that takes nothing for so long is given up on: longer than a store's own repetitions and a restart of what stands between. */
+const PATIENCE_MS = 5 * 60_000;
+const RETRY_MS = 2_000;
+const LANES = 8;
+
+export interface UntilCopiedOptions {
+  readonly signal?: AbortSignal;
+  /** How long a copy may take nothing before it is given up on. */
+  readonly patienceMs?: number;
+  /** So much has arrived in a copy. */
+  readonly onObject?: (object: { place: string; name: string; bytes: number }) => void;
+}
+
+/** Brings objects to one copy until it holds them all, trying again while it is away. Errors: as `CopiedStore.untilCopied`. */
+export async function requireObjects(
+  options: UntilCopiedOptions & { from: ObjectStore; watch: PlaceWatch; wanted: readonly string[]; clock: Clock },
+): Promise<void> {
+  const { watch, clock, signal, patienceMs = PATIENCE_MS } = options;
+  let movedAt = clock.monotonic();
+  const moved = () => {
+    movedAt = clock.monotonic();
+  };
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      return await bringAll(options, moved);
+    } catch (error) {
+      // What the primary cannot give is no matter of the copy, and is told as it is.
+      if (!isPlaceTrouble(error) || !watch.isAway) throw error;
+      if (clock.monotonic() - movedAt >= patienceMs || isHopeless(error)) throw copyAway(watch, error);
+    }
+    await clock.sleep(RETRY_MS, signal);
+  }
+}
+
+async function bringAll(options: Parameters<typeof requireObjects>[0], moved: () => void): Promise<void> {
+  const { from, watch, wanted } = options;
+  if (watch.foreign !== null) throw watch.foreign;
+  const format = await readFormatBytes(from);
+  if (format !== null) await watch.use(() => identifyPlace(watch.place, format));
+  moved();
+  for (const item of wanted) {
+    const names = item.endsWith('/') ? listLacking(options, item) : [item];
+    await inLanes(LANES, names, async (name) => {
+      options.signal?.throwIfAborted();
+      const { outcome, bytes } = await bringOne(options, name);
+      if (outcome === 'differs') throw copyDiffers(watch, name);
+      moved();
+      if (outcome === 'copied') options.onObject?.({ place: watch.place.name, name, bytes });
+    });
+  }
+}
+
+/** Who of the two failed is known by who was asked: what the primary throws passes the copy's watch by. */
+async function bringOne({ from, watch }: Parameters<typeof requireObjects>[0], name: string) {
+  const to = watched(watch);
+  return transferObject({ name, from, to });
+}
+
+async function* listLacking({ from, watch }: Parameters<typeof requireObjects>[0], prefix: string) {
+  for await (const { name, entries } of comparePlaces(from, watched(watch), prefix)) {
+    const [source, held] = entries;
+    if (source === null || source === undefined) continue;
+    if (held === null || held === undefined) yield name;
+    else if (held.size !== source.size) throw copyDiffers(watch, name);
+  }
+}
+
+/** The place, with every call going past its watch. */
+function watched(watch: PlaceWatch): ObjectStore {
+  const { store } = watch.place;
+  return {
+    description: store.description,
+    putIfAbsent: (name, parts) => watch.use(() => store.putIfAbsent(name, parts)),
+    putFileIfAbsent: (name, path) => watch.use(() => store.putFileIfAbsent(name, path)),
+    spoolDirectory: () => watch.use(() => store.spoolDirectory()),
+    get: (name) => watch.use(() => store.get(name)),
+    getRange: (name, offset, length) => watch.use(() => store.getRange(name, offset, length)),
+    stat: (name) => watch.use(() => store.stat(name)),
+    async *list(prefix, options) {
+      const listing = store.list(prefix, options)[Symbol.asyncIterator]();
+      for (let next = await watch.use(() => listing.next()); !next.done; next = await watch.use(() => listing.next()))
+        yield next.value;
+    },
+    delete: (name) => watch.use(() => store.delete(name)),
+    putVolatile: (name, body) => watch.use(() => store.putVolatile(name, body)),
+    now: () => watch.use(() => store.now()),
+  };
+}
+
+/** Waiting does not mend a missing right, and a sync that failed is never repeated. */
+function isHopeless(error: HoldfastError): boolean {
+  return error.code === 'STORE_DENIED' || error.code === 'STORE_SYNC_FAILED';
+}
+
+function copyAway(watch: PlaceWatch, cause: HoldfastError): HoldfastError {
+  const { name, store } = watch.place;
+  return new HoldfastError('REPOSITORY_COPY_AWAY', `could not bring everything to the required copy "${name}"`, {
+    detail: `Expected ${store.description} to take it, found: ${cause.message}.`,
+    hints: [
+      'Run `holdfast copies status` to see which places answer.',
+      'What was stored is kept, and the next try goes on from there.',
+      ...cause.hints,
+    ],
+    retryable: true,
+    cause,
+  });
+}
+
+function copyDiffers(watch: PlaceWatch, name: string): HoldfastError {
+  return new HoldfastError(
+    'REPOSITORY_COPY_DIFFERS',
+    `cannot count on copy "${watch.place.name}": object "${name}" differs there`,
+    {
+      detail: 'Expected the same bytes as in the primary, found others. They were left alone.',
+      hints: [
+        'Run `holdfast copies compare --deep` to see which of the two is damaged, then `holdfast repository heal`.',
+      ],
+    },
+  );
+}
