@@ -1,0 +1,95 @@
+import { type ErrorParts, HoldfastError } from '../../lib/index.ts';
+
+/** What can be wrong with a store that is reached over a network, one for each thing that a person does about it. */
+export type RemoteTrouble =
+  | 'absent'
+  | 'region'
+  | 'denied'
+  | 'credentials-absent'
+  | 'credentials-expired'
+  | 'credentials-rejected'
+  | 'clock'
+  | 'full'
+  | 'lock'
+  | 'slow'
+  | 'distrust'
+  | 'altered'
+  | 'unavailable'
+  | 'failed';
+
+/** What an error says besides. `action` completes "could not …"; `place` is the description of the store. */
+export interface RemoteCircumstances {
+  readonly action: string;
+  readonly place: string;
+  /** The answer, as a sentence. */
+  readonly detail: string;
+  /** What to do that only the driver knows; what holds for every store is said here. */
+  readonly hints: readonly string[];
+  readonly cause: unknown;
+}
+
+/** The error of one kind of trouble, in the store's codes: the same words for every driver. */
+export function remoteErrorOf(
+  trouble: RemoteTrouble,
+  { action, place, detail, hints, cause }: RemoteCircumstances,
+): HoldfastError {
+  const said: ErrorParts = { detail, hints, cause };
+  const mayPass: ErrorParts = { ...said, retryable: true };
+  switch (trouble) {
+    case 'absent':
+      return new HoldfastError('STORE_ABSENT', `could not reach ${place}: it is not there`, said);
+    case 'region':
+      return new HoldfastError('STORE_REGION_WRONG', `cannot reach ${place}: the region is wrong`, said);
+    case 'denied':
+      return new HoldfastError('STORE_DENIED', `could not ${action}: the credentials lack the right`, said);
+    case 'credentials-absent':
+      return new HoldfastError('STORE_CREDENTIALS_ABSENT', `cannot reach ${place}: no credentials were found`, said);
+    case 'credentials-expired':
+      return new HoldfastError(
+        'STORE_CREDENTIALS_EXPIRED',
+        `could not reach ${place}: its credentials have expired`,
+        said,
+      );
+    case 'credentials-rejected':
+      return new HoldfastError(
+        'STORE_CREDENTIALS_REJECTED',
+        `cannot reach ${place}: its credentials are not accepted`,
+        said,
+      );
+    case 'clock':
+      return new HoldfastError('STORE_CLOCK_SKEWED', `cannot reach ${place}: the clock of this host is wrong`, {
+        ...said,
+        detail: `Expected at most 15 minutes between this host and the server, found more. ${detail}`,
+        hints: ['Set the clock, and keep it right with NTP (timedatectl shows it).'],
+      });
+    case 'full':
+      return new HoldfastError('STORE_FULL', `could not ${action}: the space of ${place} is used up`, said);
+    case 'lock':
+      return new HoldfastError('STORE_LOCK_ABSENT', `cannot ${action}: ${place} does not lock objects`, said);
+    case 'slow':
+      return new HoldfastError('STORE_SLOW_DOWN', `could not ${action}: ${place} asks to slow down`, {
+        ...mayPass,
+        hints: ['Wait; if it stays so, limit the rate with maxRate in the address, or ask for more.'],
+      });
+    case 'distrust':
+      return new HoldfastError('STORE_TLS_UNTRUSTED', `cannot reach ${place}: its certificate is not trusted`, {
+        ...said,
+        hints: [
+          'Name the file of its certificate authority with caFile in the address, or in NODE_EXTRA_CA_CERTS.',
+          'Check that the certificate is for the host of the endpoint and has not expired.',
+        ],
+      });
+    case 'altered':
+      return new HoldfastError('STORE_TRANSFER_DAMAGED', `could not ${action}: other bytes arrived than were sent`, {
+        ...mayPass,
+        hints: ['If it stays so, look for a proxy or a network card that alters bytes; nothing wrong was stored.'],
+      });
+    case 'unavailable':
+      return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: ${place} does not answer as it should`, {
+        ...mayPass,
+        hints: [...hints, 'Wait; if it stays so, check the endpoint, the network and the proxy.'],
+      });
+    case 'failed':
+      return new HoldfastError('STORE_FAILED', `could not ${action}`, said);
+  }
+}
