@@ -19,8 +19,12 @@ export interface Command {
   readonly details?: readonly string[];
   /** For its own `--help`: lines that can be typed as they stand, but for names and places. */
   readonly examples?: readonly Example[];
-  /** `create`, `wanted` and `none` leave the repository closed; `create` must be told where it shall lie, `wanted` takes what it is told of it. `deferred` has all that opening needs, and opens when it comes to that. */
+  /** `create`, `places`, `wanted` and `none` leave the repository closed; `create` and `places` must be told where it lies, `wanted` takes what it is told of it. `deferred` has all that opening needs, and opens when it comes to that. */
   readonly access: Access | ((input: CommandInput) => Access);
+  /** Whether it has the flag `--from`, which names the one place that is read. */
+  readonly readsFromPlace?: boolean;
+  /** Whether it does without writing while the primary is away; it finds the repository opened for reading then. */
+  readonly readsWithoutPrimary?: boolean;
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
   readonly database: 'none' | 'wanted' | 'required';
   /** Options of the plan that are flags of this command too, besides those that follow from `access` and `database`. */
@@ -39,7 +43,7 @@ export interface Example {
   readonly does: string;
 }
 
-export type Access = 'none' | 'wanted' | 'create' | 'deferred' | 'read' | 'write';
+export type Access = 'none' | 'wanted' | 'create' | 'places' | 'deferred' | 'read' | 'write';
 
 export interface Argument {
   /** `snapshot` is required, `[snapshot]` is not, and of `[snapshot...]` there may be any number. */
@@ -63,7 +67,7 @@ export interface CommandContext {
   readonly plan: ResolvedPlan;
   /** Opened as `access` says; asserts that it was. Closed by whoever runs the command. */
   readonly repository: Repository;
-  /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. */
+  /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. Errors: as opening. */
   open(): Promise<Repository>;
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -1,22 +1,158 @@
-import { assert, type Clock } from '../lib/index.ts';
-import type { ResolvedPlace, ResolvedPlan } from '../plan/index.ts';
-import type { ObjectStore } from '../repository/index.ts';
+import { assert, type Clock, HoldfastError } from '../lib/index.ts';
+import { PlanError, PRIMARY, type ResolvedPlace, type ResolvedPlan } from '../plan/index.ts';
+import type { CopyEventSink, ObjectStore, StoreCredentials, StorePlace } from '../repository/index.ts';
 import type { Redaction } from './output/index.ts';
 
 /** What opening takes of a command. */
 export interface Opener {
   readonly clock: Clock;
   readonly redaction: Redaction;
+  readonly signal: AbortSignal;
+  /** Where temporary files go; `null` for the driver's own choice. */
+  readonly scratchDirectory?: string | null;
 }
 
 /** The store of one place. Nothing is touched before the first call. Errors: `STORE_LOCATION_INVALID`. */
-export async function openPlace(place: ResolvedPlace, { clock }: Opener): Promise<ObjectStore> {
-  const { openStore } = await import('../repository/index.ts');
-  return openStore(place.location, { clock });
+export async function openPlace(place: ResolvedPlace, opener: Opener): Promise<ObjectStore> {
+  const { lockRule, openStore, unusableStore } = await import('../repository/index.ts');
+  const { credentials, location, lockMs } = place;
+  const { scratchDirectory } = opener;
+  const options = {
+    clock: opener.clock,
+    signal: opener.signal,
+    ...(scratchDirectory === undefined || scratchDirectory === null ? {} : { scratchDirectory }),
+    ...(lockMs === null ? {} : { lockFor: lockRule(lockMs) }),
+  };
+  switch (credentials.kind) {
+    case 'chain':
+      return openStore(location, options);
+    case 'absent':
+      return unusableStore(openStore(location, options).description, credentialsAbsent(place, credentials.problem));
+    default:
+      for (const secret of secretsOf(credentials)) opener.redaction.add(secret);
+      return openStore(location, { ...options, credentials });
+  }
 }
 
-/** The repository's store as every command uses it: the primary with its copies. */
-export async function openPlaces({ repository }: ResolvedPlan, opener: Opener): Promise<ObjectStore> {
-  assert(repository.primary !== null, 'the place of a repository that is opened was required');
-  return await openPlace(repository.primary, opener);
+function secretsOf(credentials: StoreCredentials): string[] {
+  return Object.values(credentials).flatMap((part) => (typeof part === 'string' ? [] : [part.reveal()]));
+}
+
+function credentialsAbsent({ name, option, origin }: ResolvedPlace, problem: string): HoldfastError {
+  return new HoldfastError(
+    'STORE_CREDENTIALS_ABSENT',
+    `cannot reach the place "${name}": its credentials are not there`,
+    {
+      detail: problem,
+      hints: [`Look at ${option}.credentials in ${origin}.`],
+    },
+  );
+}
+
+/** The repository's store as a command uses it. Whoever opened it closes it, after the repository. */
+export interface OpenedPlaces {
+  readonly store: ObjectStore;
+  /** Waits, within bounds, for what copies still lack. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the primary with its copies, or only the place of a name.
+ *
+ * Errors: `STORE_LOCATION_INVALID`; `PLAN_INVALID` where two places are one, or one lies in another; `USAGE_INVALID` for a name of no place.
+ */
+export async function openPlaces(
+  plan: ResolvedPlan,
+  opener: Opener,
+  how: { access: 'read' | 'write'; only?: string | undefined; onEvent?: CopyEventSink },
+): Promise<OpenedPlaces> {
+  if (how.only !== undefined) return alone(await openPlace(findPlace(plan, how.only), opener));
+  const [first, ...further] = await openPlaceList(plan, opener);
+  if (further.length === 0) return alone(first!.store);
+  const { openCopiedStore } = await import('../repository/index.ts');
+  const copied = openCopiedStore({
+    primary: first!.store,
+    copies: further,
+    clock: opener.clock,
+    access: how.access,
+    ...(how.onEvent === undefined ? {} : { onEvent: how.onEvent }),
+  });
+  return { store: copied, close: () => copied.close() };
+}
+
+function alone(store: ObjectStore): OpenedPlaces {
+  return { store, close: async () => {} };
+}
+
+/** Every place with its store, the primary first, for what compares and copies them. Errors: as `openPlaces`. */
+export async function openPlaceList(plan: ResolvedPlan, opener: Opener): Promise<StorePlace[]> {
+  await refuseOverlaps(plan);
+  const { primary, copies } = plan.repository;
+  assert(primary !== null, 'the place of a repository that is opened was required');
+  return await Promise.all(
+    [{ ...primary, required: true }, ...copies].map(async (place) => ({
+      name: place.name,
+      store: await openPlace(place, opener),
+      required: place.required,
+    })),
+  );
+}
+
+/** The names of the copies that are meant: the one that was named, else all. Errors: `USAGE_INVALID`. */
+export function chooseCopies(plan: ResolvedPlan, name: string | undefined): ReadonlySet<string> {
+  refuseWithoutCopies(plan);
+  if (name === undefined) return new Set(plan.repository.copies.map((copy) => copy.name));
+  if (findPlace(plan, name).name !== PRIMARY) return new Set([name]);
+  throw new HoldfastError('USAGE_INVALID', 'cannot take the primary for a copy of itself', {
+    detail: `Expected the name of a copy: ${plan.repository.copies.map((copy) => `"${copy.name}"`).join(', ')}.`,
+  });
+}
+
+/** Whoever asks about copies and has none must not hear that all is well. */
+export function refuseWithoutCopies({ repository }: ResolvedPlan): void {
+  if (repository.copies.length > 0) return;
+  throw new HoldfastError('USAGE_INVALID', 'cannot look at copies: none is named', {
+    detail: 'The repository is kept in one place only.',
+    hints: ['Name copies in the plan (repository.copies), with --copy NAME=LOCATION or in HOLDFAST_COPIES.'],
+  });
+}
+
+/** The place of a name. Errors: `USAGE_INVALID` with the names that there are. */
+export function findPlace({ repository }: ResolvedPlan, name: string): ResolvedPlace {
+  const places = listPlaces(repository);
+  const found = places.find((place) => place.name === name);
+  if (found !== undefined) return found;
+  throw new HoldfastError('USAGE_INVALID', `cannot find a place "${name}" of the repository`, {
+    detail: `Expected one of ${places.map((place) => `"${place.name}"`).join(', ')}.`,
+    hints: ['Name the copies in the plan, with --copy or in HOLDFAST_COPIES.'],
+  });
+}
+
+/** The primary first. */
+export function listPlaces({ primary, copies }: ResolvedPlan['repository']): ResolvedPlace[] {
+  return [...(primary === null ? [] : [primary]), ...copies];
+}
+
+/** A copy in the place of another one is lost with it, and one below another would be taken for a part of it. */
+async function refuseOverlaps({ repository }: ResolvedPlan): Promise<void> {
+  if (repository.copies.length === 0) return;
+  const { identifyLocation, relateLocations } = await import('../repository/index.ts');
+  const places = await Promise.all(
+    listPlaces(repository).map(async (place) => ({ place, identity: await identifyLocation(place.location) })),
+  );
+  const problems = places.flatMap(({ place, identity }, index) =>
+    places.slice(0, index).flatMap((earlier) => {
+      const relation = relateLocations(identity, earlier.identity);
+      if (relation === 'apart') return [];
+      const other = earlier.place.name === PRIMARY ? 'the primary' : `the copy "${earlier.place.name}"`;
+      const where = { same: 'is the same place as', inside: 'lies inside', around: 'lies around' }[relation];
+      const sentence = `The copy "${place.name}" ${where} ${other}: what happens to one happens to both.`;
+      return [{ option: `${place.option}.location`, value: null, sentence, origin: place.origin }];
+    }),
+  );
+  if (problems.length === 0) return;
+  throw new PlanError(problems, [
+    'Give every copy a directory, or a bucket and prefix, of its own.',
+    'To read from one place alone, say so with --from; to make a copy the primary, exchange the two in the plan.',
+  ]);
 }

@@ -75,6 +75,7 @@ function addHelpCommand(program: Commander): void {
 const groupSummaries: Readonly<Record<string, string>> = {
   database: 'Prepare the server that is protected.',
   repository: 'Make a repository, and look at it.',
+  copies: 'The further places in which the repository is kept.',
   wal: 'Keep the write-ahead log, and give it back.',
   settings: "A server's configuration, as it was kept with each backup.",
 };
@@ -135,7 +136,9 @@ function gather(value: string, before: string[] | undefined): string[] {
 function planOptionsOf(command: Command): Option[] {
   const paths = new Set(command.planOptions ?? []);
   if (command.access !== 'none') {
-    for (const name of ['primary.location', 'copies', 'passphrase', 'keyFile']) paths.add(`repository.${name}`);
+    for (const name of ['primary.location', 'copies']) paths.add(`repository.${name}`);
+    // Places are compared and brought up to date by what they hold, which needs no key.
+    if (command.access !== 'places') for (const name of ['passphrase', 'keyFile']) paths.add(`repository.${name}`);
     paths.add('stateDirectory');
   }
   if (command.database !== 'none') paths.add('cluster.connection').add('cluster.name');

@@ -1,12 +1,9 @@
-import { access as accessPath, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import { assert, codeOf, HoldfastError } from '../lib/index.ts';
 import { type Flags, loadPlan, type ResolvedPlan } from '../plan/index.ts';
-import type { Credential, Repository } from '../repository/index.ts';
 import type { Access, Command, CommandContext, CommandInput } from './command.ts';
-import { askPassphrase, toCredential } from './credential.ts';
 import { type CommandEnd, exitReasonOf } from './exit-code.ts';
-import { openPlaces } from './open-places.ts';
+import { Opening } from './opening.ts';
 import type { FlagValue, Invocation } from './program.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -22,21 +19,20 @@ export async function runCommand(
   reporter: Reporter,
 ): Promise<CommandEnd> {
   const terminal = findTerminal(surroundings.stdin, surroundings.stderr, surroundings.signal);
-  let repository: Repository | null = null;
+  let opening: Opening | null = null;
   try {
     const input = inputOf(values);
     const access = typeof command.access === 'function' ? command.access(input) : command.access;
     const plan = await readPlan(command, access, values.get('plan'), planFlags, surroundings, terminal);
     if (plan.cluster.connection !== null) reporter.redaction.addConnection(plan.cluster.connection.reveal());
-    repository = await openForCommand(access, plan, surroundings, reporter, terminal);
-    const open = async () => {
-      repository ??= await openForCommand('write', plan, surroundings, reporter, terminal);
-      assert(repository !== null, 'a repository that is to be written is opened');
-      return repository;
-    };
-    const context = makeContext(plan, () => repository, open, surroundings, reporter, terminal);
-    const outcome = await command.run(context, inputOf(values));
-    reporter.finish(outcome);
+    const from = command.readsFromPlace === true ? input.optional('from') : undefined;
+    const readsWithoutPrimary = command.readsWithoutPrimary === true;
+    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary });
+    if (access === 'read' || access === 'write') await opening.open(access);
+    const outcome = await command.run(makeContext(plan, opening, surroundings, reporter, terminal), input);
+    // Before the result, as copies that are caught up meanwhile may have something to tell.
+    await opening.close();
+    reporter.finish({ ...outcome, json: { ...outcome.json, ...opening.troubleDocument } });
     // What ended cleanly because it was asked to did not do all that it was started for.
     if (surroundings.signal.aborted) return { reason: 'interrupted' };
     return { reason: outcome.reason ?? 'done', ...(outcome.code === undefined ? {} : { code: outcome.code }) };
@@ -45,7 +41,7 @@ export async function runCommand(
     reporter.fail(wasInterrupted ? interruptionOf(surroundings.signal, error) : error);
     return { reason: wasInterrupted ? 'interrupted' : exitReasonOf(error) };
   } finally {
-    await repository?.close();
+    await opening?.close();
   }
 }
 
@@ -79,63 +75,18 @@ function readPlan(
   });
 }
 
-async function openForCommand(
-  access: Access,
-  plan: ResolvedPlan,
-  surroundings: Surroundings,
-  reporter: Reporter,
-  terminal: Terminal | null,
-): Promise<Repository | null> {
-  if (access === 'none' || access === 'create' || access === 'wanted' || access === 'deferred') return null;
-  const { credential } = plan.repository;
-  const { openRepository } = await import('../repository/index.ts');
-  const store = await openPlaces(plan, { clock: surroundings.clock, redaction: reporter.redaction });
-  let opened: Credential;
-  if (credential !== null) opened = toCredential(credential, reporter.redaction);
-  else {
-    assert(terminal !== null, 'a credential may be missing only where somebody can be asked');
-    opened = await askPassphrase(terminal, reporter.redaction);
-  }
-  const scratch = await findScratchDirectory(plan.stateDirectory, access);
-  return await openRepository({
-    store,
-    credential: opened,
-    access,
-    clock: surroundings.clock,
-    ...(scratch === null ? {} : { stateDirectory: scratch }),
-  });
-}
-
-/**
- * The state directory, when temporary files can lie there. Who only reads need not have one, and in a disaster it may be gone: then the system's
- * own place for temporary files serves.
- */
-async function findScratchDirectory(stateDirectory: string, access: Access): Promise<string | null> {
-  try {
-    if (access === 'write') await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-    await accessPath(stateDirectory, constants.W_OK | constants.X_OK);
-    return stateDirectory;
-  } catch {
-    // Whatever needs the directory itself, such as the ledger, tells what is wrong with it.
-    return null;
-  }
-}
-
 function makeContext(
   plan: ResolvedPlan,
-  opened: () => Repository | null,
-  open: () => Promise<Repository>,
+  opening: Opening,
   surroundings: Surroundings,
   reporter: Reporter,
   terminal: Terminal | null,
 ): CommandContext {
   return {
     plan,
-    open,
-    get repository(): Repository {
-      const repository = opened();
-      assert(repository !== null, 'a command uses a repository only if it declares so');
-      return repository;
+    open: () => opening.open('write'),
+    get repository() {
+      return opening.repository;
     },
     clock: surroundings.clock,
     environment: surroundings.environment,

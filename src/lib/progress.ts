@@ -15,7 +15,7 @@ export interface Progress {
 }
 
 /** What is counted. */
-export type ProgressUnit = 'bytes' | 'files' | 'chunks' | 'segments';
+export type ProgressUnit = 'bytes' | 'files' | 'chunks' | 'segments' | 'objects';
 
 /** For callers who do not want to know. */
 export const silentProgress: Progress = { begin: () => {}, expect: () => {}, advance: () => {}, note: () => {} };

@@ -31,3 +31,4 @@ export * from './sealed/index.ts';
 export * from './snapshot/index.ts';
 export * from './tombstone/index.ts';
 export * from './tree/index.ts';
+export * from './why-away.ts';

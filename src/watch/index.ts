@@ -6,6 +6,7 @@
  *
  * It repairs nothing and tells nobody.
  */
+export * from './copies/index.ts';
 export {
   describeSnapshot,
   listDescribedSnapshots,
@@ -15,6 +16,7 @@ export {
 export { judgeCluster } from './judge-status.ts';
 export { listClusters } from './known-clusters.ts';
 export { findHarmedSnapshots } from './known-damage.ts';
+export { isOnThisMachine } from './own-machine.ts';
 export * from './preflight/index.ts';
 export { readStatus, type StatusOptions } from './read-status.ts';
 export type {

@@ -1,9 +1,10 @@
 import { type ProbeFinding, type StoreProbe, type StorePromise, storePromises } from '../../src/repository/index.ts';
-import type { HostFacts, VolumeFacts } from '../../src/watch/preflight/host-facts.ts';
+import type { HostFacts } from '../../src/watch/preflight/host-facts.ts';
 import type { RightsFacts } from '../../src/watch/preflight/judge-rights.ts';
 import type { KeysFacts } from '../../src/watch/preflight/keys-facts.ts';
 import type { ServerFacts, SettingFacts } from '../../src/watch/preflight/server-facts.ts';
 import type { StoreFacts } from '../../src/watch/preflight/store-facts.ts';
+import type { VolumeFacts } from '../../src/watch/volume.ts';
 
 /** The moment at which all of these facts are looked at: 2026-06-01, when every major was still supported. */
 export const soundNow = Date.UTC(2026, 5, 1);

@@ -1,6 +1,9 @@
 import type { Command } from '../command.ts';
 import { backup } from './backup.ts';
 import { completion } from './completion.ts';
+import { copiesCompare } from './copies-compare.ts';
+import { copiesStatus } from './copies-status.ts';
+import { copiesSync } from './copies-sync.ts';
 import { databaseSetup } from './database-setup.ts';
 import { doctor } from './doctor.ts';
 import { list } from './list.ts';
@@ -38,6 +41,9 @@ export const commands: readonly Command[] = [
   repositoryHeal,
   repositoryLocks,
   repositoryAcknowledge,
+  copiesStatus,
+  copiesSync,
+  copiesCompare,
   walStream,
   walStatus,
   walCommits,

@@ -45,10 +45,10 @@ export const list: Command = {
                 { head: 'ADDED', align: 'right' },
                 ...[{ head: 'LEVEL' }, ...(hasLocks ? [{ head: 'LOCKED' }] : []), { head: 'RESTORABLE' }],
               ],
-              snapshots.map(({ record, level, isDamaged, locks, reach }) => [
+              snapshots.map(({ record, level, isDamaged, isMisdated, locks, reach }) => [
                 paint.strong(shortId(record.id)),
                 record.cluster,
-                formatMoment(Date.parse(record.completedAt)),
+                `${formatMoment(Date.parse(record.completedAt))}${isMisdated ? paint.bad(' (later than it was stored)') : ''}`,
                 formatBytes(record.tree.bytes),
                 formatCount(record.tree.files),
                 formatBytes(record.stored.storedBytes),

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatDuration, formatRate, HoldfastError } from '../../lib/index.ts';
 import type { CommitFacts, Loss, RecoveryTarget, RestoreProposal, RestoreResult } from '../../restore/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
+import { fromPlaceFlag } from '../from-place.ts';
 import { formatFacts, isoTime, type Json, type Outcome, type Paint, quoteForShell, shortId } from '../output/index.ts';
 
 /** `holdfast restore`. */
@@ -10,6 +11,7 @@ export const restore: Command = {
   details: [
     'What will be done is shown first. Nothing outside the new directory and those of its tablespaces is touched, and a directory that holds something else is refused.',
     'With --delta it goes over a data directory of the same cluster instead, whose server is stopped, and fetches only what differs. What is not data, above all pg_wal, is moved aside in it, never deleted.',
+    'Each object is read from whichever place has it whole; with the primary away, from the copies, and nothing is recorded then.',
     'Without --start the directory is made ready: the first start of PostgreSQL on it recovers to the target.',
   ],
   examples: [
@@ -27,11 +29,18 @@ export const restore: Command = {
       does: 'Everything before a commit, such as that of a DROP TABLE.',
     },
     {
+      line: 'holdfast restore --into /srv/restored --from west',
+      does: 'From the copy "west" alone, as if there were no other place.',
+    },
+    {
       line: 'holdfast restore --into /srv/data --delta',
       does: 'Over the data directory of a server that is stopped, fetching only what differs.',
     },
   ],
-  access: (input) => (input.isSet('dry-run') || input.isSet('read-only') ? 'read' : 'write'),
+  access: (input) =>
+    input.isSet('dry-run') || input.isSet('read-only') || input.optional('from') !== undefined ? 'read' : 'write',
+  readsFromPlace: true,
+  readsWithoutPrimary: true,
   database: 'none',
   planOptions: ['cluster.name', 'backup.workers'],
   flags: [
@@ -70,6 +79,7 @@ export const restore: Command = {
     { flag: '--bin-dir <directory>', help: 'Where the programs of the server are, for --start. (default: looked for)' },
     { flag: '--port <number>', help: 'Names the socket of the started server. (default: 5432)' },
     { flag: '--read-only', help: 'Write nothing into the repository, not even that this restore was made.' },
+    fromPlaceFlag,
   ],
   run: async (context, input) => {
     const {

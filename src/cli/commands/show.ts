@@ -34,8 +34,10 @@ export const show: Command = {
     const { snapshotDocument } = await import('../snapshot-document.ts');
     const record = await repository.findSnapshot(input.required('snapshot'));
     const inventory = await readWalInventory(repository, record.wal.system);
-    const description = await describeSnapshot(repository, inventory, record, await findHarmedSnapshots(repository));
-    const { level, isDamaged, locks, attestations, refusedAttestations, reach } = description;
+    const description = await describeSnapshot(repository, inventory, record, {
+      harmed: await findHarmedSnapshots(repository),
+    });
+    const { level, isDamaged, isMisdated, locks, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
     return {
       reason: reach?.isComplete === true && !isDamaged ? 'done' : 'problemFound',
@@ -55,7 +57,10 @@ export const show: Command = {
               `${record.cluster} (system ${wal.system}, PostgreSQL ${String(details.serverVersion ?? 'unknown')})`,
             ],
             ['started', formatMoment(Date.parse(record.startedAt))],
-            ['completed', formatMoment(Date.parse(record.completedAt))],
+            [
+              'completed',
+              `${formatMoment(Date.parse(record.completedAt))}${isMisdated ? paint.bad(', which is later than the store took it') : ''}`,
+            ],
             ['holds', `${formatBytes(tree.bytes)} in ${formatQuantity(tree.files, 'file')}`],
             [
               'added',

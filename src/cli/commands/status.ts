@@ -1,7 +1,8 @@
 import { formatMoment, formatQuantity } from '../../lib/index.ts';
-import type { ClusterStatus, Finding, ProtectionStatus } from '../../watch/index.ts';
+import type { ClusterStatus, ProtectionStatus } from '../../watch/index.ts';
 import type { Command } from '../command.ts';
 import { readDatabaseIfGiven } from '../database.ts';
+import { findingDocument, findingText } from '../finding-text.ts';
 import { lockDocument, lockedUntil } from '../lock-text.ts';
 import {
   formatAge,
@@ -122,10 +123,6 @@ function receiverDocument(
   };
 }
 
-function findingDocument({ severity, code, sentence, advice }: Finding): Json {
-  return { severity, code, sentence, advice };
-}
-
 function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint): string[] {
   const { cluster, now, snapshotCount, newest, wal } = status;
   const receiver = wal?.receiver ?? null;
@@ -153,9 +150,4 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
     ...formatFacts(facts, paint),
     ...status.findings.flatMap((finding) => findingText(finding, paint)),
   ];
-}
-
-function findingText({ severity, sentence, advice }: Finding, paint: Paint): string[] {
-  const mark = severity === 'problem' ? paint.bad('✗') : paint.warning('!');
-  return [`${mark} ${sentence}`, ...(advice === null ? [] : [`  ${paint.accent('→')} ${advice}`])];
 }

@@ -2,6 +2,7 @@ import { formatBytes, formatCount, formatDuration, formatQuantity, HoldfastError
 import type { DamagedObject, Sample, SnapshotProblem, VerificationResult, WalScope } from '../../prove/index.ts';
 import type { SnapshotRecord } from '../../repository/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
+import { fromPlaceFlag } from '../from-place.ts';
 import { isoTime, type Json, type Paint, shortId } from '../output/index.ts';
 
 /** `holdfast verify`. */
@@ -17,9 +18,12 @@ export const verify: Command = {
     { line: 'holdfast verify', does: 'The newest snapshot, and the WAL that it needs.' },
     { line: 'holdfast verify --all', does: 'All that is stored.' },
     { line: 'holdfast verify --all --sample 5', does: 'A twentieth of it, another one each time.' },
+    { line: 'holdfast verify --all --from west', does: 'What the copy "west" has; nothing is recorded.' },
     { line: 'holdfast verify --wal 0/3000000..0/9000000', does: 'The WAL between two positions.' },
   ],
-  access: (input) => (input.isSet('read-only') ? 'read' : 'write'),
+  access: (input) => (isOnlyReport(input) ? 'read' : 'write'),
+  readsFromPlace: true,
+  readsWithoutPrimary: true,
   database: 'none',
   planOptions: ['cluster.name'],
   arguments: [{ name: '[snapshot...]', help: 'Ids, or so many of their first digits that no other begins with them.' }],
@@ -33,6 +37,7 @@ export const verify: Command = {
     },
     { flag: '--seed <number>', help: 'Chooses the sample: the same number, the same objects. (default: drawn)' },
     { flag: '--read-only', help: 'Only report: record and attest nothing.' },
+    fromPlaceFlag,
   ],
   run: async (context, input) => {
     const sample = await readSample(input);
@@ -42,7 +47,7 @@ export const verify: Command = {
       repository: context.repository,
       ...scope,
       ...(sample === null ? {} : { sample }),
-      record: !input.isSet('read-only'),
+      record: context.repository.access !== 'read',
       stateDirectory: context.plan.stateDirectory,
       clock: context.clock,
       progress: context.progress,
@@ -59,6 +64,11 @@ export const verify: Command = {
     };
   },
 };
+
+/** What another place holds says nothing of the primary, where findings are recorded. */
+function isOnlyReport(input: CommandInput): boolean {
+  return input.isSet('read-only') || input.optional('from') !== undefined;
+}
 
 /** Verdicts are recorded at the end: on a repository that takes no more writes all the reading would have been for nothing a second time. */
 function withReadOnlyHint(error: unknown): unknown {

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { openPlaces } from '../open-places.ts';
+import { openPlace } from '../open-places.ts';
 import { type Json, shortId } from '../output/index.ts';
 import { tellAlarm } from '../wal-alarm.ts';
 
@@ -30,7 +30,8 @@ export const walPush: Command = {
     const begun = context.clock.monotonic();
     const { file, road, place, isNew, ahead } = await pushWalFile({
       path: resolve(input.required('file')),
-      store: await openPlaces(context.plan, context),
+      // Only the primary says what was acknowledged.
+      store: await openPlace(context.plan.repository.primary!, context),
       openRepository: () => context.open(),
       stateDirectory,
       cluster: cluster.nameOrigin === null ? null : cluster.name,

@@ -10,6 +10,7 @@
 export * from './credentials.ts';
 export * from './disk-store.ts';
 export * from './file-system.ts';
+export * from './location-identity.ts';
 export * from './memory-store.ts';
 export * from './open-store.ts';
 export * from './rate-limit.ts';
@@ -19,3 +20,4 @@ export * from './spool-directory.ts';
 export * from './spool-file.ts';
 export * from './store.ts';
 export * from './system-error.ts';
+export * from './unusable-store.ts';

@@ -1,17 +1,4 @@
-/** A file system as it is seen from one of its directories. */
-export interface VolumeFacts {
-  readonly path: string;
-  /** What is asked about: the nearest directory that is there. */
-  readonly seenAt: string;
-  readonly kind: string;
-  /** Tells file systems apart. */
-  readonly device: number;
-  readonly totalBytes: number;
-  /** What is free to us. */
-  readonly freeBytes: number;
-  readonly totalFiles: number;
-  readonly freeFiles: number;
-}
+import type { VolumeFacts } from '../volume.ts';
 
 /** What this host is like. `null` stands for what could not be looked at. */
 export interface HostFacts {

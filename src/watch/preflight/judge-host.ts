@@ -1,8 +1,9 @@
 import { formatBytes, formatDuration } from '../../lib/index.ts';
 import { STORE_CLOCK_OFFSET_MS_MAX } from '../../repository/index.ts';
+import type { VolumeFacts } from '../volume.ts';
 import { advice, type Check, checksOf, quoteWord, shell } from './check.ts';
 import { plainLocale } from './gather-host.ts';
-import type { HostFacts, VolumeFacts } from './host-facts.ts';
+import type { HostFacts } from './host-facts.ts';
 import type { DatabaseLocale, ServerFacts } from './server-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('host');

@@ -1,7 +1,7 @@
 import { formatDuration, formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { ProbeFinding, StoreProbe, StorePromise } from '../../repository/index.ts';
+import { isOnOtherMachine, type VolumeFacts } from '../volume.ts';
 import { advice, type Check, checksOf, type Mend, quoteWord, shell } from './check.ts';
-import type { VolumeFacts } from './host-facts.ts';
 import type { LeaseFacts, StoreFacts } from './store-facts.ts';
 
 const { ok, unseen, warning, problem } = checksOf('store');
@@ -11,8 +11,6 @@ const WRITE_MS_WARNED = 500;
 
 /** File systems that forget everything at the next start. */
 const forgetful = new Set(['tmpfs', 'ramfs']);
-/** File systems on other machines, which other hosts may write to and whose locks and syncs are somebody else's. */
-const remote = new Set(['nfs', 'smb', 'smb2', 'cifs', '9p', 'fuse']);
 
 /** The volumes of the repository and of the server's data, as far as they were seen. */
 export interface StoreVolumes {
@@ -212,7 +210,7 @@ function judgeKind(volume: VolumeFacts | null): Check {
       why: 'Everything is gone at the next start of the machine.',
     });
   }
-  if (remote.has(kind)) {
+  if (isOnOtherMachine(volume)) {
     return warning('store-file-system', `The repository lies on another machine: "${seenAt}" is ${kind}.`, {
       ...{ found: kind, expected: 'a local disk, or a share whose server syncs what it says it has synced', mends },
       why: 'Whether an object is durable is for that machine to say: exports with "async" lose what they had confirmed.',

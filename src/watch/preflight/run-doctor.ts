@@ -11,6 +11,7 @@ import {
   openRepository,
   type Repository,
 } from '../../repository/index.ts';
+import { isOwnAddress } from '../own-machine.ts';
 import { readStatus } from '../read-status.ts';
 import { type Area, advice, type Check, checksOf, shell } from './check.ts';
 import { findDataDirectory } from './data-directory.ts';
@@ -202,10 +203,6 @@ async function modeOf(path: string): Promise<number | null> {
     // Not there, or closed to us: there is nothing that others could read by our fault.
     return null;
   }
-}
-
-function isOwnAddress(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 /** The first address under which another host sees this one; a guess where there are several. */

@@ -1,0 +1,60 @@
+import { formatBytes, formatDuration, formatQuantity } from '../../lib/index.ts';
+import type { Finding } from '../status.ts';
+import type { CopyStatus, PlacesStatus } from './read-places.ts';
+
+/** What is on its way is no lag: WAL is stored each second, and a copy gets it as soon as it is. */
+const UNDER_WAY_MS_MAX = 60_000;
+/** A copy that nothing waits for may be away for a while; after so long nobody is at work on it. */
+const OPTIONAL_LAG_MS_MAX = 60 * 60_000;
+
+/** What is to be said of the places. Pure. */
+export function judgeCopies({ primary, copies }: PlacesStatus): Finding[] {
+  const findings = copies.flatMap(judgeCopy);
+  if (primary.error === null) return findings;
+  const sentence = `The primary does not answer (${primary.description}): ${primary.error.message}.`;
+  const advice =
+    'Nothing new can be stored until it does; what the copies hold can be restored. If it is lost, make a copy the primary (docs/guides/copies.md).';
+  return [{ severity: 'problem', code: 'primary-away', sentence, advice }, ...findings];
+}
+
+function judgeCopy(copy: CopyStatus): Finding[] {
+  const { name, required, state, error, comparison } = copy;
+  const severity = required ? 'problem' : 'notice';
+  switch (state) {
+    case 'in-step':
+      return [];
+    case 'not-compared': {
+      const sentence = `Copy "${name}" answers, and how far it is could not be told without the primary.`;
+      return [{ severity: 'notice', code: 'copy-not-compared', sentence, advice: null }];
+    }
+    case 'foreign': {
+      const advice = 'Look at its location in the plan: nothing is written there.';
+      return [{ severity: 'problem', code: 'copy-foreign', sentence: upperFirst(`${error?.message}.`), advice }];
+    }
+    case 'away': {
+      const sentence = `Copy "${name}" does not answer: ${error?.message}.`;
+      const advice = `When it is back it catches up, by a running holdfast wal stream or by holdfast copies sync ${name}.`;
+      return [{ severity, code: 'copy-away', sentence, advice }];
+    }
+    case 'differing': {
+      const count = formatQuantity(comparison?.differing.objects ?? 0, 'object');
+      const sentence = `Copy "${name}" has other bytes than the primary under the names of ${count}.`;
+      const advice = `Run holdfast verify --all, and with --from ${name}: they say which of the two is damaged.`;
+      return [{ severity: 'problem', code: 'copy-differs', sentence, advice }, ...judgeLag(copy)];
+    }
+    case 'behind':
+      return judgeLag(copy);
+  }
+}
+
+function judgeLag({ name, required, comparison }: CopyStatus): Finding[] {
+  if (comparison === null || comparison.lagMs <= UNDER_WAY_MS_MAX) return [];
+  const { missing, lagMs } = comparison;
+  const sentence = `Copy "${name}" is ${formatDuration(lagMs)} behind: it lacks ${formatQuantity(missing.objects, 'object')}, ${formatBytes(missing.bytes)}.`;
+  const severity = required || lagMs > OPTIONAL_LAG_MS_MAX ? 'problem' : 'notice';
+  return [{ severity, code: 'copy-behind', sentence, advice: `Run holdfast copies sync ${name}.` }];
+}
+
+function upperFirst(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
