@@ -48,7 +48,9 @@ export function exitReasonOf(error: unknown): ExitReason {
   switch (codeOf(error)) {
     case 'CLUSTER_AMBIGUOUS':
     case 'CONFIGURATION_SERVER_UNNAMED':
+    case 'KEY_AGE_RECIPIENT_INVALID':
     case 'KEY_PASSPHRASE_EMPTY':
+    case 'KEY_SLOT_AMBIGUOUS':
     case 'PG_CONNECTION_STRING_INVALID':
     case 'PG_CONNECTION_STRING_UNSUPPORTED':
     case 'PG_LSN_INVALID':
@@ -80,6 +82,13 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'WAL_TIME_UNREACHABLE':
       return 'usage';
     case 'KEY_FILE_EXISTS':
+    case 'KEYS_NOT_CONFIRMED':
+    case 'KEY_SIGNER_CHANGED':
+    case 'KEY_SLOT_FORGED':
+    case 'KEY_SLOT_IN_USE':
+    case 'KEY_SLOT_OUTDATED':
+    case 'KEY_SLOT_REMOVED':
+    case 'KEY_SLOT_UNPROVEN':
     case 'LEDGER_CHAIN_BROKEN':
     case 'LEDGER_HEAD_REGRESSED':
     case 'REPOSITORY_COPY_FOREIGN':

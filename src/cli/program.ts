@@ -75,6 +75,7 @@ function addHelpCommand(program: Commander): void {
 const groupSummaries: Readonly<Record<string, string>> = {
   database: 'Prepare the server that is protected.',
   repository: 'Make a repository, and look at it.',
+  keys: 'Who can open the repository.',
   copies: 'The further places in which the repository is kept.',
   wal: 'Keep the write-ahead log, and give it back.',
   settings: "A server's configuration, as it was kept with each backup.",
@@ -132,13 +133,16 @@ function gather(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
+/** What opens a repository, as the plan calls it. */
+const credentialNames = ['passphrase', 'keyFile', 'ageIdentity', 'keyCommand'];
+
 /** Those that its access and its use of the server bring along, and those that it names. */
 function planOptionsOf(command: Command): Option[] {
   const paths = new Set(command.planOptions ?? []);
   if (command.access !== 'none') {
     for (const name of ['primary.location', 'copies']) paths.add(`repository.${name}`);
     // Places are compared and brought up to date by what they hold, which needs no key.
-    if (command.access !== 'places') for (const name of ['passphrase', 'keyFile']) paths.add(`repository.${name}`);
+    if (command.access !== 'places') for (const name of credentialNames) paths.add(`repository.${name}`);
     paths.add('stateDirectory');
   }
   if (command.database !== 'none') paths.add('cluster.connection').add('cluster.name');

@@ -96,11 +96,17 @@ describe('the examples in the help', () => {
     const commit = before.filter(({ kind, reachable }) => kind === 'commit' && reachable).at(-1)!;
     places.unshift([/0\/5164A60/, commit.lsn], [/2026-11-23T09:00:00Z/, commit.at]);
     for (const { line } of examples.filter(({ command }) => !order.includes(command))) {
-      if (/ (restore|doctor|wal rescue|status)\b/.test(line)) continue;
+      if (/ (restore|doctor|wal rescue|status|keys (add|rotate|remove|new-epoch))\b/.test(line)) continue;
       await succeed(line);
     }
     // What they find is of the moment: nobody streams, and the repository is on the server's own disk.
     for (const line of linesOf('doctor', 'status')) assert.match(String((await tryOut(line)).code), /^[03]$/);
+  });
+
+  it('change the keys', async () => {
+    places.unshift([/age1…/, 'age12gpzw0wtvesjkp660q0hr9en6acagaacv2j3dafe7mauftkag9rs6sxvym']);
+    for (const line of linesOf('keys add')) await succeed(line);
+    for (const line of linesOf('keys remove', 'keys new-epoch')) await succeed(line, '--yes');
   });
 
   it('restore, and rescue', async () => {
@@ -117,5 +123,7 @@ describe('the examples in the help', () => {
     await cp(server.dataDirectory, join(scratch, 'mnt/dead/data'), { recursive: true });
     await cp(join(server.dataDirectory, 'pg_wal'), join(scratch, 'mnt/dead/pg_wal'), { recursive: true });
     for (const line of linesOf('wal rescue')) await succeed(line);
+    // Last of all, as the key that is used here opens nothing any more.
+    for (const line of linesOf('keys rotate')) await succeed(line, '--yes');
   });
 });

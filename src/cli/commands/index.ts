@@ -6,6 +6,11 @@ import { copiesStatus } from './copies-status.ts';
 import { copiesSync } from './copies-sync.ts';
 import { databaseSetup } from './database-setup.ts';
 import { doctor } from './doctor.ts';
+import { keysAdd } from './keys-add.ts';
+import { keysList } from './keys-list.ts';
+import { keysNewEpoch } from './keys-new-epoch.ts';
+import { keysRemove } from './keys-remove.ts';
+import { keysRotate } from './keys-rotate.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryHeal } from './repository-heal.ts';
@@ -41,6 +46,11 @@ export const commands: readonly Command[] = [
   repositoryHeal,
   repositoryLocks,
   repositoryAcknowledge,
+  keysList,
+  keysAdd,
+  keysRotate,
+  keysRemove,
+  keysNewEpoch,
   copiesStatus,
   copiesSync,
   copiesCompare,

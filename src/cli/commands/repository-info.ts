@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
+import { kindWords } from '../key-words.ts';
 import { formatFacts, formatTable } from '../output/index.ts';
 
 /** `holdfast repository info`. */
@@ -57,7 +58,7 @@ export const repositoryInfo: Command = {
           [{ head: 'KEY SLOT' }, { head: 'OPENED BY' }, { head: 'LABEL' }, { head: 'SINCE' }, { head: '' }],
           slots.map(({ slot, kind, label, createdAt, inUse }) => [
             slot.slice(0, 12),
-            kind === 'key-file' ? 'key file' : kind,
+            kindWords(kind),
             label,
             formatMoment(Date.parse(createdAt)),
             inUse ? paint.good('in use now') : '',

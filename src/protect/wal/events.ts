@@ -46,6 +46,8 @@ export type WalAlarm =
   | { readonly alarm: 'slot'; readonly error: HoldfastError }
   /** The server keeps more WAL than the plan allows it. */
   | { readonly alarm: 'budget'; readonly error: HoldfastError }
+  /** A new epoch was begun that the key in use was not given, or the keys cannot be read any more. */
+  | { readonly alarm: 'keys'; readonly error: HoldfastError }
   /** Commits wait for a receiver that was not asked to be synchronous: `*` in synchronous_standby_names does that. */
   | { readonly alarm: 'synchronous-by-wildcard'; readonly error: HoldfastError };
 

@@ -56,6 +56,7 @@ const alarms = [
   'store-away',
   'slot',
   'budget',
+  'keys',
   'synchronous-by-wildcard',
 ] as const satisfies readonly WalAlarm['alarm'][];
 

@@ -12,6 +12,7 @@ import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
 import { ForkSearch } from './fork-search.ts';
+import { KeysKeeper } from './keys-keeper.ts';
 import { LeftoverSweep } from './leftover-sweep.ts';
 import { findOtherSystem, storeHistories } from './lineage-keeper.ts';
 import {
@@ -78,6 +79,7 @@ class WalReceiver {
   readonly #linkOptions: LinkOptions;
   readonly #slots: SlotKeeper;
   readonly #status: StatusKeeper;
+  readonly #keys: KeysKeeper;
   readonly #progress = new ProgressKeeper();
   readonly #steps: Record<LivingState, () => Promise<ReceiverEvent>>;
 
@@ -129,6 +131,7 @@ class WalReceiver {
       onAway: (error) => this.#announcer.alarm({ alarm: 'store-away', error }),
       onBack: () => this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' }),
     });
+    this.#keys = new KeysKeeper({ repository: options.repository, clock, announcer: this.#announcer });
     this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
     this.#steps = {
       waiting: () => this.#wait(),
@@ -356,6 +359,7 @@ class WalReceiver {
     this.#announcer.isOver('slot-active');
     this.#status.begin();
     if (this.#options.temporary !== true) {
+      this.#keys.begin();
       const emit = (event: WalEvent) => this.#announcer.emit(event);
       const { repository } = this.#options;
       this.#sweep.start({ repository, lineage: this.#lineage!, before: this.#open!.plan.start, emit });
@@ -512,6 +516,7 @@ class WalReceiver {
     await this.#closeReception().catch(() => {});
     await this.#closeLink();
     await this.#sweep.settled();
+    await this.#keys.end();
     await this.#status.end();
   }
 
