@@ -143,6 +143,7 @@ function troubleOf({ name, message, status }: Answer): RemoteTrouble {
   if (isRegionUnnamed(message)) return 'region';
   const known = Object.hasOwn(byName, name) ? byName[name] : undefined;
   if (known !== undefined) return known;
+  if (name === 'NotImplemented' || status === 501) return 'failed';
   if (status === 507) return 'full';
   if (status === 429 || status === 503) return 'slow';
   if (status === 301) return 'region';
