@@ -1,6 +1,13 @@
 import { assert, type Clock, HoldfastError } from '../lib/index.ts';
 import { PlanError, PRIMARY, type ResolvedPlace, type ResolvedPlan } from '../plan/index.ts';
-import type { CopyEventSink, ObjectStore, StoreCredentials, StorePlace } from '../repository/index.ts';
+import type {
+  CopyEventSink,
+  Intruder,
+  ObjectStore,
+  StoreCredentials,
+  StoreOptions,
+  StorePlace,
+} from '../repository/index.ts';
 import type { Redaction } from './output/index.ts';
 
 /** What opening takes of a command. */
@@ -14,24 +21,31 @@ export interface Opener {
 
 /** The store of one place. Nothing is touched before the first call. Errors: `STORE_LOCATION_INVALID`. */
 export async function openPlace(place: ResolvedPlace, opener: Opener): Promise<ObjectStore> {
-  const { lockRule, openStore, unusableStore } = await import('../repository/index.ts');
-  const { credentials, location, lockMs } = place;
-  const { scratchDirectory } = opener;
-  const options = {
-    clock: opener.clock,
-    signal: opener.signal,
+  const { openStore, unusableStore } = await import('../repository/index.ts');
+  const { credentials, location } = place;
+  const options = await storeOptions(place, opener);
+  if (credentials.kind !== 'absent') return openStore(location, options);
+  return unusableStore(openStore(location, options).description, credentialsAbsent(place, credentials.problem));
+}
+
+/** Whoever has the credentials of one place; `null` where it is not known what to try. Errors: as `openPlace`; `STORE_CREDENTIALS_ABSENT`. */
+export async function openIntruderOf(place: ResolvedPlace, opener: Opener): Promise<Intruder | null> {
+  const { openIntruder } = await import('../repository/index.ts');
+  if (place.credentials.kind === 'absent') throw credentialsAbsent(place, place.credentials.problem);
+  return openIntruder(place.location, await storeOptions(place, opener));
+}
+
+async function storeOptions({ credentials, lockMs }: ResolvedPlace, opener: Opener): Promise<StoreOptions> {
+  const { lockRule } = await import('../repository/index.ts');
+  const { clock, signal, scratchDirectory } = opener;
+  const isGiven = credentials.kind !== 'chain' && credentials.kind !== 'absent';
+  if (isGiven) for (const secret of secretsOf(credentials)) opener.redaction.add(secret);
+  return {
+    ...{ clock, signal },
     ...(scratchDirectory === undefined || scratchDirectory === null ? {} : { scratchDirectory }),
     ...(lockMs === null ? {} : { lockFor: lockRule(lockMs) }),
+    ...(isGiven ? { credentials } : {}),
   };
-  switch (credentials.kind) {
-    case 'chain':
-      return openStore(location, options);
-    case 'absent':
-      return unusableStore(openStore(location, options).description, credentialsAbsent(place, credentials.problem));
-    default:
-      for (const secret of secretsOf(credentials)) opener.redaction.add(secret);
-      return openStore(location, { ...options, credentials });
-  }
 }
 
 function secretsOf(credentials: StoreCredentials): string[] {
@@ -131,6 +145,14 @@ export function findPlace({ repository }: ResolvedPlan, name: string): ResolvedP
 /** The primary first. */
 export function listPlaces({ primary, copies }: ResolvedPlan['repository']): ResolvedPlace[] {
   return [...(primary === null ? [] : [primary]), ...copies];
+}
+
+/** Which places are on this machine, the primary first. */
+export async function locatePlaces({ repository }: ResolvedPlan): Promise<{ name: string; isHere: boolean }[]> {
+  const { isOnThisMachine } = await import('../watch/index.ts');
+  return await Promise.all(
+    listPlaces(repository).map(async ({ name, location }) => ({ name, isHere: await isOnThisMachine(location) })),
+  );
 }
 
 /** A copy in the place of another one is lost with it, and one below another would be taken for a part of it. */

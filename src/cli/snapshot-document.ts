@@ -5,7 +5,7 @@ import { lockDocument } from './lock-text.ts';
 import type { Json } from './output/index.ts';
 
 /** A snapshot as `list` and `show` print it. */
-export function snapshotDocument({ record, level, isDamaged, locks, reach }: SnapshotDescription): {
+export function snapshotDocument({ record, level, isDamaged, isMisdated, locks, reach }: SnapshotDescription): {
   readonly [key: string]: Json;
 } {
   const { id, cluster, kind, startedAt, completedAt, tree, stored, wal } = record;
@@ -19,6 +19,7 @@ export function snapshotDocument({ record, level, isDamaged, locks, reach }: Sna
     storedBytes: stored.storedBytes,
     level,
     damaged: isDamaged,
+    misdated: isMisdated,
     checksumFailures: [...checksumFailuresOf(record)],
     wal,
     ...lockDocument(locks),

@@ -13,7 +13,9 @@ import {
 import {
   type Attestation,
   type AttestationLevel,
+  committedName,
   type DamagedSnapshot,
+  isMisdated,
   listAttestations,
   type RefusedAttestation,
   type Repository,
@@ -38,6 +40,8 @@ export interface SnapshotDescription {
   readonly level: AttestationLevel | null;
   /** Whether damage that was found since keeps it from being restored whole. */
   readonly isDamaged: boolean;
+  /** Whether it is dated later than the store took it: not by an honest clock (rule B2). */
+  readonly isMisdated: boolean;
   readonly attestations: readonly Attestation[];
   readonly refusedAttestations: readonly RefusedAttestation[];
   /** Until when places keep all that it counts on locked, as was last attested: no request is spent on it. */
@@ -53,35 +57,47 @@ export async function listDescribedSnapshots(
   repository: Repository,
   cluster: string | undefined,
 ): Promise<{ snapshots: SnapshotDescription[]; damaged: readonly DamagedSnapshot[] }> {
-  const { snapshots, damaged } = await repository.listSnapshots();
+  const { snapshots, damaged, storedAt } = await repository.listSnapshots();
   const inventory = await readWalInventory(repository);
   const harmed = await findHarmedSnapshots(repository);
   const described = [];
   for (const record of snapshots) {
     if (cluster === undefined || record.cluster === cluster)
-      described.push(await describeSnapshot(repository, inventory, record, harmed));
+      described.push(await describeSnapshot(repository, inventory, record, { harmed, storedAt }));
   }
   return { snapshots: described, damaged };
 }
 
-/** Gathers what is known of a snapshot; `harmed` is of `findHarmedSnapshots`. Errors: those of the store. */
+/**
+ * Gathers what is known of a snapshot; `harmed` is of `findHarmedSnapshots`, `storedAt` of `listSnapshots`, and the store is asked without it. Errors: those of the store.
+ */
 export async function describeSnapshot(
   repository: Repository,
   inventory: WalInventory,
   record: SnapshotRecord,
-  harmed: ReadonlySet<string>,
+  known: { harmed: ReadonlySet<string>; storedAt?: ReadonlyMap<string, number> },
 ): Promise<SnapshotDescription> {
   const { attestations, refused } = await listAttestations(repository, record.id);
   const level = levels.findLast((each) => attestations.some((attestation) => attestation.level === each));
   return {
     record,
     level: level ?? null,
-    isDamaged: harmed.has(record.id),
+    isDamaged: known.harmed.has(record.id),
+    isMisdated: isMisdated(record, await whenStored(repository, record, known.storedAt)),
     attestations,
     refusedAttestations: refused,
     locks: locksOf(attestations),
     reach: findReach(inventory, record.wal),
   };
+}
+
+async function whenStored(
+  { store }: Repository,
+  { id }: SnapshotRecord,
+  storedAt: ReadonlyMap<string, number> | undefined,
+): Promise<number> {
+  // A committed record that is gone is read from its pending one, about whose time nothing is said.
+  return storedAt?.get(id) ?? (await store.stat(committedName(id)))?.modifiedAt ?? Number.POSITIVE_INFINITY;
 }
 
 function findReach(inventory: WalInventory, wal: SnapshotRecord['wal']): SnapshotReach | null {

@@ -47,6 +47,7 @@ const tight: JudgedSpace = {
 const well: ClusterFacts = {
   cluster: 'shop',
   now,
+  misdated: [],
   snapshotCount: 3,
   newest,
   wal,

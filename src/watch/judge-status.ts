@@ -8,12 +8,23 @@ const receiverSilenceMsMax = 60_000;
 
 /** What is to be said of a cluster, problems first. Pure: the facts hold the time too. */
 export function judgeCluster(facts: ClusterFacts): Finding[] {
-  const findings = [...judgeSnapshots(facts), ...judgeWal(facts), ...judgeServer(facts)];
+  const findings = [...judgeDates(facts), ...judgeSnapshots(facts), ...judgeWal(facts), ...judgeServer(facts)];
   return findings.sort((a, b) => rank(a) - rank(b));
 }
 
 function rank({ severity }: Finding): number {
   return severity === 'problem' ? 0 : 1;
+}
+
+/** Rule B2: the store's time counts, and a thief with the key may date snapshots as he likes. */
+function judgeDates({ misdated }: ClusterFacts): Finding[] {
+  if (misdated.length === 0) return [];
+  const named = misdated.slice(0, 3).map((id) => id.slice(0, 12));
+  const rest = misdated.length - named.length;
+  const sentence = `${misdated.length === 1 ? 'A snapshot is' : 'Snapshots are'} dated later than the store took ${misdated.length === 1 ? 'it' : 'them'}: ${named.join(', ')}${rest === 0 ? '' : ` and ${rest} more`}.`;
+  const advice =
+    'Look at the clock of the host that took the backup; if it is right, somebody else has the key and the credentials.';
+  return [problem('snapshot-misdated', sentence, advice)];
 }
 
 function judgeSnapshots({ cluster, newest, wal }: ClusterFacts): Finding[] {

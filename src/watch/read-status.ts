@@ -21,7 +21,7 @@ import {
   type StoredReceiverStatus,
   type WalInventory,
 } from '../protect/wal/index.ts';
-import { listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
+import { isMisdated, listSnapshots, type Repository, type SnapshotRecord } from '../repository/index.ts';
 import { describeSnapshot } from './describe-snapshot.ts';
 import { judgeCluster, judgeUnreachable } from './judge-status.ts';
 import { knownClusters } from './known-clusters.ts';
@@ -50,7 +50,7 @@ export interface StatusOptions {
 /** Reads what the repository knows of its clusters, asks the server if there is one to ask, and judges both. Errors: those of the store. */
 export async function readStatus(options: StatusOptions): Promise<ProtectionStatus> {
   const { repository } = options;
-  const { snapshots, damaged } = await listSnapshots(repository);
+  const { snapshots, damaged, storedAt } = await listSnapshots(repository);
   const inventory = await readWalInventory(repository);
   const receivers = await readReceiverStatuses(repository);
   const pushes = await readPushStatuses(repository);
@@ -79,13 +79,16 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
   const clusters = [];
   for (const cluster of names) {
     const own = snapshots.filter((snapshot) => snapshot.cluster === cluster);
-    const newest = own.at(-1);
+    const misdated = own.filter((each) => isMisdated(each, storedAt.get(each.id)!));
+    // One from the future would be the newest for ever, and hide that no other comes.
+    const newest = own.findLast((each) => !misdated.includes(each)) ?? own.at(-1);
     const isItsServer = names.length === 1 || (server.kind === 'answered' && systems.get(cluster)?.has(server.system));
     const ownServer = isItsServer ? server : notAsked;
     const facts: ClusterFacts = {
       cluster,
       now,
       snapshotCount: own.length,
+      misdated: misdated.map(({ id }) => id),
       newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
       wal: await describeWal({ repository, inventory, receivers, pushes, snapshots, now }, cluster, newest, ownServer),
       server: ownServer,
@@ -142,7 +145,7 @@ async function readSnapshotFacts(
   record: SnapshotRecord,
 ): Promise<SnapshotFacts> {
   const harmed = await findHarmedSnapshots(repository);
-  const { level, isDamaged, locks, reach } = await describeSnapshot(repository, inventory, record, harmed);
+  const { level, isDamaged, locks, reach } = await describeSnapshot(repository, inventory, record, { harmed });
   const walStart = parseLsn(record.wal.start);
   return {
     id: record.id,

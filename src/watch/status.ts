@@ -77,6 +77,8 @@ export interface ClusterFacts {
   /** Milliseconds since 1970, by the store's clock. */
   readonly now: number;
   readonly snapshotCount: number;
+  /** Ids of those that are dated later than the store took them. */
+  readonly misdated: readonly string[];
   readonly newest: SnapshotFacts | null;
   readonly wal: WalFacts | null;
   readonly server: ServerFacts;

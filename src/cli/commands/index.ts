@@ -13,6 +13,7 @@ import { keysRemove } from './keys-remove.ts';
 import { keysRotate } from './keys-rotate.ts';
 import { list } from './list.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
+import { repositoryAttackTest } from './repository-attack-test.ts';
 import { repositoryHeal } from './repository-heal.ts';
 import { repositoryInfo } from './repository-info.ts';
 import { repositoryInit } from './repository-init.ts';
@@ -45,6 +46,7 @@ export const commands: readonly Command[] = [
   repositoryInfo,
   repositoryHeal,
   repositoryLocks,
+  repositoryAttackTest,
   repositoryAcknowledge,
   keysList,
   keysAdd,

@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
 import type { StoreCredentials } from './credentials.ts';
+import { openDiskIntruder } from './disk-intruder.ts';
 import { openDiskStore } from './disk-store.ts';
+import type { Intruder } from './intruder.ts';
 import { retrying } from './retrying-store.ts';
 import { openS3Store, parseS3Location } from './s3/index.ts';
 import type { ObjectStore } from './store.ts';
@@ -28,6 +30,26 @@ export interface StoreOptions {
 export function openStore(location: string, options: StoreOptions = {}): ObjectStore {
   const { clock = systemClock, signal } = options;
   return retrying(openDriver(location, { ...options, clock }), { clock, ...(signal === undefined ? {} : { signal }) });
+}
+
+/**
+ * Whoever has the credentials of a place, with all that the place lets them do; `null` where nothing is known of what to try.
+ *
+ * For testing a place on purpose only. Errors: as `openStore`.
+ */
+export async function openIntruder(location: string, options: StoreOptions = {}): Promise<Intruder | null> {
+  const directory = directoryOfLocation(location);
+  if (directory !== null) return openDiskIntruder(directory);
+  if (schemeOf(location) !== 's3') return null;
+  // The SDK takes a tenth of a second to load, which only its users shall wait.
+  const { openS3Intruder } = await import('./s3/intruder.ts');
+  const place = parseS3Location(location);
+  const { credentials, signal } = options;
+  return openS3Intruder({
+    ...{ location: place, description: openStore(location).description },
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 /** The directory that a location names; `null` for a store that is none. Errors: `STORE_LOCATION_INVALID`. */

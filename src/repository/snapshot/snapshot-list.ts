@@ -16,6 +16,8 @@ export interface DamagedSnapshot {
 export interface SnapshotList {
   snapshots: SnapshotRecord[];
   damaged: DamagedSnapshot[];
+  /** When the store took each record, by id, in the store's own time (milliseconds since 1970): what a writer says of time is only a word. */
+  storedAt: Map<string, number>;
   /** Committed records that are damaged and whose pending record, which has the same body, is read in their place. */
   replaced: DamagedSnapshot[];
 }
@@ -28,9 +30,12 @@ const READS_MAX = 16;
 
 /** Every committed snapshot. Errors: those of the store. */
 export async function listSnapshots(objects: SealedObjects): Promise<SnapshotList> {
-  const list: SnapshotList = { snapshots: [], damaged: [], replaced: [] };
+  const list: SnapshotList = { snapshots: [], damaged: [], replaced: [], storedAt: new Map() };
   const listed = objects.store.list(kindPrefix('snapshot-committed'));
-  const read = ({ name }: { name: string }) => readListed(objects, name);
+  const read = ({ name, modifiedAt }: { name: string; modifiedAt: number }) => {
+    list.storedAt.set(idOf(name), modifiedAt);
+    return readListed(objects, name);
+  };
   for await (const { snapshot, damage } of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
     if (snapshot !== null) list.snapshots.push(snapshot);
     if (damage !== null) (snapshot === null ? list.damaged : list.replaced).push(damage);
@@ -71,6 +76,22 @@ export async function findSnapshot(objects: SealedObjects, idPrefix: string): Pr
     detail: 'Expected a committed snapshot whose id begins with these hexadecimal digits, found none.',
     hints: ['Run `holdfast list` to see the snapshots.'],
   });
+}
+
+/** As far as clocks may differ; S3 itself refuses whoever is further off. */
+const SKEW_MS = 15 * 60_000;
+
+/**
+ * Whether a snapshot says that it was completed after the store took its record, which no honest clock says (rule B2). A copy takes records later, never earlier.
+ */
+export function isMisdated({ completedAt }: SnapshotRecord, storedAt: number): boolean {
+  return Date.parse(completedAt) > storedAt + SKEW_MS;
+}
+
+/** The ids of snapshots that are dated in the future. Errors: those of the store. */
+export async function listMisdated(objects: SealedObjects): Promise<Set<string>> {
+  const { snapshots, storedAt } = await listSnapshots(objects);
+  return new Set(snapshots.filter((record) => isMisdated(record, storedAt.get(record.id)!)).map(({ id }) => id));
 }
 
 /** The ids of snapshots that were announced; those that are committed as well are among them. */
