@@ -7,6 +7,7 @@
  * It does not know what is in an object: no keys, no kinds, no repository. Every implementation and wrapper is held to
  * `test/contract/object-store.ts`.
  */
+export * from './azure/index.ts';
 export * from './credentials.ts';
 export * from './disk-store.ts';
 export * from './file-system.ts';

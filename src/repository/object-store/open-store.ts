@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
+import { openAzureStore, parseAzureLocation } from './azure/index.ts';
 import type { StoreCredentials } from './credentials.ts';
 import { openDiskIntruder } from './disk-intruder.ts';
 import { openDiskStore } from './disk-store.ts';
@@ -23,7 +24,8 @@ export interface StoreOptions {
 }
 
 /**
- * Opens the store that a location names: a path or a `file:` address, or `s3://bucket/prefix?…`. Nothing is touched before the first call.
+ * Opens the store that a location names: a path or a `file:` address, `s3://bucket/prefix?…` or `azure://account/container/prefix?…`. Nothing is
+ * touched before the first call.
  *
  * Errors: `STORE_LOCATION_INVALID` for a location of a kind that this version cannot reach; no credential that stands in it is repeated.
  */
@@ -69,10 +71,14 @@ function openDriver(location: string, options: StoreOptions & { clock: Clock }):
       return openDiskStore(pathOf(location, scheme), options);
     case 's3':
       return openS3Store(parseS3Location(location), options);
+    case 'azure':
+      return openAzureStore(parseAzureLocation(location), options);
     default:
       throw new HoldfastError('STORE_LOCATION_INVALID', `cannot open a repository at a "${scheme}" address`, {
-        detail: `Expected the path of a directory or an address that begins with "s3://", found one that begins with "${scheme}://".`,
-        hints: ['Give the path of a directory or s3://bucket/prefix; docs/object-stores.md has every form.'],
+        detail: `Expected the path of a directory or an address that begins with "s3://" or "azure://", found one that begins with "${scheme}://".`,
+        hints: [
+          'Give the path of a directory, s3://bucket/prefix or azure://account/container/prefix; docs/object-stores.md has every form.',
+        ],
       });
   }
 }
