@@ -26,25 +26,60 @@ import type { Access } from './sealed/index.ts';
  * `REPOSITORY_FOREIGN`; `REPOSITORY_FORMAT_DAMAGED`; `REPOSITORY_NEWER`; `REPOSITORY_FEATURE_UNRECOGNIZED`; `KEY_EPOCH_BEHIND`; `KEY_SIGNER_CHANGED`;
  * `REPOSITORY_FORMAT_CHANGED`; `REPOSITORY_FORMAT_UNRECOGNIZED`; those of `openKeys`, of the credential and of the store.
  */
-export async function openRepository(options: {
+export async function openRepository(options: OpenOptions): Promise<Repository> {
+  try {
+    return await openBy(options, options.store);
+  } catch (error) {
+    if (!isOfRoots(error, options.access)) throw error;
+    return await openByOtherPlace(options, error);
+  }
+}
+
+interface OpenOptions {
   store: ObjectStore;
   credential: Credential;
   access: Access;
   clock: Clock;
   stateDirectory?: string;
-}): Promise<Repository> {
-  const { store, credential, access, clock } = options;
+}
+
+/** What `format` and keys can be like in one place while another one has them whole. */
+const ROOT_CODES: ReadonlySet<string> = new Set([
+  ...['REPOSITORY_FORMAT_ABSENT', 'REPOSITORY_FORMAT_CHANGED', 'REPOSITORY_FORMAT_DAMAGED'],
+]);
+
+/** A key slot that is damaged opens nothing, and neither does a wrong key: who only reads may ask another place which of the two it is. */
+function isOfRoots(error: unknown, access: Access): boolean {
+  const code = codeOf(error) ?? '';
+  return ROOT_CODES.has(code) || (access === 'read' && code === 'REPOSITORY_KEY_REJECTED');
+}
+
+/** Each place has `format` and keys; whichever opens is the right one, as they prove each other. Errors: the first one, when no place opens. */
+async function openByOtherPlace(options: OpenOptions, first: unknown): Promise<Repository> {
+  for (const place of options.store.places ?? []) {
+    try {
+      return await openBy(options, place.store);
+    } catch {
+      // What is wrong in the place that is read first is what has to be said.
+    }
+  }
+  throw first;
+}
+
+/** Opens what lies in the store by `format` and keys as they lie in `roots`. */
+async function openBy(options: OpenOptions, roots: ObjectStore): Promise<Repository> {
+  const { credential, access, clock } = options;
   // Asked for together, as none needs the other; what they say is looked at in the order above.
-  const reading = { features: checkFeatures(store, access), keys: listStoredKeys(store) };
+  const reading = { features: checkFeatures(roots, access), keys: listStoredKeys(roots) };
   for (const part of Object.values(reading)) part.catch(() => {}); // Each is awaited below, unless something before it is wrong.
-  const formatBytes = await getFormat(store);
-  const repositoryId = Buffer.from(await readId(store, formatBytes), 'hex');
+  const formatBytes = await getFormat(roots);
+  const repositoryId = Buffer.from(await readId(roots, formatBytes), 'hex');
   await reading.features;
-  const opened = await openKeysOrExplain(store, reading.keys, repositoryId, await readSecret(credential));
+  const opened = await openKeysOrExplain(roots, reading.keys, repositoryId, await readSecret(credential));
   const expected = opened.bundle.formatSha256;
   const found = createHash('sha256').update(formatBytes).digest('hex');
   if (expected !== found) {
-    throw formatChanged(store, `Expected SHA-256 ${expected}, which its keys repeat, found ${found}.`);
+    throw formatChanged(roots, `Expected SHA-256 ${expected}, which its keys repeat, found ${found}.`);
   }
   const format = decodeFormat(formatBytes);
   if (access !== 'read') refuseLeftBehind(opened);
@@ -52,7 +87,7 @@ export async function openRepository(options: {
     await rememberSigner(options.stateDirectory, format.id, signingKeyOf(opened.bundle.material.signingSeed));
   }
   const scratch = options.stateDirectory === undefined ? {} : { scratchDirectory: options.stateDirectory };
-  return new Repository({ store, format, opened, access, clock, ...scratch });
+  return new Repository({ store: options.store, format, opened, access, clock, ...scratch });
 }
 
 async function getFormat(store: ObjectStore): Promise<Buffer> {

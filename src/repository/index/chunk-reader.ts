@@ -1,7 +1,7 @@
 import { codeOf, GarbageGauge, HoldfastError, messageOf } from '../../lib/index.ts';
 import { HEADER_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
-import type { ObjectStore } from '../object-store/index.ts';
+import { isDamageOfOnePlace, type ObjectStore, readProved } from '../object-store/index.ts';
 import { PackOpener, packName } from '../pack/index.ts';
 import type { ChunkIndex, ChunkLocation } from './chunk-index.ts';
 
@@ -72,14 +72,16 @@ export class ChunkReader {
   };
 
   async #readCopy(id: Uint8Array, location: ChunkLocation): Promise<Buffer> {
-    const frame = await this.#readFrame(location);
-    const chunk = { id, offset: location.offset, rawLength: location.rawLength };
+    const { packId, offset, frameLength, rawLength } = location;
+    const open = (frame: Buffer) => this.#openerOf(location).openChunkFrame({ id, offset, rawLength }, frame);
     try {
-      return this.#openerOf(location).openChunkFrame(chunk, frame);
+      return open(await this.#readFrame(location));
     } catch (error) {
       this.#forget(location);
-      throw error;
+      if (this.#store.readProved === undefined || !isDamageOfOnePlace(error)) throw error;
     }
+    const name = packName(packId);
+    return readProved(this.#store, name, async (from) => open(await from.getRange(name, offset, frameLength)));
   }
 
   async #readFrame(location: ChunkLocation): Promise<Buffer> {

@@ -1,7 +1,7 @@
 import { GarbageGauge, type GarbageRule, HoldfastError, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, kindPrefix, type ObjectKeys } from '../codec/index.ts';
 import { listDamagedPacks } from '../damage/index.ts';
-import { isAbsent, type ObjectEntry } from '../object-store/index.ts';
+import { isAbsent, isDamageOfOnePlace, type ObjectEntry, readProved } from '../object-store/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import { listTombstonedPacks } from '../tombstone/index.ts';
 import { ChunkIndex } from './chunk-index.ts';
@@ -43,7 +43,7 @@ export async function loadIndex(
     // The next objects come from the store while one is taken apart.
     const fetch = async ({ name }: ObjectEntry) => ({ name, sealed: await fetchObject(objects, name) });
     for await (const { name, sealed } of mapAhead(listed, READ_LIMIT, fetch)) {
-      for (const pack of readIndexObject(objects, name, sealed, index, room)) {
+      for (const pack of await readIndexObject(objects, name, sealed, index, room)) {
         index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
       }
       if (sealed instanceof Uint8Array) garbage.add(INDEX_GARBAGE_FACTOR * sealed.length);
@@ -85,16 +85,22 @@ async function fetchObject(objects: SealedObjects, name: string): Promise<Buffer
   }
 }
 
-function readIndexObject(
+async function readIndexObject(
   objects: SealedObjects,
   name: string,
   sealed: Buffer | { error: unknown },
   index: ChunkIndex,
   room: BodyRoom,
-): IndexedPack[] {
+): Promise<IndexedPack[]> {
+  const open = (bytes: Buffer) => decodeIndex(room.open(objects.keys, name, bytes), name);
   try {
-    if (!Buffer.isBuffer(sealed)) throw sealed.error;
-    return decodeIndex(room.open(objects.keys, name, sealed), name);
+    try {
+      if (!Buffer.isBuffer(sealed)) throw sealed.error;
+      return open(sealed);
+    } catch (error) {
+      if (objects.store.readProved === undefined || !isDamageOfOnePlace(error)) throw error;
+      return await readProved(objects.store, name, async (from) => open(await from.get(name)));
+    }
   } catch (error) {
     // Replaced by a newer one and deleted since it was listed.
     if (isAbsent(error)) return [];

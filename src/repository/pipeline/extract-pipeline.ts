@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { errorOfWorker, GarbageGauge, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
-import { packName } from '../pack/index.ts';
+import { isAbsent, isDamageOfOnePlace, readProved } from '../object-store/index.ts';
+import { PackOpener, packName } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
 import type {
   Destination,
@@ -28,12 +29,16 @@ const RUNS_PER_WORKER = 2;
 /** As in the ingest pipeline. */
 const WORKER_NURSERY_MB = 8;
 const ID_BYTES = 32;
+/** Frames that are looked for in other places at the same moment: there are few, unless a place is damaged as a whole. */
+const RESCUERS_MAX = 4;
 
 interface Wanted {
   id: Buffer;
   location: ChunkLocation;
   /** Locations of the same chunk that were not tried yet. */
   others: ChunkLocation[];
+  /** Its bytes were proved before they went to a worker. */
+  isProved?: boolean;
   destinations: Destination[];
 }
 
@@ -83,6 +88,9 @@ export class ExtractPipeline {
   #batch = new Map<string, Wanted>();
   #batchExtents = 0;
   #retry: Wanted[] = [];
+  /** Frames that were not whole where they were read. */
+  readonly #rescues: Wanted[] = [];
+  #rescuers = 0;
   #nextRun = 0;
   #failure: unknown = null;
   #closing: { resolve: () => void; left: number } | null = null;
@@ -145,12 +153,12 @@ export class ExtractPipeline {
   /** Extracts what is left and ends the workers. Errors: `CHUNK_DAMAGED`, or whatever the store or a worker threw. */
   async finish(): Promise<void> {
     await this.#extractBatch();
-    await this.#until(() => this.#runs.size === 0);
+    await this.#until(() => this.#isQuiet);
     while (this.#retry.length > 0) {
       const again = this.#retry;
       this.#retry = [];
       await this.#extractAll(again);
-      await this.#until(() => this.#runs.size === 0);
+      await this.#until(() => this.#isQuiet);
     }
     await new Promise<void>((resolve) => {
       this.#closing = { resolve, left: this.#slots.length };
@@ -242,6 +250,49 @@ export class ExtractPipeline {
     slot.worker.postMessage(request, [bytes.buffer as ArrayBuffer]);
   }
 
+  /** Where there are several places, another one may have the frame whole: what is proved on this thread goes through the workers once more. */
+  #lookInOtherPlaces(item: Wanted): void {
+    if (this.#repository.store.readProved === undefined || item.isProved === true) {
+      this.#lookElsewhere(item);
+      return;
+    }
+    this.#rescues.push(item);
+    if (this.#rescuers < RESCUERS_MAX) void this.#rescueAll();
+  }
+
+  async #rescueAll(): Promise<void> {
+    this.#rescuers += 1;
+    for (let item = this.#rescues.shift(); item !== undefined && this.#failure === null; item = this.#rescues.shift()) {
+      try {
+        const bytes = await this.#readFromSoundPlace(item);
+        const run = this.#nextRun++;
+        this.#runs.set(run, { wanted: [{ ...item, isProved: true }], bytes: bytes.length, slot: null });
+        this.#window.take(bytes.length);
+        this.#ready.push({ run, bytes });
+        this.#handOut();
+      } catch (error) {
+        if (isAbsent(error) || isDamageOfOnePlace(error)) this.#lookElsewhere(item);
+        else this.#fail(error);
+      }
+    }
+    this.#rescuers -= 1;
+    this.#wake();
+  }
+
+  #readFromSoundPlace({ id, location }: Wanted): Promise<Buffer> {
+    const { packId, offset, frameLength, rawLength, content, epoch } = location;
+    const opener = new PackOpener({ keys: this.#repository.keys, packId, content, epoch });
+    return readProved(this.#repository.store, opener.name, async (from) => {
+      const frame = await from.getRange(opener.name, offset, frameLength);
+      opener.openChunkFrame({ id, offset, rawLength }, frame);
+      return frame;
+    });
+  }
+
+  get #isQuiet(): boolean {
+    return this.#runs.size === 0 && this.#rescuers === 0;
+  }
+
   /** A pack that is gone or too short is as good as damaged: its chunks are looked for elsewhere. */
   #readFailed(run: number, error: unknown): void {
     const code = error instanceof HoldfastError ? error.code : undefined;
@@ -252,7 +303,7 @@ export class ExtractPipeline {
     const { wanted, bytes } = this.#runs.get(run)!;
     this.#runs.delete(run);
     this.#window.give(bytes);
-    for (const item of wanted) this.#lookElsewhere(item);
+    for (const item of wanted) this.#lookInOtherPlaces(item);
     this.#wake();
   }
 
@@ -267,7 +318,7 @@ export class ExtractPipeline {
     this.#window.give(run.bytes);
     slot.outstanding -= 1;
     this.#handOut();
-    for (const index of response.damaged) this.#lookElsewhere(run.wanted[index]!);
+    for (const index of response.damaged) this.#lookInOtherPlaces(run.wanted[index]!);
     this.#onBytes(response.bytes);
     this.#wake();
   }

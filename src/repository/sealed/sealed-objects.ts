@@ -9,7 +9,7 @@ import {
   sealBody,
 } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
-import type { ObjectStore, PutOutcome } from '../object-store/index.ts';
+import { type ObjectStore, type PutOutcome, readProved } from '../object-store/index.ts';
 import type { JsonValue } from './record.ts';
 
 /** What a repository was opened for; each includes those before it. */
@@ -67,7 +67,7 @@ export class SealedObjects {
    */
   async getBody(kind: ObjectKind, name: string): Promise<Buffer> {
     assertNameOfKind(kind, name);
-    return openBody(this.keys, { kind, name }, await this.store.get(name));
+    return readProved(this.store, name, async (from) => openBody(this.keys, { kind, name }, await from.get(name)));
   }
 
   putJson(kind: ObjectKind, name: string, value: JsonValue): Promise<PutOutcome> {
