@@ -1,5 +1,5 @@
 import { type Clock, type HoldfastError, messageOf, type Progress } from '../lib/index.ts';
-import { type LandmarkSummary, readKnownUntil } from '../protect/wal/index.ts';
+import { knownUntilOf, type LandmarkSummary } from '../protect/wal/index.ts';
 import type { Repository } from '../repository/index.ts';
 import { describeElsewhere } from './describe-elsewhere.ts';
 import { describeRange, describeRoute } from './describe-range.ts';
@@ -78,14 +78,16 @@ export async function prepareRestore(request: RestoreRequest, start: boolean): P
   if (resolved === null) throw await unreachable(repository, facts, target, rejected, reachable);
   const { snapshot, reach } = resolved.candidate;
   const behind = { from: resolved.reachedLsn, to: reach };
-  const lastStored = await findLastStoredCommit(repository, facts.route, behind);
-  const firstStored = await findFirstStoredCommit(repository, facts.route, behind);
-  const prepared = await findOpenPrepared(repository, facts.route, { from: snapshot.start, to: resolved.reachedLsn });
   const { lineage } = historyOf(facts.route);
-  const knownUntil = target.kind === 'latest' ? await readKnownUntil(repository, { lineage, durableEnd: reach }) : null;
+  const knownUntil = target.kind === 'latest' ? knownUntilOf(facts.receivers, { lineage, durableEnd: reach }) : null;
   request.progress?.begin('reading the WAL for what its replay needs');
   const range = { from: snapshot.start, to: resolved.neededEnd };
-  const survey = await surveyWal(repository, resolved.route, range, request.signal);
+  const [lastStored, firstStored, prepared, survey] = await Promise.all([
+    findLastStoredCommit(repository, facts.route, behind),
+    findFirstStoredCommit(repository, facts.route, behind),
+    findOpenPrepared(repository, facts.route, { from: snapshot.start, to: resolved.reachedLsn }),
+    surveyWal(repository, resolved.route, range, request.signal),
+  ]);
   const tablespaces = await settleTablespaces(request, { snapshot, place, survey, start });
   const cloneFrom =
     request.cloneFrom === undefined ? null : await inspectCloneSource(request.cloneFrom, identityOf(request, snapshot));
@@ -237,7 +239,7 @@ async function unreachable(
     const { to, snapshot } = range;
     const last = await findLastStoredCommit(repository, facts.route, { from: snapshot.end, to });
     const { lineage } = historyOf(facts.route);
-    const knownUntil = await readKnownUntil(repository, { lineage, durableEnd: to });
+    const knownUntil = knownUntilOf(facts.receivers, { lineage, durableEnd: to });
     described.push(describeRange(range, last, knownUntil));
   }
   const elsewhere = facts.otherRoutes.flatMap((route) => describeRoute(route, reachableRanges(facts.snapshots, route)));

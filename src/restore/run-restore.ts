@@ -1,4 +1,5 @@
 import { formatBytes, silentProgress } from '../lib/index.ts';
+import type { ChunkIndex, Repository } from '../repository/index.ts';
 import { findFullest } from './measure-space.ts';
 import { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
 import type { RestoreProposal } from './proposal.ts';
@@ -69,15 +70,31 @@ export async function runRestore(options: RestoreOptions): Promise<RestoreResult
   const prepared = await prepareRestore(options, options.start !== undefined);
   const proposal = refuseOutdated(options.proposal, prepared);
   await options.onProposal?.(proposal);
+  await using cleanup = new AsyncDisposableStack();
+  const loading = loadIndexLater(options.repository, cleanup);
   const record = await openRestoreRecord(options, proposal);
   await record.started();
   try {
-    return await executeRestore(options, { ...prepared, proposal }, record);
+    return await executeRestore(options, { ...prepared, proposal }, await loading, record);
   } catch (thrown) {
     const error = targetErrorOf(thrown, await fullestOf(proposal));
     await record.failed(error);
     throw error;
   }
+}
+
+/** Loads the index while the beginning of the restore is written down; closed in any case. */
+function loadIndexLater(repository: Repository, cleanup: AsyncDisposableStack): Promise<ChunkIndex> {
+  const loading = repository.loadIndex();
+  // Whoever waits for it hears of its failure, and then there is nothing to close.
+  cleanup.defer(() =>
+    loading.then(
+      (index) => index.close(),
+      () => {},
+    ),
+  );
+  loading.catch(() => {});
+  return loading;
 }
 
 async function recheckWalTablespaces({ tablespaces, start }: RestoreOptions, proposal: RestoreProposal): Promise<void> {
@@ -100,6 +117,7 @@ async function lookAgain(place: TargetPlace, proposal: RestoreProposal): Promise
 async function executeRestore(
   options: RestoreOptions,
   { proposal, place, facts, route }: PreparedRestore,
+  index: ChunkIndex,
   record: RestoreRecord,
 ): Promise<RestoreResult> {
   const { repository, clock, start, progress = silentProgress } = options;
@@ -107,7 +125,6 @@ async function executeRestore(
   const begun = clock.monotonic();
   const startedAt = clock.now();
   await using cleanup = new AsyncDisposableStack();
-  const index = cleanup.adopt(await repository.loadIndex(), (opened) => opened.close());
   const { readChunk } = repository.openChunkReader(index);
   const advisor = new DamageAdvisor({ repository, proposal, readChunk });
   const outline = await advisor.during(readOutline(snapshot, readChunk));
@@ -146,9 +163,8 @@ async function executeRestore(
   const checks = recovered === null ? null : await checkInstance(recovered.instance, proposal);
   const lost = await measureLoss(repository, route, proposal);
   await record.done(lost, recovered !== null);
-  // The server is the caller's from here on; the index is not needed any more.
+  // The server is the caller's from here on.
   if (recovered !== null) cleanup.move();
-  index.close();
   return {
     proposal,
     reached: recovered === null ? null : { lsn: proposal.target.reachedLsn, newTimeline: recovered.end.newTimeline! },

@@ -66,12 +66,14 @@ export {
 } from './receiver/index.ts';
 export {
   findRunningReceiver,
+  knownUntilOf,
   type ReceiverStatus,
   readKnownUntil,
   readReceiverStatuses,
   readStreamedLineage,
   STATUS_FRESH_MS,
   type StoredReceiverStatus,
+  streamedLineageOf,
 } from './receiver-status.ts';
 export { replaceSegment } from './replace-segment.ts';
 export { resolveTime, type TimeQuestion, type TimeResolution } from './resolve-time.ts';

@@ -122,7 +122,14 @@ export async function readKnownUntil(
   repository: Repository,
   stored: { lineage: string; durableEnd: bigint },
 ): Promise<Timestamp | null> {
-  const statuses = await readReceiverStatuses(repository);
+  return knownUntilOf(await readReceiverStatuses(repository), stored);
+}
+
+/** The same from what receivers said before. */
+export function knownUntilOf(
+  statuses: readonly StoredReceiverStatus[],
+  stored: { lineage: string; durableEnd: bigint },
+): Timestamp | null {
   const moments = statuses.flatMap(({ lineage, known }) =>
     lineage === stored.lineage && known !== null && known.lsn <= stored.durableEnd ? [known.until] : [],
   );
@@ -134,7 +141,14 @@ export async function readStreamedLineage(
   repository: Repository,
   identity: { system: string; cluster: string },
 ): Promise<string | null> {
-  const statuses = await readReceiverStatuses(repository);
+  return streamedLineageOf(await readReceiverStatuses(repository), identity);
+}
+
+/** The same from what receivers said before. */
+export function streamedLineageOf(
+  statuses: readonly StoredReceiverStatus[],
+  identity: { system: string; cluster: string },
+): string | null {
   const own = statuses.find(({ system, cluster }) => system === identity.system && cluster === identity.cluster);
   return own?.lineage ?? null;
 }

@@ -6,8 +6,10 @@ import {
   findContenders,
   findLineage,
   type LineageInventory,
-  readStreamedLineage,
+  readReceiverStatuses,
   readWalInventory,
+  type StoredReceiverStatus,
+  streamedLineageOf,
   type WalInventory,
 } from '../../protect/wal/index.ts';
 import type { Repository, SnapshotRecord } from '../../repository/index.ts';
@@ -21,6 +23,8 @@ export interface RestoreFacts {
   /** Of the cluster's present system, or only the one that was asked for. */
   readonly snapshots: readonly SnapshotFacts[];
   readonly inventory: WalInventory;
+  /** What receivers of WAL last said, before the inventory was taken. */
+  readonly receivers: readonly StoredReceiverStatus[];
   /** The history on which the restore goes. */
   readonly route: WalRoute;
   /** Histories of the same system that were left at some fork. */
@@ -50,9 +54,14 @@ export interface RestoreSource {
  */
 export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
   const { repository } = source;
-  const list = await repository.listSnapshots();
+  // Together, as none needs the other.
+  const [list, named, receivers] = await Promise.all([
+    repository.listSnapshots(),
+    source.snapshot === undefined ? null : repository.findSnapshot(source.snapshot),
+    readReceiverStatuses(repository),
+  ]);
   const notes = list.damaged.map(({ id }) => `The record of snapshot ${shortId(id)} is damaged; it was passed over.`);
-  const records = source.snapshot === undefined ? list.snapshots : [await repository.findSnapshot(source.snapshot)];
+  const records = named === null ? list.snapshots : [named];
   const known = readAll(records, notes);
   const cluster = source.cluster ?? onlyCluster(known);
   const own = known.filter((snapshot) => snapshot.cluster === cluster);
@@ -65,8 +74,8 @@ export async function readFacts(source: RestoreSource): Promise<RestoreFacts> {
   const snapshots = own.filter(({ system }) => system === newest.system);
   const inventory = await readWalInventory(repository, newest.system);
   notes.push(...inventory.damaged.map(({ objectName }) => `Object "${objectName}" is damaged; it was passed over.`));
-  const streamed = await readStreamedLineage(repository, newest);
-  return { cluster, snapshots, inventory, notes, ...chooseRoute(source, inventory, newest, streamed) };
+  const streamed = streamedLineageOf(receivers, newest);
+  return { cluster, snapshots, inventory, receivers, notes, ...chooseRoute(source, inventory, newest, streamed) };
 }
 
 function readAll(records: readonly SnapshotRecord[], notes: string[]): SnapshotFacts[] {
