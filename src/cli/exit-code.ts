@@ -51,6 +51,8 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'KEY_AGE_RECIPIENT_INVALID':
     case 'KEY_PASSPHRASE_EMPTY':
     case 'KEY_SLOT_AMBIGUOUS':
+    case 'KIT_FILE_UNREADABLE':
+    case 'KIT_UNRECOGNIZED':
     case 'PG_CONNECTION_STRING_INVALID':
     case 'PG_CONNECTION_STRING_UNSUPPORTED':
     case 'PG_LSN_INVALID':
@@ -89,6 +91,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'KEY_SLOT_OUTDATED':
     case 'KEY_SLOT_REMOVED':
     case 'KEY_SLOT_UNPROVEN':
+    case 'KIT_FILE_EXISTS':
     case 'LEDGER_CHAIN_BROKEN':
     case 'LEDGER_HEAD_REGRESSED':
     case 'REPOSITORY_COPY_FOREIGN':
@@ -104,6 +107,12 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'SETUP_NOT_CONFIRMED':
     case 'SETUP_PROPOSAL_OUTDATED':
     case 'SETUP_SLOT_ENDANGERED':
+    case 'STORE_KEEPS_DELETED':
+    case 'STORE_LISTS_LATE':
+    case 'STORE_LISTS_UNORDERED':
+    case 'STORE_LOCK_ABSENT':
+    case 'STORE_OVERWRITES':
+    case 'STORE_READS_WRONG':
       return 'refused';
     case 'INTERRUPTED':
       return 'interrupted';

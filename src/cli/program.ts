@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Command as Commander, Argument as CommanderArgument, Option as CommanderOption } from 'commander';
 import { type Flags, listOptions, type Option, planSchema } from '../plan/index.ts';
 import type { Command, Example } from './command.ts';
 import { commands } from './commands/index.ts';
 import { archiveExitCodes, type ExitCodeKind, exitCodes, postgresqlExitCodes } from './exit-code.ts';
 import { type Paint, paintFor } from './output/index.ts';
+import { packageVersion } from './package-version.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** A command line that was understood. */
@@ -189,10 +189,4 @@ function exampleHelp(examples: readonly Example[], paint: Paint): string {
 function exitCodeHelp(codes: Readonly<Record<string, { code: number; meaning: string }>>, paint: Paint): string {
   const lines = Object.values(codes).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
   return [paint.strong('Exit codes:'), ...lines].join('\n');
-}
-
-/** From the package's own file, which lies at the same place seen from the sources and from what is built of them. */
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -12,6 +12,7 @@ import { keysNewEpoch } from './keys-new-epoch.ts';
 import { keysRemove } from './keys-remove.ts';
 import { keysRotate } from './keys-rotate.ts';
 import { list } from './list.ts';
+import { recoveryKit } from './recovery-kit.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryAttackTest } from './repository-attack-test.ts';
 import { repositoryHeal } from './repository-heal.ts';
@@ -53,6 +54,7 @@ export const commands: readonly Command[] = [
   keysRotate,
   keysRemove,
   keysNewEpoch,
+  recoveryKit,
   copiesStatus,
   copiesSync,
   copiesCompare,

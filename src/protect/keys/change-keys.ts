@@ -106,5 +106,6 @@ async function recorded<T>(
 }
 
 function kindOf(key: NewKey): SlotInfo['kind'] {
+  if (key.kind === 'key') return 'key-file';
   return key.kind === 'age-recipients' || key.kind === 'age-identity' ? 'age' : key.kind;
 }

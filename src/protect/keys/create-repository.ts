@@ -13,6 +13,8 @@ export async function createRepository(options: {
   label?: string;
   clock: Clock;
   stateDirectory: string;
+  /** As of `initRepository`. */
+  onBegin?: () => void;
 }): Promise<Repository> {
   const repository = await initRepository(options);
   try {

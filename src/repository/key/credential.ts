@@ -10,6 +10,8 @@ import { readKeyFile } from './key-file.ts';
 export type Credential =
   | { kind: 'passphrase'; passphrase: string }
   | { kind: 'key-file'; path: string }
+  /** What a key file holds, 32 bytes, when it is at hand without one. */
+  | { kind: 'key'; bytes: Uint8Array }
   | { kind: 'age-identity'; path: string }
   | { kind: 'command'; command: KeyCommand };
 
@@ -47,6 +49,8 @@ export async function readSecret(credential: Credential): Promise<KeySecret> {
   switch (credential.kind) {
     case 'key-file':
       return { kind: 'key-file', bytes: await readKeyFile(credential.path) };
+    case 'key':
+      return { kind: 'key-file', bytes: credential.bytes };
     case 'age-identity':
       return { kind: 'age', identities: await readAgeIdentities(credential.path) };
     case 'command':
