@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it, mock } from 'node:test';
 import { inspect } from 'node:util';
 import {
@@ -23,8 +24,11 @@ import {
   type S3StoreOptions,
   type StoreCredentials,
 } from '../../src/repository/object-store/index.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
 import { scratchFor } from '../support/memory-repository.ts';
 import { type S3Keys, type S3Server, startS3Server, whyNoS3Server } from '../support/s3-server.ts';
+import { startTunnelProxy } from '../support/tunnel-proxy.ts';
 import { describeObjectStore } from './object-store.ts';
 
 describe('the S3 store', { skip: whyNoS3Server() }, () => {
@@ -379,6 +383,57 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
       await store.putIfAbsent('a', Buffer.from('x'));
       stopped.abort(new HoldfastError('INTERRUPTED', 'interrupted by a test'));
       await assert.rejects(store.get('a'), { code: 'INTERRUPTED' });
+    });
+  });
+
+  describe('over TLS', () => {
+    const authority = makeAuthority();
+    const { certificate: cert, key } = authority.issue(['127.0.0.1']);
+    const openTo = (parameters: string) => {
+      const location = `s3://${buckets.plain}/${newPrefix()}?${parameters}`;
+      return openS3Store(parseS3Location(location), { clock: systemClock, credentials: credentialsOf(server.admin) });
+    };
+
+    it('trusts the authority that it is told of and no other, straight and through a proxy', async (test) => {
+      const caFile = join(await scratchFor(test, 's3'), 'ca.pem');
+      await writeFile(caFile, authority.certificate);
+      await using secure = await startFaultProxy({ target: server.endpoint, tls: { key, cert } });
+      await using proxy = await startTunnelProxy();
+      const way = `endpoint=${secure.endpoint}&proxy=${proxy.address}`;
+      for (const parameters of [way, `endpoint=${secure.endpoint}`]) {
+        const trusting = openTo(`${parameters}&caFile=${caFile}`);
+        assert.equal(await trusting.putIfAbsent('a', Buffer.from('x')), 'created');
+        await assert.rejects(openTo(parameters).get('a'), { code: 'STORE_TLS_UNTRUSTED', retryable: false });
+      }
+      assert.ok(proxy.tunnels > 0);
+      await assert.rejects(openTo(`endpoint=${secure.endpoint}&caFile=${caFile}.none`).get('a'), {
+        code: 'STORE_LOCATION_INVALID',
+      });
+    });
+
+    it('uses a connection through a proxy again and again, and never more than its share', async (test) => {
+      const caFile = join(await scratchFor(test, 's3'), 'ca.pem');
+      await writeFile(caFile, authority.certificate);
+      await using secure = await startFaultProxy({ target: server.endpoint, tls: { key, cert } });
+      await using proxy = await startTunnelProxy();
+      const store = openTo(`endpoint=${secure.endpoint}&proxy=${proxy.address}&caFile=${caFile}`);
+      for (let i = 0; i < 10; i++) await store.putIfAbsent(`a/${i}`, Buffer.from('x'));
+      assert.equal(proxy.tunnels, 1);
+      await Promise.all(Array.from({ length: 200 }, (_, i) => store.putIfAbsent(`b/${i}`, Buffer.from('x'))));
+      assert.ok(proxy.tunnels <= 64, `${proxy.tunnels} tunnels`);
+    });
+
+    it('refuses a certificate for another host', async (test) => {
+      const caFile = join(await scratchFor(test, 's3'), 'ca.pem');
+      await writeFile(caFile, authority.certificate);
+      const other = authority.issue(['store.example.net']);
+      const tls = { key: other.key, cert: other.certificate };
+      await using secure = await startFaultProxy({ target: server.endpoint, tls });
+      await using proxy = await startTunnelProxy();
+      for (const more of ['', `&proxy=${proxy.address}`]) {
+        const store = openTo(`endpoint=${secure.endpoint}&caFile=${caFile}${more}`);
+        await assert.rejects(store.get('a'), { code: 'STORE_TLS_UNTRUSTED' });
+      }
     });
   });
 
