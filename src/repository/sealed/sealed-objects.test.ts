@@ -145,7 +145,9 @@ describe('bodies that are too large for memory', () => {
     ] as const) {
       const { repository, store } = await setUp(test);
       const body = Buffer.concat([randomBytes(size >> 1), Buffer.alloc(size - (size >> 1), 'ab')]);
-      assert.equal(await putBodyStream(repository, place, piecesOf(body, step)), 'created');
+      const put = await putBodyStream(repository, place, piecesOf(body, step));
+      assert.equal(put.outcome, 'created');
+      assert.equal((await repository.store.stat(place.name))?.size, put.size);
       assert.deepEqual(await collect(getBodyStream(repository, place)), body);
       assert.deepEqual(await repository.getBody(place.kind, place.name), body);
       assert.deepEqual(await readdir(await store.spoolDirectory()), []);

@@ -1,7 +1,14 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { GarbageGauge, HoldfastError, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
-import { newSpoolPath, type PutOutcome, storeErrorOf } from '../object-store/index.ts';
+import {
+  isDamageOfOnePlace,
+  newSpoolPath,
+  type ObjectStore,
+  type PutOutcome,
+  readProved,
+  storeErrorOf,
+} from '../object-store/index.ts';
 import type { SealedObjects } from './sealed-objects.ts';
 
 /** Bytes asked of the store at once: a few pieces, so that one request serves many and memory stays small. */
@@ -20,6 +27,12 @@ export interface BodyStream {
   size?: number;
 }
 
+/** What became of a body that was put, and how many bytes it has when it is sealed, be they stored or not. */
+export interface StreamPut {
+  readonly outcome: PutOutcome;
+  readonly size: number;
+}
+
 /**
  * Seals a body as it comes and stores it, once; it goes through a spool file, and memory holds a few pieces of 1 MiB.
  *
@@ -29,16 +42,17 @@ export async function putBodyStream(
   objects: SealedObjects,
   place: BodyStream,
   source: AsyncIterable<Uint8Array>,
-): Promise<PutOutcome> {
+): Promise<StreamPut> {
   objects.assertWritable();
   const spoolPath = newSpoolPath(await objects.store.spoolDirectory());
+  let size: number;
   try {
-    await writeSealed(objects, place, source, spoolPath);
+    size = await writeSealed(objects, place, source, spoolPath);
   } catch (error) {
     await rm(spoolPath, { force: true });
     throw storeErrorOf(error, `write object "${place.name}"`);
   }
-  return objects.store.putFileIfAbsent(place.name, spoolPath);
+  return { outcome: await objects.store.putFileIfAbsent(place.name, spoolPath), size };
 }
 
 /**
@@ -48,9 +62,40 @@ export async function putBodyStream(
  * Errors: as `getBody`.
  */
 export async function* getBodyStream(objects: SealedObjects, place: BodyStream): AsyncGenerator<Buffer, void> {
-  const size = place.size ?? (await askSize(objects, place.name));
+  let given = 0;
+  try {
+    for await (const piece of streamFrom(objects, objects.store, place)) {
+      given += 1;
+      yield piece;
+    }
+  } catch (error) {
+    if (objects.store.readProved === undefined || !isDamageOfOnePlace(error)) throw error;
+    yield* streamFromSoundPlace(objects, place, given);
+  }
+}
+
+/** The rest of a body of which the first pieces were handed out, from a place that has all of it whole: there it is read through once before. */
+async function* streamFromSoundPlace(
+  objects: SealedObjects,
+  { kind, name }: BodyStream,
+  given: number,
+): AsyncGenerator<Buffer, void> {
+  const sound = await readProved(objects.store, name, async (from) => {
+    for await (const _ of streamFrom(objects, from, { kind, name }));
+    return from;
+  });
+  let seen = 0;
+  for await (const piece of streamFrom(objects, sound, { kind, name })) if (++seen > given) yield piece;
+}
+
+async function* streamFrom(
+  objects: SealedObjects,
+  store: ObjectStore,
+  place: BodyStream,
+): AsyncGenerator<Buffer, void> {
+  const size = place.size ?? (await askSize(store, place.name));
   const opener = new BodyOpener(objects.keys, place);
-  const read = (at: number) => objects.store.getRange(place.name, at, Math.min(READ_BYTES, size - at));
+  const read = (at: number) => store.getRange(place.name, at, Math.min(READ_BYTES, size - at));
   for await (const bytes of mapAhead(offsetsOf(size), READS_AHEAD, read)) {
     for (const piece of opener.push(bytes)) {
       yield piece;
@@ -64,11 +109,11 @@ function* offsetsOf(size: number): Generator<number, void> {
   for (let at = 0; at < size; at += READ_BYTES) yield at;
 }
 
-async function askSize(objects: SealedObjects, name: string): Promise<number> {
-  const stat = await objects.store.stat(name);
+async function askSize(store: ObjectStore, name: string): Promise<number> {
+  const stat = await store.stat(name);
   if (stat !== null) return stat.size;
   throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-    detail: `Expected it in ${objects.store.description}, found nothing under that name.`,
+    detail: `Expected it in ${store.description}, found nothing under that name.`,
   });
 }
 
@@ -77,7 +122,7 @@ async function writeSealed(
   place: BodyStream,
   source: AsyncIterable<Uint8Array>,
   spoolPath: string,
-): Promise<void> {
+): Promise<number> {
   await using file = await open(spoolPath, 'wx');
   const sealer = new BodySealer(objects.keys, place);
   await writeAll(file, [sealer.header]);
@@ -97,6 +142,7 @@ async function writeSealed(
     }
   }
   await writeAll(file, sealer.seal(waiting.subarray(0, filled), true));
+  return (await file.stat()).size;
 }
 
 /** The system may take fewer bytes than it is given at once. */

@@ -1,12 +1,21 @@
-import { codeOf, HoldfastError } from '../../../lib/index.ts';
+import { codeOf, HoldfastError, inLanes } from '../../../lib/index.ts';
 import { formatLsn, formatSegmentName, type WalStop } from '../../../postgres/index.ts';
-import { getBodyStream, putBodyStream, type Repository } from '../../../repository/index.ts';
+import {
+  type BodyStream,
+  damagedObject,
+  getBodyStream,
+  putBodyStream,
+  type Repository,
+} from '../../../repository/index.ts';
 import type { StoredFragment } from '../inventory.ts';
-import { readBlockBefore } from '../landmarks/index.ts';
+import { type CollectedBlock, readBlockBefore } from '../landmarks/index.ts';
 import { type LineagePlace, segmentObjectName } from '../object-names.ts';
 import { replaceSegment } from '../replace-segment.ts';
 import { isWalDamage } from '../stored-wal.ts';
 import type { SegmentChecker } from './segment-checker.ts';
+
+/** Fragments that are deleted at the same time. */
+const DELETIONS_MAX = 8;
 
 /** A segment whose bytes are all here. */
 export interface WholeSegment {
@@ -32,9 +41,24 @@ export async function joinSegment(
   checker: SegmentChecker,
   segment: WholeSegment,
 ): Promise<string> {
-  const name = formatSegmentName(segment.timeline, segment.number, segment.segmentBytes);
-  const unsound = await checkSegment(repository, checker, segment);
+  const block = await checkSegment(repository, checker, segment);
+  const name = await storeSegment(repository, segment);
+  await keepLandmarks(repository, checker, segment, block);
+  return name;
+}
+
+/**
+ * The first part of joining: checks the segment as WAL, and gives its part of the commit index, null where it has none. One checker checks one
+ * segment after the other. Errors: WAL_SEGMENT_UNSOUND; those of the store.
+ */
+export async function checkSegment(
+  repository: Repository,
+  checker: SegmentChecker,
+  segment: WholeSegment,
+): Promise<CollectedBlock | null> {
+  const unsound = await scanSegment(repository, checker, segment);
   if (unsound !== null) {
+    const name = nameOf(segment);
     throw new HoldfastError('WAL_SEGMENT_UNSOUND', `cannot join WAL segment "${name}": it is not sound WAL`, {
       detail: `At ${formatLsn(unsound.lsn)}: ${unsound.detail}`,
       hints: [
@@ -42,28 +66,64 @@ export async function joinSegment(
       ],
     });
   }
+  return checker.block;
+}
+
+/** The second part: stores what was checked, reads it back and compares it. Gives the segment's name. Errors: those of `joinSegment`. */
+export async function storeSegment(repository: Repository, segment: WholeSegment): Promise<string> {
+  const name = nameOf(segment);
   const object = { kind: 'wal-segment' as const, name: segmentObjectName(segment.place, name) };
   const { place, timeline, segmentBytes } = segment;
-  const outcome = await putBodyStream(repository, object, segment.read());
+  const { outcome, size } = await putBodyStream(repository, object, segment.read());
   try {
-    await compareBack(name, getBodyStream(repository, object), segment.read());
+    if (outcome === 'created') await readBack(repository, name, { ...object, size }, segment);
+    else await compareBack(name, getBodyStream(repository, object), segment.read());
   } catch (error) {
     // What stands under the name is damaged and can never be written again; what was stored just now has to be sound.
     if (outcome === 'created' || !isWalDamage(error)) throw error;
     const start = segment.number * BigInt(segmentBytes);
     await replaceSegment(repository, { place, timeline, start, pieces: segment.read() });
   }
-  if (checker.block !== null) {
-    await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, checker.block);
-  }
   return name;
+}
+
+/** The last part, in the order of the segments: stores what the check gathered. */
+export async function keepLandmarks(
+  repository: Repository,
+  checker: SegmentChecker,
+  { place, timeline, segmentBytes }: WholeSegment,
+  block: CollectedBlock | null,
+): Promise<void> {
+  if (block !== null) await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, block);
+}
+
+function nameOf({ timeline, number, segmentBytes }: WholeSegment): string {
+  return formatSegmentName(timeline, number, segmentBytes);
+}
+
+/** Compares what was stored just now. The store is asked for its size at the same time as for its bytes: more than what was put is damage as well. */
+async function readBack(
+  repository: Repository,
+  name: string,
+  object: BodyStream & { readonly size: number },
+  segment: WholeSegment,
+): Promise<void> {
+  const comparing = compareBack(name, getBodyStream(repository, object), segment.read());
+  comparing.catch(() => {}); // Awaited below, unless the store does not say how long the object is.
+  const stored = (await repository.store.stat(object.name))?.size ?? null;
+  await comparing;
+  if (stored === object.size) return;
+  throw damagedObject(
+    object.name,
+    `Expected its ${object.size} bytes, which were stored just now, found ${stored ?? 'none'}.`,
+  );
 }
 
 /**
  * Where no scan of the segment before can be gone on with, the index tells of the record that began there. Should that not be this WAL's, the
  * segment is judged by itself: an index is no witness against WAL.
  */
-async function checkSegment(
+async function scanSegment(
   repository: Repository,
   checker: SegmentChecker,
   segment: WholeSegment,
@@ -83,14 +143,14 @@ export async function deleteFragments(
   repository: Repository,
   fragments: Iterable<Pick<StoredFragment, 'objectName'>>,
 ): Promise<void> {
-  for (const { objectName } of fragments) {
+  await inLanes(DELETIONS_MAX, fragments, async ({ objectName }) => {
     try {
       await repository.store.delete(objectName);
     } catch (error) {
       // What a store did not make durable is the one thing that must stop us (rule C1).
       if (codeOf(error) === 'STORE_SYNC_FAILED') throw error;
     }
-  }
+  });
 }
 
 async function compareBack(name: string, stored: AsyncIterable<Buffer>, own: AsyncIterable<Buffer>): Promise<void> {

@@ -34,6 +34,18 @@ describe('storing what must be stored', () => {
     assert.equal(Math.max(...clock.slept), 30_000);
   });
 
+  it('tells once of a trouble that several things meet at the same time, and of its end when the last of them is done', async () => {
+    const { told, persistence, act } = make();
+    const first = persistence.run(act(['STORE_UNAVAILABLE'], true));
+    const last = persistence.run(act(Array(5).fill('STORE_UNAVAILABLE'), true));
+    await persistence.run(act([]));
+    assert.deepEqual(told, ['STORE_UNAVAILABLE'], 'what was never refused says nothing');
+    await first;
+    assert.deepEqual(told, ['STORE_UNAVAILABLE']);
+    await last;
+    assert.deepEqual(told, ['STORE_UNAVAILABLE', 'back']);
+  });
+
   it('waits for space and for a mount, too', async () => {
     const { persistence, act } = make();
     assert.equal(await persistence.run(act(['STORE_FULL', 'STORE_ABSENT'])), 'done');

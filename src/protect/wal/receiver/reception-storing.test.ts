@@ -148,6 +148,60 @@ describe('WAL that arrives', () => {
     await reception.finish();
   });
 
+  it('is under way in a few fragments at once to a store that is far away, and durable only up to the first that is not there', async (test) => {
+    const clock = new ManualClock();
+    const { reception, bytes, store, inventory } = await makeReception(test, { clock, urgent: true });
+    const held: (() => void)[] = [];
+    const put = store.putIfAbsent.bind(store);
+    store.putIfAbsent = async (name, parts) => {
+      await new Promise<void>((resolve) => held.push(resolve));
+      return put(name, parts);
+    };
+    const piece = async (from: number, to: number) => {
+      await reception.take(START + BigInt(from), bytes.subarray(from, to));
+      await clock.advance(10);
+      await systemClock.sleep(5);
+    };
+    for (let at = 0; at < 600; at += 100) await piece(at, at + 100);
+    assert.equal(held.length, 4, 'what comes while four are under way waits');
+    held[1]!();
+    held[2]!();
+    while ((await inventory().catch(() => null))?.fragments.length !== 2) await systemClock.sleep(1);
+    assert.equal(reception.durable, START, 'the first is missing');
+    held[0]!();
+    while (reception.durable === START) await systemClock.sleep(1);
+    assert.equal(reception.durable, START + 300n);
+    await clock.advance(10);
+    while (held.length < 5) await systemClock.sleep(1);
+    for (const release of held.slice(3)) release();
+    while (reception.durable < START + 600n) await systemClock.sleep(1);
+    const { fragments } = await inventory();
+    const ranges = fragments.map(({ start, end }) => [start - START, end - START]);
+    const expected = [0n, 100n, 200n, 300n].map((from) => [from, from + 100n]);
+    assert.deepEqual(ranges, [...expected, [400n, 600n]], 'what waited shares one fragment');
+    await reception.finish();
+  });
+
+  it('stores a whole segment while the one before is still on its way', async (test) => {
+    const { reception, send, store, checkStored, events } = await makeReception(test, { segments: 4 });
+    const held: (() => void)[] = [];
+    const put = store.putFileIfAbsent.bind(store);
+    store.putFileIfAbsent = async (name, path) => {
+      if (held.length < 2) await new Promise<void>((resolve) => held.push(resolve));
+      return put(name, path);
+    };
+    const sending = send(3n * MIB);
+    while (held.length < 2) await systemClock.sleep(1);
+    held[1]!();
+    while (ofKind(events, 'segment-stored').length === 0) await systemClock.sleep(1);
+    assert.equal(reception.durable, START, 'the first segment is missing');
+    held[0]!();
+    await sending;
+    await reception.finish();
+    assert.equal(reception.durable, START + 3n * MIB);
+    await checkStored(3n * MIB);
+  });
+
   it('that is urgent is joined as well, and its fragments go', async (test) => {
     const { reception, send, inventory, checkStored } = await makeReception(test, { urgent: true });
     await send(2n * MIB);

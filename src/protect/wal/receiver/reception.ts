@@ -3,12 +3,13 @@ import { formatSegmentName, segmentNumberOf, segmentOffsetOf } from '../../../po
 import type { Repository } from '../../../repository/index.ts';
 import type { WalEvent } from '../events.ts';
 import type { LineageInventory, StoredFragment } from '../inventory.ts';
+import type { CollectedBlock } from '../landmarks/index.ts';
 import { LsnCoverage, type LsnRange, minLsn } from '../lsn-ranges.ts';
 import { fragmentObjectName } from '../object-names.ts';
 import type { WalObject } from '../stored-wal.ts';
 import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
 import type { Continuation } from './continuation.ts';
-import { deleteFragments, joinSegment } from './join-segment.ts';
+import { checkSegment, deleteFragments, keepLandmarks, storeSegment } from './join-segment.ts';
 import type { Persistence } from './persistence.ts';
 import { type SegmentBuffer, SegmentBuffers } from './segment-buffer.ts';
 import { SegmentChecker } from './segment-checker.ts';
@@ -21,6 +22,10 @@ const DIRECT_JOIN_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Whole segments that wait to be joined; more hold the server back. With the one that arrives they are at most 48 MiB of memory. */
 const SEGMENTS_WAITING_MAX = 2;
+
+/** Fragments on their way at the same time, and the least time between two: far from the store a commit waits for little more than one answer. */
+const FRAGMENTS_UNDER_WAY_MAX = 4;
+const FRAGMENT_STEP_MS_MIN = 10;
 
 /** The store's own time is taken off the flush interval, but never more than this part of it. */
 const LEAD_PART_MAX = 0.5;
@@ -63,8 +68,10 @@ interface ArrivingSegment {
  * One run of WAL as it arrives on one timeline: compared with what is stored, kept at hand, stored in fragments while it is new, joined
  * into segments when they are whole.
  *
- *   take ─▶ compare ─▶ buffer ─┬─▶ fragments, one at a time: what comes meanwhile goes into the next (group commit)
+ *   take ─▶ compare ─▶ buffer ─┬─▶ fragments: what comes while one is on its way goes into the next (group commit)
  *                              └─▶ whole segment: check, store, read back, delete its fragments
+ *
+ * From a store that is far away an answer takes so long that a few fragments are on their way at the same time, and two segments.
  *
  * `durable` is the end of what has come and is stored without a gap from the start on; nothing else may be reported as flushed.
  */
@@ -85,6 +92,7 @@ export class Reception {
   /** Segments that are to be stored whole, without fragments for what is missing of them. */
   readonly #direct = new Set<bigint>();
   readonly #segments = new Map<bigint, ArrivingSegment>();
+  #checks: Promise<void> = Promise.resolve();
   #joins: Promise<void> = Promise.resolve();
 
   /** When the first byte came that is not stored, on the clock's monotonic scale. */
@@ -96,8 +104,10 @@ export class Reception {
   #hasFailed = false;
   #wake: () => void = () => {};
   #storing: Promise<void> | null = null;
-  /** The fragment that is on its way to the store. */
-  #storingNow: Promise<void> = Promise.resolve();
+  /** The fragments that are on their way to the store, each settled when it is there, or will never be. */
+  readonly #underWay = new Map<LsnRange, Promise<void>>();
+  /** When the last of them was begun, on the clock's monotonic scale. */
+  #begunAt = 0;
   #waitingForDurable: (() => void)[] = [];
   #taking: Promise<void> = Promise.resolve();
 
@@ -248,21 +258,33 @@ export class Reception {
   async #storeFragments(): Promise<void> {
     while (!this.#hasFailed) {
       const range = this.#nextFragment();
-      if (range !== null) await this.#storeFragment(range);
+      if (range !== null) this.#beginFragment(range);
       // A segment that is to be stored whole may yet turn out to need fragments.
-      else if (this.#isFlushing && this.#direct.size === 0) return;
+      else if (this.#isFlushing && this.#direct.size === 0 && this.#underWay.size === 0) return;
       else await this.#sleepUntilDue();
     }
+    await Promise.all(this.#underWay.values());
   }
 
-  /** What is to be stored now: the first missing bytes, inside one segment, when they are due. */
+  /** What is to be stored now: the first missing bytes, inside one segment, when they are due and another fragment may be on its way. */
   #nextFragment(): LsnRange | null {
     const missing = this.#firstMissing();
     if (missing === null) {
       this.#unstoredSince = null;
       return null;
     }
-    return this.#isDue(missing) ? missing : null;
+    return this.#isDue(missing) && this.#msUntilRoom() <= 0 ? missing : null;
+  }
+
+  /**
+   * How long the next fragment has to wait for those on their way. They follow each other in even steps: whatever the store's time, no more than a
+   * few are on their way, and from a disk, which answers within one step, one after the other.
+   */
+  #msUntilRoom(): number {
+    if (this.#underWay.size === 0) return 0;
+    if (this.#underWay.size >= FRAGMENTS_UNDER_WAY_MAX) return Number.POSITIVE_INFINITY;
+    const step = Math.max(FRAGMENT_STEP_MS_MIN, this.#lastStoreMs / FRAGMENTS_UNDER_WAY_MAX);
+    return this.#begunAt + step - this.#options.clock.monotonic();
   }
 
   #firstMissing(): LsnRange | null {
@@ -272,11 +294,18 @@ export class Reception {
       if (missing === null) return null;
       const number = segmentNumberOf(missing.start, this.#segmentBytes);
       const segmentEnd = (number + 1n) * BigInt(this.#segmentBytes);
-      if (!this.#direct.has(number)) {
-        const end = minLsn(minLsn(missing.end, segmentEnd), missing.start + BigInt(FRAGMENT_BYTES_MAX));
+      const underWay = [...this.#underWay.keys()];
+      const own = underWay.find(({ start, end }) => start <= missing.start && missing.start < end);
+      if (own !== undefined) from = own.end;
+      else if (this.#direct.has(number)) from = segmentEnd;
+      else {
+        const next = underWay.reduce(
+          (end, { start }) => (start > missing.start ? minLsn(end, start) : end),
+          segmentEnd,
+        );
+        const end = minLsn(minLsn(missing.end, next), missing.start + BigInt(FRAGMENT_BYTES_MAX));
         return { start: missing.start, end };
       }
-      from = segmentEnd;
     }
   }
 
@@ -299,10 +328,24 @@ export class Reception {
     });
     const waits: Promise<void>[] = [woken];
     // Without new WAL there is nothing to be due, and only an arrival wakes us.
-    if (this.#unstoredSince !== null)
-      waits.push(this.#options.clock.sleep(Math.max(this.#msUntilDue(), 1), timer.signal));
+    const missing = this.#firstMissing();
+    const until =
+      missing === null ? null : Math.max(this.#isDue(missing) ? 1 : this.#msUntilDue(), this.#msUntilRoom(), 1);
+    if (until !== null && Number.isFinite(until)) waits.push(this.#options.clock.sleep(until, timer.signal));
     await Promise.race(waits);
     timer.abort();
+  }
+
+  #beginFragment(range: LsnRange): void {
+    this.#begunAt = this.#options.clock.monotonic();
+    const stored = this.#storeFragment(range).catch((error) => this.#fail(error));
+    this.#underWay.set(
+      range,
+      stored.finally(() => {
+        this.#underWay.delete(range);
+        this.#wake();
+      }),
+    );
   }
 
   async #storeFragment(range: LsnRange): Promise<void> {
@@ -317,12 +360,7 @@ export class Reception {
     const fragment = { timeline, start: range.start, end: range.end, receiver };
     const objectName = fragmentObjectName(lineage, fragment);
     // A name of our own that is taken holds what an earlier attempt stored, whose answer was lost: the same bytes.
-    const stored = persistence.run(() => repository.putBody('wal-fragment', objectName, bytes));
-    this.#storingNow = stored.then(
-      () => {},
-      () => {}, // Whoever waits for the store to be done with it need not know how it ended.
-    );
-    await stored;
+    await persistence.run(() => repository.putBody('wal-fragment', objectName, bytes));
     this.#ownFragments.push({ ...fragment, objectName });
     this.#lastStoreMs = clock.monotonic() - begun;
     emit({ kind: 'fragment-stored', timeline, range });
@@ -346,17 +384,35 @@ export class Reception {
       this.#direct.add(segment.number);
       this.#unstoredSince = null;
     }
-    const turn = isStoredWhole ? () => this.#release(segment) : () => this.#join(segment);
-    this.#joins = this.#joins.then(() => (this.#hasFailed ? undefined : turn())).catch((error) => this.#fail(error));
-    segment.joined = this.#joins;
+    const turn = async (before: Promise<void>) => {
+      if (!isStoredWhole) return this.#join(segment, before);
+      await before;
+      if (!this.#hasFailed) await this.#release(segment);
+    };
+    const joined = turn(this.#joins).catch((error) => this.#fail(error));
+    this.#joins = joined;
+    segment.joined = joined;
   }
 
-  async #join(segment: ArrivingSegment): Promise<void> {
+  /**
+   * A segment is checked when the one before was, and stored while that one still is. What follows waits for `before`: the commit index is stored in the
+   * order of the segments.
+   */
+  async #join(segment: ArrivingSegment, before: Promise<void>): Promise<void> {
     const { repository, lineage, timeline, persistence, emit } = this.#options;
     const read = () => segment.buffer.pieces(this.#segmentBytes);
     const whole = { place: lineage, timeline, number: segment.number, segmentBytes: this.#segmentBytes, read };
+    const check = () => persistence.run(() => checkSegment(repository, this.#checker, whole));
+    let block: CollectedBlock | null;
     try {
-      const segmentName = await persistence.run(() => joinSegment(repository, this.#checker, whole));
+      const checked = this.#checks.then(() => (this.#hasFailed ? null : check()));
+      this.#checks = checked.then(
+        () => {},
+        () => {}, // Told below; the next segment is judged by itself.
+      );
+      block = await checked;
+      if (this.#hasFailed) return;
+      const segmentName = await persistence.run(() => storeSegment(repository, whole));
       emit({ kind: 'segment-stored', segmentName });
     } catch (error) {
       if (!isKeptInFragments(error)) throw error;
@@ -367,6 +423,9 @@ export class Reception {
     }
     const bounds = this.#boundsOf(segment.number);
     this.#addDurable(bounds);
+    await before;
+    if (this.#hasFailed) return;
+    await keepLandmarks(repository, this.#checker, whole, block);
     await this.#release(segment);
     await this.#deleteFragmentsIn(bounds);
   }
@@ -389,7 +448,7 @@ export class Reception {
   /** A fragment of the segment may be on its way to the store while the whole segment overtakes it; it would be left behind. */
   async #deleteFragmentsIn(bounds: LsnRange): Promise<void> {
     const { repository, lineage, timeline } = this.#options;
-    await this.#storingNow;
+    await Promise.all(this.#underWay.values());
     const isInside = (fragment: LsnRange) => fragment.start >= bounds.start && fragment.end <= bounds.end;
     const before = lineage.timelines.get(timeline)?.fragments.filter(isInside) ?? [];
     await deleteFragments(repository, [...before, ...this.#ownFragments.filter(isInside)]);
