@@ -1,4 +1,4 @@
-import { type ChunkIndex, kindPrefix, type Repository } from '../../repository/index.ts';
+import { type ChunkIndex, kindPrefix, parseKeyName, type Repository } from '../../repository/index.ts';
 import type { Bits } from './bits.ts';
 
 /** What one listing of packs shows beside the index. */
@@ -49,11 +49,10 @@ export async function findMissingPacks(
   return missing;
 }
 
-/** The names that objects have, all kinds together. */
+/** The names that objects have, all kinds but keys, which know their names themselves. */
 const KNOWN_NAMES: readonly RegExp[] = [
   /^format$/,
   /^features\/[A-Za-z0-9._-]+$/,
-  /^keys\/[0-9a-f]{32}$/,
   /^(packs|index|tombstones|holds|erasure)\/[0-9a-f]{64}$/,
   /^snapshots\/(pending|committed)\/[0-9a-f]{64}$/,
   /^attest\/[0-9a-f]{64}\/[0-9a-f]{64}$/,
@@ -68,7 +67,7 @@ const KNOWN_NAMES: readonly RegExp[] = [
 export async function listForeignNames(repository: Repository, namesMax: number): Promise<string[]> {
   const foreign: string[] = [];
   for await (const { name } of repository.store.list('')) {
-    if (KNOWN_NAMES.some((shape) => shape.test(name))) continue;
+    if (parseKeyName(name) !== null || KNOWN_NAMES.some((shape) => shape.test(name))) continue;
     foreign.push(name);
     if (foreign.length === namesMax) break;
   }
