@@ -78,8 +78,21 @@ export class Repository extends SealedObjects {
 
   /** Settled when every copy that is required has these objects, too; at once where there are no copies. Errors: those of the copies. */
   async settle(names: readonly string[]): Promise<void> {
-    const { settled } = this.store as { settled?: (names: readonly string[]) => Promise<void> };
-    await settled?.call(this.store, names);
+    await this.store.untilCopied?.(names);
+  }
+
+  /** The same repository as it lies in one place, to be read there. It shares the keys and need not be closed. */
+  inPlace(store: ObjectStore): Repository {
+    const bundle = { material: this.keys.material(), formatSha256: this.formatSha256 };
+    const opened = { slot: this.#slot, secret: this.#secret, bundle };
+    return new Repository({
+      store,
+      format: this.format,
+      opened,
+      access: 'read',
+      clock: this.clock,
+      ...this.#scratch(),
+    });
   }
 
   /** Reads the index as it is now. It may be closed before the repository is, which closes those that are left. Errors: as `loadIndex`. */

@@ -17,6 +17,7 @@ import { openLater, openRun } from './stages/open-run.ts';
 import { openStores } from './stages/open-stores.ts';
 import { proveReceivedWal } from './stages/prove-received-wal.ts';
 import { receiveFiles } from './stages/receive-files.ts';
+import { bringRecord, requireCopies } from './stages/require-copies.ts';
 import { secureWal } from './stages/secure-wal.ts';
 import { storeTree } from './stages/store-tree.ts';
 
@@ -118,6 +119,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
   progress.begin('waiting for WAL');
   // Rule A13: a snapshot without the WAL of its own range cannot be restored, so it is not listed before that is durable.
   await securing;
+  await requireCopies({ ...here, snapshot });
   // What an older backup stored may be about to lose its lock: whoever counts on it extends it first.
   const locks = await keepLocks({ ...here, snapshot, packs: stores.index.listPacksCountedOn() });
   lease.assertHeld();
@@ -130,6 +132,7 @@ export async function runBackup(options: BackupOptions): Promise<BackupResult> {
     attest(repository, { snapshot: snapshot.id, level: 'stored', facts }),
     ledger.append({ action: 'backup', outcome: 'done', subject: snapshot.id, facts: done }),
     lease.release(),
+    bringRecord(repository, snapshot, progress),
   ]);
   return {
     snapshot,

@@ -11,6 +11,8 @@ export * from './compare-copies.ts';
 export * from './copied-store.ts';
 export type { CopyState } from './copier.ts';
 export * from './events.ts';
+export * from './heal-object.ts';
+export { type Provers, proveObject } from './prove-object.ts';
 export type { UntilCopiedOptions } from './require-objects.ts';
 export {
   executeSync,

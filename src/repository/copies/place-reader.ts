@@ -5,6 +5,7 @@ import {
   type ObjectEntry,
   type ObjectStat,
   type ObjectStore,
+  readProved,
 } from '../object-store/index.ts';
 import type { CopyEventSink } from './events.ts';
 import { greetPlaces } from './greet-places.ts';
@@ -53,7 +54,7 @@ export class PlaceReader {
     read: (from: ObjectStore) => Promise<T>,
     options: { isSmall?: boolean } = {},
   ): Promise<T> {
-    if (name.startsWith(VOLATILE_PREFIX)) return read(this.#primary.place.store);
+    if (name.startsWith(VOLATILE_PREFIX)) return readProved(this.#primary.place.store, name, read);
     const order = await this.#order();
     const failures: Failure[] = [];
     const underWay = new Map<PlaceWatch, Promise<Outcome<T>>>();
@@ -64,14 +65,14 @@ export class PlaceReader {
         const watch = underWay.size === 0 ? order[next] : undefined;
         if (watch !== undefined) {
           next += 1;
-          underWay.set(watch, attempt(watch, read, options));
+          underWay.set(watch, attempt(watch, name, read, options));
         }
         if (underWay.size === 0) throw this.#worst(name, failures);
         const hedge = this.#kind === 'read' && next < order.length ? [this.#hedge(stopHedge.signal)] : [];
         const outcome = await Promise.race([...underWay.values(), ...hedge]);
         if (outcome.kind === 'hedge') {
           const company = order[next++]!;
-          underWay.set(company, attempt(company, read, options));
+          underWay.set(company, attempt(company, name, read, options));
         } else if (outcome.kind === 'answer') {
           this.#noteFailures(name, failures, outcome.watch);
           return outcome.value;
@@ -186,11 +187,12 @@ export class PlaceReader {
 
 async function attempt<T>(
   watch: PlaceWatch,
+  name: string,
   read: (from: ObjectStore) => Promise<T>,
   options: { isSmall?: boolean },
 ): Promise<Outcome<T>> {
   try {
-    return { kind: 'answer', watch, value: await watch.use(() => read(watch.place.store), options) };
+    return { kind: 'answer', watch, value: await watch.use(() => readProved(watch.place.store, name, read), options) };
   } catch (error) {
     if (isPlaceTrouble(error) || isAbsent(error) || isDamageOfOnePlace(error)) return { kind: 'failure', watch, error };
     throw error;

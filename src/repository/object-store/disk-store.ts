@@ -72,6 +72,22 @@ class DiskStore implements ObjectStore {
     }
   }
 
+  /** The file lies in the spool, and a rename puts it in the place of the other in one step. */
+  async replaceDamaged(name: string, path: string): Promise<void> {
+    assertObjectName(name);
+    try {
+      await this.#writing(`replace object "${name}"`, async () => {
+        await this.#checkPlace();
+        await this.#sync(await this.#files.openFile(path), path);
+        await this.#directories.ensure(parentOf(this.#pathOf(name)));
+        await this.#files.rename(path, this.#pathOf(name));
+        await this.#directories.sync(parentOf(this.#pathOf(name)));
+      });
+    } finally {
+      await this.#removeSpoolFile(path);
+    }
+  }
+
   spoolDirectory(): Promise<string> {
     return this.#writing('make the spool directory', () => this.#openSpool());
   }

@@ -36,6 +36,17 @@ class MemoryStore implements ObjectStore {
     }
   }
 
+  async replaceDamaged(name: string, path: string): Promise<void> {
+    assertObjectName(name);
+    try {
+      const bytes = await readFile(path);
+      await unlink(path);
+      this.#objects.set(name, { bytes, modifiedAt: this.#clock.now() });
+    } catch (error) {
+      throw storeErrorOf(error, `write object "${name}"`);
+    }
+  }
+
   async spoolDirectory(): Promise<string> {
     this.#spool ??= makeTemporarySpool();
     return this.#spool;

@@ -34,6 +34,7 @@ class RetryingStore implements ObjectStore {
   readonly protection?: () => Promise<PlaceProtection>;
   readonly lock?: ObjectLock;
   readonly readProved?: ObjectStore['readProved'] & {};
+  readonly replaceDamaged?: ObjectStore['replaceDamaged'] & {};
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #attempts: number;
@@ -47,6 +48,8 @@ class RetryingStore implements ObjectStore {
     this.#signal = signal;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
     if (store.protection !== undefined) this.protection = () => this.#repeat(() => store.protection!());
+    // Not repeated: it takes a file over, and whoever heals looks at the object again before.
+    if (store.replaceDamaged !== undefined) this.replaceDamaged = (name, path) => store.replaceDamaged!(name, path);
     if (store.readProved !== undefined) {
       const around = (from: ObjectStore) => (from === store ? this : new RetryingStore(from, clock, attempts, signal));
       this.readProved = (name, read) => store.readProved!(name, (from) => read(around(from)));
@@ -62,21 +65,25 @@ class RetryingStore implements ObjectStore {
   }
 
   putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
+    const isOwn = lookTwice(async () => {
+      const own = Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
+      return own.equals(await this.#store.get(name));
+    });
     return this.#repeat(async (attempt) => {
       const outcome = await this.#store.putIfAbsent(name, parts);
       if (outcome === 'created' || attempt === 1) return outcome;
-      const own = Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
-      return own.equals(await this.#store.get(name)) ? 'created' : 'exists';
+      return (await isOwn()) ? 'created' : 'exists';
     });
   }
 
   /** Each attempt is given a second link to the file, as the store takes over what it is given. */
   async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
+    const isOwn = lookTwice(() => this.#isSame(name, path));
     try {
       return await this.#repeat(async (attempt) => {
         const outcome = await this.#store.putFileIfAbsent(name, await linkBeside(path));
         if (outcome === 'created' || attempt === 1) return outcome;
-        return (await this.#isSame(name, path)) ? 'created' : 'exists';
+        return (await isOwn()) ? 'created' : 'exists';
       });
     } finally {
       await rm(path, { force: true });
@@ -161,6 +168,15 @@ class RetryingStore implements ObjectStore {
     }
     return true;
   }
+}
+
+/** A bit that flips on the way makes other bytes of our own, and never our own of others. What was seen counts although a later look failed. */
+function lookTwice(isOwn: () => Promise<boolean>): () => Promise<boolean> {
+  let others = 0;
+  return async () => {
+    for (; others < 2; others++) if (await isOwn()) return true;
+    return false;
+  };
 }
 
 async function linkBeside(path: string): Promise<string> {

@@ -75,6 +75,12 @@ export interface ObjectStore {
   readProved?<T>(name: string, read: (from: ObjectStore) => Promise<T>): Promise<T>;
 
   /**
+   * Settles when every required place holds these objects, names or prefixes that end in a slash; missing where the store is one place.
+   * Errors: `REPOSITORY_COPY_AWAY`, `REPOSITORY_COPY_DIFFERS`, `REPOSITORY_COPY_FOREIGN`.
+   */
+  untilCopied?(wanted: readonly string[], options?: { signal?: AbortSignal }): Promise<void>;
+
+  /**
    * Puts the bytes of a local file in the place of an object that failed its proof, atomically and durably, and takes the file over. For
    * healing alone; missing where what was stored once cannot be replaced.
    */

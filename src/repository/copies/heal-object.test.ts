@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { describe, it, type TestContext } from 'node:test';
+import { flipBit } from '../../../test/support/bits.ts';
+import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
+import { cuttablePlace, namesIn, objectsOf, severalPlaces } from '../../../test/support/several-places.ts';
+import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
+import { attest } from '../attestation/index.ts';
+import { listKnownDamage } from '../damage/index.ts';
+import { type ObjectStore, openDiskStore } from '../object-store/index.ts';
+import { getBodyStream, putBodyStream } from '../sealed/index.ts';
+import { healObject } from './heal-object.ts';
+import { proveObject } from './prove-object.ts';
+
+/** A repository with one object of many kinds in a primary and a copy. */
+async function setUp(test: TestContext) {
+  const places = severalPlaces(test);
+  const { repository, open } = await createRepository(test, { store: places.store });
+  const { lineage } = await storeSmallLineage(repository);
+  const { snapshot } = await storeSmallSnapshot(
+    repository,
+    { 'data/a': randomBytes(9000), 'data/b': Buffer.alloc(50_000, 'b') },
+    lineage,
+  );
+  await attest(repository, { snapshot: snapshot.id, level: 'stored', facts: {} });
+  await places.store.settled();
+  const names = [...(await objectsOf(places.primary.inner)).keys()];
+  const reopen = () => open({ access: 'read', store: places.open('read') });
+  return { ...places, repository, reopen, snapshot, names };
+}
+
+async function damage(store: ObjectStore, name: string): Promise<void> {
+  const bytes = await store.get(name);
+  await store.delete(name);
+  // In the middle: what stands at the ends of an object is looked at first.
+  await store.putIfAbsent(name, flipBit(bytes, bytes.length * 4));
+}
+
+describe('healing from another place', () => {
+  it('finds every bit that is turned over in any kind of object, and puts the whole one in its place', async (test) => {
+    const { repository, primary, copies, names } = await setUp(test);
+    const truth = await objectsOf(primary.inner);
+    const unprovable = /^(keys|features)\//;
+    for (const place of [primary, copies[0]!]) {
+      for (const name of names.filter((each) => !unprovable.test(each))) {
+        await damage(place.inner, name);
+        const result = await healObject(repository, name);
+        assert.deepEqual(result.healed, [{ place: place.name, was: 'damaged', outcome: 'replaced' }], name);
+        await place.inner.delete(name);
+        const again = await healObject(repository, name);
+        assert.deepEqual(again.healed, [{ place: place.name, was: 'absent', outcome: 'put' }], name);
+        assert.equal((await place.inner.get(name)).toString('base64'), truth.get(name));
+        assert.deepEqual((await healObject(repository, name)).healed, []);
+      }
+    }
+    const known = await listKnownDamage(repository);
+    assert.equal(known.length, names.filter((each) => !unprovable.test(each)).length, 'of the primary alone');
+    assert.deepEqual([...new Set(known.map(({ note }) => note?.state))], ['healed']);
+  });
+
+  it('leaves alone what no place has whole, and what a place does not let be replaced', async (test) => {
+    const { repository, primary, copies, names } = await setUp(test);
+    const name = names.find((each) => each.startsWith('index/'))!;
+    await damage(primary.inner, name);
+    // As a bucket whose objects are locked.
+    Object.assign(primary.inner, { replaceDamaged: undefined });
+    assert.deepEqual((await healObject(repository, name)).healed, [
+      { place: 'primary', was: 'damaged', outcome: 'kept' },
+    ]);
+    assert.equal((await repository.getBody('index', name)).length > 0, true, 'a writer reads it from the copy');
+    await damage(copies[0]!.inner, name);
+    assert.deepEqual(await healObject(repository, name), { name, from: null, healed: [], away: [] });
+    copies[0]!.isCut = true;
+    assert.deepEqual((await healObject(repository, name)).away, ['elsewhere']);
+    copies[0]!.isCut = false;
+  });
+
+  it('replaces on a disk in one step, and leaves no file behind', async (test) => {
+    const disk = openDiskStore(await scratchFor(test, 'heal'));
+    const places = severalPlaces(test, { primary: cuttablePlace('primary', { inner: disk }) });
+    const { repository } = await createRepository(test, { store: places.store });
+    const name = await repository.putDrawn('index', 'index/', randomBytes(3_000_000));
+    await places.store.settled();
+    await damage(disk, name);
+    await healObject(repository, name);
+    await proveObject(repository, disk, name);
+    assert.ok((await namesIn(disk)).includes(name));
+  });
+});
+
+describe('reading from several places', () => {
+  it('gives every body, stream, chunk and snapshot from the place that has it whole, and names the other', async (test) => {
+    const { primary, reopen, names, events, snapshot } = await setUp(test);
+    for (const name of names)
+      if (name !== 'format' && !name.startsWith('keys/') && !name.startsWith('features/'))
+        await damage(primary.inner, name);
+    const reader = await reopen();
+    assert.deepEqual((await reader.listSnapshots()).snapshots, [snapshot]);
+    const index = await reader.loadIndex();
+    assert.deepEqual(index.unreadable, []);
+    const chunks = reader.openChunkReader(index);
+    assert.equal((await chunks.readChunk(reader.keys.identifyChunk(Buffer.alloc(50_000, 'b')))).length, 50_000);
+    const told = events.filter(({ kind }) => kind === 'damaged');
+    for (const kind of ['packs/', 'index/', 'snapshots/committed/'])
+      assert.ok(
+        told.some(
+          (event) =>
+            event.kind === 'damaged' &&
+            event.place === 'primary' &&
+            event.name.startsWith(kind) &&
+            event.healthy === 'elsewhere',
+        ),
+        kind,
+      );
+  });
+
+  it('goes on with a stream in another place from where the first one failed', async (test) => {
+    const { repository, primary, store } = await setUp(test);
+    const body = randomBytes(9_500_000);
+    const name = 'wal/7/stream';
+    const place = { kind: 'wal-segment', name } as const;
+    await putBodyStream(repository, place, Readable.from([body]));
+    await store.untilCopied([name]);
+    await damage(primary.inner, name);
+    const pieces: Buffer[] = [];
+    for await (const piece of getBodyStream(repository, place)) pieces.push(Buffer.from(piece));
+    assert.ok(pieces.length > 5 && Buffer.concat(pieces).equals(body));
+  });
+
+  it('opens by the format and the keys of another place when those of the primary are damaged or gone', async (test) => {
+    const { primary, reopen, names } = await setUp(test);
+    for (const name of ['format', ...names.filter((each) => each.startsWith('keys/'))]) {
+      const bytes = await primary.inner.get(name);
+      await primary.inner.delete(name);
+      assert.equal((await reopen()).access, 'read');
+      await primary.inner.putIfAbsent(name, flipBit(bytes, bytes.length * 4));
+      assert.equal((await reopen()).access, 'read');
+      await primary.inner.delete(name);
+      await primary.inner.putIfAbsent(name, bytes);
+    }
+  });
+});
