@@ -1,6 +1,7 @@
 import { codeOf, HoldfastError, mapAhead, messageOf } from '../../lib/index.ts';
 import { parseSegmentName, parseTimelineHistory, type TimelineSwitch } from '../../postgres/index.ts';
 import { decodeJson, type ObjectEntry, type Repository } from '../../repository/index.ts';
+import { listHiddenFragments } from './hidden-fragments.ts';
 import { decodeLineageHeader, type LineageHeader } from './lineage.ts';
 import { compareLsn, type LsnRange, mergeRanges } from './lsn-ranges.ts';
 import {
@@ -218,7 +219,11 @@ async function readLineage(
     replaced.push(...history.replaced);
   }
   const { system, lineage, grewAt } = listing;
-  const timelines = arrangeTimelines(listing, header.segmentBytes, damaged);
+  const { segmentBytes } = header;
+  const listed = arrangeTimelines(listing, segmentBytes, damaged);
+  const hidden = await listHiddenFragments(repository.store, listing, { segmentBytes, timelines: listed });
+  listing.fragments.push(...hidden);
+  const timelines = hidden.length === 0 ? listed : arrangeTimelines(listing, segmentBytes, []);
   const found = { system, lineage, header, storedAt: listing.storedAt ?? 0, grewAt, timelines, histories };
   return { lineage: found, damaged, replaced };
 }

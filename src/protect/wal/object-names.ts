@@ -61,6 +61,11 @@ export function historyObjectName(place: LineagePlace, timeline: number): string
   return `${lineagePrefix(place)}history/${formatHistoryName(timeline)}`;
 }
 
+/** Where the fragments of a lineage lie. */
+export function fragmentsPrefix(place: LineagePlace): string {
+  return `${lineagePrefix(place)}fragments/`;
+}
+
 /** Where the commit index of a lineage lies. */
 export function landmarksPrefix(place: LineagePlace): string {
   return `${lineagePrefix(place)}landmarks/`;
@@ -75,7 +80,7 @@ export function landmarksObjectName(place: LineagePlace, segmentName: string, pa
 /** Shape: `<timeline 8>.<start 16>.<end 16>.<receiver 16>`, lower-case hexadecimal, so that a listing is in the order of the WAL. */
 export function fragmentObjectName(place: LineagePlace, fragment: FragmentName): string {
   const timeline = fragment.timeline.toString(16).padStart(8, '0');
-  return `${lineagePrefix(place)}fragments/${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
+  return `${fragmentsPrefix(place)}${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
 }
 
 const NAME_SHAPE =
