@@ -30,6 +30,8 @@ export async function initRepository(options: {
   credential: Credential;
   label?: string;
   clock: Clock;
+  /** Called when the place has proved free and fit, just before the first key is stored. */
+  onBegin?: () => void;
 }): Promise<Repository> {
   const { store, credential, clock } = options;
   const secret = await readSecret(credential);
@@ -37,6 +39,7 @@ export async function initRepository(options: {
   await checkPlaceIsFree(store);
   const reason = whyUnfit(store, await probeStore(store, { clock }));
   if (reason !== null) throw reason;
+  options.onBegin?.();
 
   const createdAt = new Date(clock.now()).toISOString();
   const id = randomBytes(REPOSITORY_ID_BYTES);

@@ -7,9 +7,6 @@ import { askNewPassphrase, toCredential } from '../credential.ts';
 import { openPlace } from '../open-places.ts';
 import { formatFacts } from '../output/index.ts';
 
-/** Errors after which nothing of the try is left in the store. */
-const placeRefusedCodes = new Set(['REPOSITORY_EXISTS', 'REPOSITORY_PLACE_NOT_EMPTY', 'REPOSITORY_FORMAT_ABSENT']);
-
 /** `holdfast repository init`. */
 export const repositoryInit: Command = {
   path: ['repository', 'init'],
@@ -17,6 +14,7 @@ export const repositoryInit: Command = {
   details: [
     'Whoever holds the passphrase or the key file can read everything; without either nothing can be read ever again.',
     'Keep it in a second place that does not depend on this machine.',
+    'The place is tried first with two small objects, which are removed again; one that would not keep what is stored there is refused.',
   ],
   examples: [
     {
@@ -43,15 +41,20 @@ export const repositoryInit: Command = {
     const store = await openPlace(primary, context);
     if (newKeyFile !== undefined) await generateKeyFile(newKeyFile);
     const label = input.optional('label');
+    let hasBegun = false;
     const repository = await createRepository({
       store,
       credential,
       clock: context.clock,
       stateDirectory: context.plan.stateDirectory,
+      onBegin: () => {
+        hasBegun = true;
+      },
       ...(label === undefined ? {} : { label }),
     }).catch(async (error: unknown) => {
       // The place was refused, so the new key opens nothing; left behind, it would be in the way of the next try.
-      if (newKeyFile !== undefined && placeRefusedCodes.has(codeOf(error) ?? '')) await rm(newKeyFile);
+      const isRefused = !hasBegun || codeOf(error) === 'REPOSITORY_EXISTS';
+      if (newKeyFile !== undefined && isRefused) await rm(newKeyFile);
       throw error;
     });
     const { id, format } = repository;
