@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { messageOf } from '../src/lib/index.ts';
 import { createDataSet } from './data-set.ts';
+import { measureFarStore } from './far-store.ts';
 import { type BenchOptions, parseOptions, usage } from './options.ts';
 import { fetchPeers } from './peers.ts';
 import { formatReport, formatSample } from './report.ts';
@@ -20,13 +21,16 @@ async function runBench(options: BenchOptions): Promise<BenchResults> {
   try {
     say(`making the data set at scale ${options.scale}`);
     const dataSet = await createDataSet(server, options.scale);
-    const samples = await runRounds(peers, server, options, (sample) => say(formatSample(sample)));
+    const samples =
+      options.rows.length === 0 ? [] : await runRounds(peers, server, options, (sample) => say(formatSample(sample)));
+    const far = options.far ? await measureFarStore(server, options, say) : null;
     return {
       measuredAt: new Date().toISOString(),
       machine: readMachineFacts(peers.postgresVersion),
       dataSet,
       rounds: options.rounds,
       rows: summarize(samples, options.rows),
+      far,
       samples,
     };
   } finally {

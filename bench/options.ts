@@ -1,14 +1,19 @@
 import { parseArgs } from 'node:util';
 import { type ContenderName, contenderNames } from './contenders/index.ts';
 
-/** What can be measured. */
+/** What can be measured beside the peers. */
 export type RowName = 'full' | 'restore';
 
 export const rowNames: readonly RowName[] = ['full', 'restore'];
 
+/** What is measured of us alone: a store that is far away. */
+const farName = 'far';
+
 /** What the command line asked for. */
 export interface BenchOptions {
   rows: readonly RowName[];
+  /** Whether backup and restore are measured over a long line to a store. */
+  far: boolean;
   contenders: readonly ContenderName[];
   rounds: number;
   scale: number;
@@ -17,7 +22,7 @@ export interface BenchOptions {
 }
 
 export const usage = `usage: npm run bench -- [options]
-  --only ROW           full or restore; may be given again (default: both)
+  --only ROW           full, restore, or far (over S3, near and far away); may be given again (default: all)
   --contender NAME     pg_basebackup, pgbackrest or holdfast; may be given again (default: all)
   --rounds N           rounds, each in the reverse order of the one before (default: 3)
   --scale X            size of the data set; 1 is about 3 GB (default: 1)
@@ -41,8 +46,10 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be 1 or more, found "${values.rounds}"`);
   const scale = Number(values.scale);
   if (!(scale > 0 && scale <= 100)) throw new Error(`--scale must be above 0 and at most 100, found "${values.scale}"`);
+  const only = pickNames('--only', values.only, [...rowNames, farName] as const);
   return {
-    rows: pickNames('--only', values.only, rowNames),
+    rows: rowNames.filter((name) => only.includes(name)),
+    far: only.includes(farName),
     contenders: pickNames('--contender', values.contender, contenderNames),
     rounds,
     scale,

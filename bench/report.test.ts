@@ -33,6 +33,22 @@ describe('the report of a bench', () => {
     assert.deepEqual(summarize([peer], ['full'])[0]?.ratios, []);
   });
 
+  it('tells what a store that is far away costs, round by round', () => {
+    const round = (near: number, far: number) => ({
+      backupSeconds: { near, far },
+      restoreSeconds: { near: 2 * near, far: 2 * far },
+      requests: { near: 100, far: 100 },
+    });
+    const far = { storeVersion: '20.2.4', rounds: [round(4, 5), round(8, 8), round(5, 6)] };
+    const report = formatReport({ ...resultsOf([sample('holdfast', 1, 2, 90)]), far });
+    assert.match(report, /over S3 \(Ceph 20\.2\.4\), each answer 50 ms later/);
+    assert.match(
+      report,
+      /\| backup, wall s \| 5\.00 \(4\.00–8\.00\) \| 6\.00 \(5\.00–8\.00\) \| 1\.20 \(1\.00–1\.25\) \|/,
+    );
+    assert.match(report, /\| requests \| 100 \| 100 \| 1\.00 \|/);
+  });
+
   it('says how many runs other programs have disturbed', () => {
     const disturbed = { ...sample('holdfast', 1, 2, 90), otherCpuSeconds: 100 };
     const report = formatReport(resultsOf([disturbed, sample('pgbackrest', 1, 2, 90)]));
@@ -63,6 +79,7 @@ function resultsOf(samples: Sample[]): BenchResults {
     dataSet: { scale: 1, bytes: 3e9 },
     rounds: 3,
     rows: summarize(samples, ['full']),
+    far: null,
     samples,
   };
 }

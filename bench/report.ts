@@ -1,3 +1,4 @@
+import { formatFarStore } from './far-store.ts';
 import type { BenchResults, RowResult } from './results.ts';
 import type { Sample } from './rounds.ts';
 import type { Spread } from './statistics.ts';
@@ -23,6 +24,7 @@ export function formatReport(results: BenchResults): string {
       ` (scale ${dataSet.scale}), in the page cache; repositories on the local disk. Rounds: ${results.rounds}.` +
       ' Median (smallest–largest).',
     ...results.rows.flatMap((row) => ['', ...formatRow(row)]),
+    ...(results.far === null ? [] : ['', ...formatFarStore(results.far)]),
     '',
     ...formatSetups(results),
     ...formatDoubts(results),

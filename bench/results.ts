@@ -1,6 +1,7 @@
 import { cpus, release, totalmem } from 'node:os';
 import type { ContenderName } from './contenders/index.ts';
 import type { DataSet } from './data-set.ts';
+import type { FarResults } from './far-store.ts';
 import type { RowName } from './options.ts';
 import type { Sample } from './rounds.ts';
 import { ratiosOf, type Spread, spreadOf } from './statistics.ts';
@@ -51,6 +52,8 @@ export interface BenchResults {
   dataSet: DataSet;
   rounds: number;
   rows: RowResult[];
+  /** `null` when it was not asked for. */
+  far: FarResults | null;
   samples: Sample[];
 }
 
