@@ -189,7 +189,9 @@ async function composeArchiveCommand(
   const { directoryOfLocation } = await import('../../repository/index.ts');
   const { primary, copies, credential } = plan.repository;
   const passphraseFile = input.optional('passphrase-file') ?? environment.HOLDFAST_PASSPHRASE_FILE;
-  const keyIsInPlan = credential?.kind === 'passphrase' && passphraseFile === undefined;
+  const keyIsInPlan =
+    (credential?.kind === 'passphrase' && passphraseFile === undefined) ||
+    (credential?.kind === 'command' && typeof credential.command !== 'string');
   // What opens a place, and what copies there are, is said by the plan alone; a flag would stand for the place without its credentials.
   const placesAreInPlan = [primary, ...copies].some((place) => place?.origin === plan.file);
   const usesPlan = plan.file !== null && (keyIsInPlan || placesAreInPlan);
@@ -218,6 +220,10 @@ async function composeArchiveCommand(
         ? {}
         : { repository: directoryOfLocation(primary.location) ?? primary.location }),
       ...(credential.kind === 'key-file' ? { 'key-file': credential.path } : {}),
+      ...(credential.kind === 'age-identity' ? { 'age-identity': credential.path } : {}),
+      ...(credential.kind === 'command' && typeof credential.command === 'string'
+        ? { 'key-command': credential.command }
+        : {}),
       ...(credential.kind === 'passphrase' && passphraseFile !== undefined
         ? { 'passphrase-file': passphraseFile }
         : {}),

@@ -1,3 +1,4 @@
+import type { SlotInfo } from '../../repository/index.ts';
 import { advice, type Check, checksOf, quoteWord, shell } from './check.ts';
 import type { KeysFacts } from './keys-facts.ts';
 
@@ -42,17 +43,61 @@ function judgeSlots({ opening, source }: KeysFacts): Check[] {
       }),
     );
   }
-  if (slots.length > 1) return [...checks, ok('key-slots', `${slots.length} keys open the repository.`)];
-  const what = source.kind === 'key-file' ? `the key file "${source.file.path}"` : 'the passphrase';
+  checks.push(...judgeStates(slots));
+  const opened = slots.filter(({ state }) => state === 'open' || state === 'old-form');
+  if (opened.length > 1) return [...checks, ok('key-slots', `${opened.length} keys open the repository.`)];
+  const what = 'file' in source ? `the file "${source.file.path}"` : 'it';
   checks.push(
     warning('key-slots', 'One single key opens the repository.', {
       found: '1 key slot',
       expected: 'a second key that is kept elsewhere, or a copy of this one',
       why: 'When this host is lost with its only key, every backup is lost with it.',
-      mends: [advice(`Keep a copy of ${what} where the loss of this host cannot reach it.`)],
+      mends: [
+        shell('holdfast recovery-kit --with-key --out recovery-kit.html'),
+        advice(`Or keep a copy of ${what} where the loss of this host cannot reach it.`),
+      ],
     }),
   );
   return checks;
+}
+
+/** Slots that are not what people take them for. */
+function judgeStates(slots: readonly SlotInfo[]): Check[] {
+  const named = (state: SlotInfo['state']) =>
+    slots.filter((slot) => slot.state === state).map(({ slot, label }) => `${slot.slice(0, 12)} ("${label}")`);
+  const [foreign, behind, removed] = [named('foreign'), named('left-behind'), named('removed')];
+  return [
+    ...(foreign.length === 0
+      ? []
+      : [
+          problem('key-slots-foreign', 'A key slot was made by somebody without the keys of this repository.', {
+            found: foreign.join(', '),
+            expected: 'slots that this repository has signed',
+            why: 'It opens nothing, and whoever put it there can write to the store.',
+            mends: [advice('Find out who can write to the store, and change the credentials for it.')],
+          }),
+        ]),
+    ...(behind.length === 0
+      ? []
+      : [
+          warning('key-slots-behind', 'A key lacks the newest epoch.', {
+            found: behind.join(', '),
+            expected: 'the newest epoch in every slot',
+            why: 'It opens what was stored before and nothing that is stored now.',
+            mends: [shell('holdfast keys rotate'), advice('Run it for each of them, or remove them.')],
+          }),
+        ]),
+    ...(removed.length === 0
+      ? []
+      : [
+          warning('key-slots-removed', 'A key slot that was removed is still there.', {
+            found: removed.join(', '),
+            expected: 'slots that are gone once they were removed',
+            why: 'Its key can still open what was stored before the next epoch; whoever uses it will be locked out.',
+            mends: [advice('Remove it again with the right to delete, when the lock of its objects has ended.')],
+          }),
+        ]),
+  ];
 }
 
 function judgeSource({ source, repositoryDirectory }: KeysFacts): Check[] {
@@ -63,9 +108,14 @@ function judgeSource({ source, repositoryDirectory }: KeysFacts): Check[] {
       return [
         ok('key-source', 'The key is a passphrase; hosts on which nobody types are better served by a key file.'),
       ];
+    case 'command':
+      return [ok('key-source', 'The key is with a key service, which a command asks.')];
     case 'key-file':
+    case 'age-identity':
     case 'passphrase-file': {
-      const name = source.kind === 'key-file' ? 'key file' : 'passphrase file';
+      const name = { 'key-file': 'key file', 'age-identity': 'age identity', 'passphrase-file': 'passphrase file' }[
+        source.kind
+      ];
       const { path, mode } = source.file;
       return [judgeFileMode(name, path, mode), judgeFilePlace(name, path, repositoryDirectory)];
     }

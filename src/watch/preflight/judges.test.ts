@@ -521,6 +521,10 @@ describe('keys', () => {
   const ofKeys = (changes: Partial<typeof soundKeys>) => judgeKeys({ ...soundKeys, ...changes });
   const opened = soundKeys.opening.kind === 'opened' ? soundKeys.opening : null;
   const one = { ...opened!, slots: opened!.slots.slice(0, 1) };
+  const withState = (state: 'removed' | 'left-behind' | 'foreign') => ({
+    ...opened!,
+    slots: [...opened!.slots, { ...opened!.slots[0]!, inUse: false, state }],
+  });
   const rejected = { kind: 'refused', code: 'REPOSITORY_KEY_REJECTED', sentence: 'no', hints: ['Check it.'] } as const;
 
   it('that are as they should be give no finding', () => assert.deepEqual(told(ofKeys({})), []));
@@ -529,6 +533,15 @@ describe('keys', () => {
     ['that do not fit', ofKeys({ opening: rejected }), ['problem repository-opens', 'unseen key-slots']],
     ['of which there is one', ofKeys({ opening: one }), ['warning key-slots']],
     ['whose slot is damaged', ofKeys({ opening: { ...opened!, damaged: ['keys/x'] } }), ['problem key-slots-damaged']],
+    ['one of which was removed and is there', ofKeys({ opening: withState('removed') }), ['warning key-slots-removed']],
+    ['one of which lacks an epoch', ofKeys({ opening: withState('left-behind') }), ['warning key-slots-behind']],
+    ['one of which nobody made', ofKeys({ opening: withState('foreign') }), ['problem key-slots-foreign']],
+    ['with a key service', ofKeys({ source: { kind: 'command' } }), []],
+    [
+      'in an age identity for everybody',
+      ofKeys({ source: { kind: 'age-identity', file: { path: '/etc/id', mode: 0o100644 } } }),
+      ['problem key-file-mode'],
+    ],
     [
       'in a file for everybody',
       ofKeys({ source: { kind: 'key-file', file: { path: '/etc/key', mode: 0o100644 } } }),

@@ -10,6 +10,8 @@ export interface KeysFacts {
   readonly source:
     | { readonly kind: 'key-file'; readonly file: SecretFileFacts }
     | { readonly kind: 'passphrase-file'; readonly file: SecretFileFacts }
+    | { readonly kind: 'age-identity'; readonly file: SecretFileFacts }
+    | { readonly kind: 'command' }
     | { readonly kind: 'passphrase' }
     | { readonly kind: 'none' };
   /** Where the objects lie, to tell a key that lies among them. */

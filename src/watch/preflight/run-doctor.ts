@@ -11,15 +11,18 @@ import {
   openRepository,
   type Repository,
 } from '../../repository/index.ts';
-import { isOwnAddress } from '../own-machine.ts';
+import type { AwayFacts } from '../copies/index.ts';
+import { isOwnAddress, isServerHere } from '../own-machine.ts';
 import { readStatus } from '../read-status.ts';
 import { type Area, advice, type Check, checksOf, shell } from './check.ts';
 import { findDataDirectory } from './data-directory.ts';
+import { type CopyQuestion, gatherCopies } from './gather-copies.ts';
 import { gatherHost } from './gather-host.ts';
 import { gatherServer, tryReplication } from './gather-server.ts';
 import { gatherStore, listLeases } from './gather-store.ts';
 import { judgeArchiving } from './judge-archiving.ts';
 import { judgeContents } from './judge-contents.ts';
+import { judgeCopies, judgeDistance } from './judge-copies.ts';
 import { judgeHost } from './judge-host.ts';
 import { judgeKeys } from './judge-keys.ts';
 import { judgeProtection } from './judge-protection.ts';
@@ -41,6 +44,9 @@ export interface DoctorOptions {
   readonly defaultCluster: string;
   readonly source: ConnectionTarget | null;
   readonly store: { readonly store: ObjectStore; readonly directory: string | null } | null;
+  readonly copies: readonly CopyQuestion[];
+  /** Which of the places, the primary first, are on this machine. */
+  readonly places: AwayFacts['places'];
   readonly credential: Credential | null;
   /** The file that the passphrase was read from, when it was one. */
   readonly passphraseFile: string | null;
@@ -99,6 +105,10 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
     });
     const store =
       options.store === null ? null : await gatherStore(options.store.store, options.store.directory, clock);
+    const copies =
+      options.store === null || options.copies.length === 0
+        ? null
+        : await gatherCopies(options.store.store, options.copies, clock);
     const now = clock.now();
     const checks = [
       ...judgeServerAnswer({ ...options, ...subject }, server, known, host.volumes.data?.freeBytes ?? null, now),
@@ -113,6 +123,10 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
       ),
       ...judgeKeys(keys),
       ...(store === null ? [notGiven('store', 'store', 'No repository was named')] : judgeStore(store, host.volumes)),
+      ...(copies === null ? [] : judgeCopies(copies, host.volumes.data)),
+      ...(store === null
+        ? []
+        : [judgeDistance({ places: options.places, serverIsHere: isServerHere(options.source) })]),
       ...judgeChoice(known),
       ...(await judgeOpened({ ...options, ...subject }, opening.repository, store, server.facts !== null)),
     ];
@@ -233,16 +247,28 @@ async function describeKeys(options: DoctorOptions, { repository, refusal }: Ope
   const { store, credential, passphraseFile } = options;
   return {
     opening: await describeOpening(options, repository, refusal),
-    source:
-      credential === null
-        ? { kind: 'none' }
-        : credential.kind === 'key-file'
-          ? { kind: 'key-file', file: { path: credential.path, mode: await modeOf(credential.path) } }
-          : passphraseFile === null
-            ? { kind: 'passphrase' }
-            : { kind: 'passphrase-file', file: { path: passphraseFile, mode: await modeOf(passphraseFile) } },
+    source: await describeSource(credential, passphraseFile),
     repositoryDirectory: store?.directory ?? null,
   };
+}
+
+async function describeSource(
+  credential: Credential | null,
+  passphraseFile: string | null,
+): Promise<KeysFacts['source']> {
+  switch (credential?.kind) {
+    case undefined:
+      return { kind: 'none' };
+    case 'key-file':
+    case 'age-identity':
+      return { kind: credential.kind, file: { path: credential.path, mode: await modeOf(credential.path) } };
+    case 'command':
+      return { kind: 'command' };
+    default:
+      return passphraseFile === null
+        ? { kind: 'passphrase' }
+        : { kind: 'passphrase-file', file: { path: passphraseFile, mode: await modeOf(passphraseFile) } };
+  }
 }
 
 async function describeOpening(

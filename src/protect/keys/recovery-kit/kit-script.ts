@@ -80,7 +80,7 @@ function store({ places }: KitFacts): string[] {
           `export HOLDFAST_COPIES=${quote(together.map(({ name, location }) => `${name}=${location}`).join(' '))}`,
         ]),
     ...apart.flatMap((copy) => [
-      `# The copy "${copy.name}" asks for credentials of its own. If it is all that is left, type these instead of the lines above:`,
+      `# The copy "${copy.name}" is named alone. If it is what is left, type these instead of the lines above:`,
       ...[...accessLines(copy), `export HOLDFAST_REPOSITORY=${quote(copy.location)}`].map((line) =>
         line.startsWith('#') ? line : `#   ${line}`,
       ),
