@@ -53,6 +53,27 @@ export function describeObjectStore(
       assert.deepEqual(await store.get('wal/x/y'), bodies[outcomes.indexOf('created')]);
     });
 
+    it('lets one win of those who store files and those who store bytes, under each of several names', async (test) => {
+      const store = await open(test);
+      const rounds = Array.from({ length: 5 }, async (_, round) => {
+        const name = `index/${round}`;
+        const bodies = Array.from({ length: 6 }, (__, i) => randomBytes(500 + i));
+        const outcomes = await Promise.all(
+          bodies.map(async (body, i) =>
+            i % 2 === 0
+              ? store.putIfAbsent(name, [body.subarray(0, 9), body.subarray(9)])
+              : store.putFileIfAbsent(name, await spoolFile(store, body)),
+          ),
+        );
+        assert.equal(outcomes.filter((outcome) => outcome === 'created').length, 1);
+        const winner = bodies[outcomes.indexOf('created')]!;
+        assert.deepEqual(await store.get(name), winner);
+        assert.equal(await store.putIfAbsent(name, randomBytes(10)), 'exists');
+        assert.deepEqual(await store.get(name), winner);
+      });
+      await Promise.all(rounds);
+    });
+
     it('takes a file over, whatever the outcome', async (test) => {
       const store = await open(test);
       const [first, second] = [randomBytes(300_000), randomBytes(300_000)];
@@ -82,6 +103,26 @@ export function describeObjectStore(
       await store.putIfAbsent('a/b', Buffer.from('12345'));
       await assert.rejects(store.getRange('a/b', 3, 3), { code: 'OBJECT_TRUNCATED' });
       await assert.rejects(store.getRange('a/b', 9, 1), { code: 'OBJECT_TRUNCATED' });
+      await assert.rejects(store.getRange('a/b', 5, 1), { code: 'OBJECT_TRUNCATED' });
+      await assert.rejects(store.getRange('a/b', 0, 6), { code: 'OBJECT_TRUNCATED' });
+      assert.equal((await store.getRange('a/b', 4, 1)).toString(), '5');
+      assert.equal((await store.getRange('a/b', 0, 5)).toString(), '12345');
+      await store.putIfAbsent('a/empty', Buffer.alloc(0));
+      await assert.rejects(store.getRange('a/empty', 0, 1), { code: 'OBJECT_TRUNCATED' });
+      assert.equal((await store.getRange('a/empty', 0, 0)).length, 0);
+    });
+
+    it('gives any part of a large object, many parts at once', async (test) => {
+      const store = await open(test);
+      const bytes = randomBytes(9 * 1024 * 1024 + 77);
+      assert.equal(await store.putFileIfAbsent('packs/large', await spoolFile(store, bytes)), 'created');
+      const size = 700_001;
+      const offsets = Array.from({ length: Math.floor(bytes.length / size) }, (_, i) => i * size);
+      const parts = await Promise.all(offsets.map((offset) => store.getRange('packs/large', offset, size)));
+      for (const [i, part] of parts.entries()) {
+        assert.ok(part.equals(bytes.subarray(offsets[i]!, offsets[i]! + size)), `part ${i}`);
+      }
+      assert.ok((await store.get('packs/large')).equals(bytes));
     });
 
     it('deletes, and does not mind when there is nothing', async (test) => {
@@ -140,6 +181,18 @@ export function describeObjectStore(
       );
       assert.equal(existsSync(path), true);
       await store.putFileIfAbsent('a/c', path);
+    });
+
+    it('says of an object the same in a listing as when asked about it alone', async (test) => {
+      const store = await open(test);
+      const names = ['a/b', 'a/c', 'volatile/d'];
+      await store.putIfAbsent('a/b', Buffer.from('1'));
+      await store.putIfAbsent('a/c', Buffer.alloc(0));
+      await store.putVolatile('volatile/d', Buffer.from('333'));
+      const entries: ObjectEntry[] = [];
+      for await (const entry of store.list('')) entries.push(entry);
+      const asked = await Promise.all(names.map(async (name) => ({ name, ...(await store.stat(name))! })));
+      assert.deepEqual(entries, asked);
     });
 
     it('lists any set of names in bytewise order, from any prefix and any name on', async (test) => {

@@ -26,6 +26,7 @@ import {
 } from '../../src/repository/object-store/index.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
+import { plannedFault } from '../support/http-fault.ts';
 import { scratchFor } from '../support/memory-repository.ts';
 import { type S3Keys, type S3Server, startS3Server, whyNoS3Server } from '../support/s3-server.ts';
 import { startTunnelProxy } from '../support/tunnel-proxy.ts';
@@ -384,6 +385,33 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
       stopped.abort(new HoldfastError('INTERRUPTED', 'interrupted by a test'));
       await assert.rejects(store.get('a'), { code: 'INTERRUPTED' });
     });
+  });
+
+  it('stores nothing of what was altered on its way, and its own although the answer was lost', async (test) => {
+    for (const parameters of ['', '&checksums=when-required']) {
+      await using proxy = await startFaultProxy({ target: server.endpoint, seed: 1 });
+      const place = `s3://${buckets.plain}/${newPrefix()}?endpoint=${proxy.endpoint}${parameters}`;
+      const options = { clock: systemClock, credentials: credentialsOf(server.admin) };
+      const store = openS3Store(parseS3Location(place), options);
+      const path = newSpoolPath(await scratchFor(test, 's3'));
+      await writeFile(path, randomBytes(100_000));
+      const puts = {
+        bytes: (name: string) => store.putIfAbsent(name, randomBytes(1000)),
+        file: (name: string) => store.putFileIfAbsent(name, path),
+      };
+      for (const [name, put] of Object.entries(puts)) {
+        proxy.use(plannedFault('flipped-request-bit', ({ method }) => method === 'PUT', 1));
+        await assert.rejects(put(name), { code: 'STORE_TRANSFER_DAMAGED', retryable: true });
+        proxy.use(null);
+        assert.equal(await store.stat(name), null);
+      }
+      const patient = openStore(place, options);
+      proxy.use(plannedFault('lost-answer', ({ method }) => method === 'PUT', 1));
+      assert.equal(await patient.putIfAbsent('lost', Buffer.from('mine')), 'created');
+      proxy.use(null);
+      assert.equal(await patient.putIfAbsent('lost', Buffer.from('mine')), 'exists');
+      assert.ok(proxy.happenedInAll === 3);
+    }
   });
 
   describe('over TLS', () => {

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { type Clock, codeOf, HoldfastError, systemClock } from '../../lib/index.ts';
 import { DurableDirectories, syncFailed } from './durable-directories.ts';
 import { type FileStatus, type FileSystem, type ListedName, type OpenFile, systemFileSystem } from './file-system.ts';
+import { objectAbsent, objectTooShort } from './object-error.ts';
 import { assertObjectName, assertVolatileName } from './object-name.ts';
 import { removeAbandonedSpoolFiles } from './spool-directory.ts';
 import { newSpoolPath, SPOOL_DIRECTORY } from './spool-file.ts';
@@ -99,9 +100,7 @@ class DiskStore implements ObjectStore {
   async getRange(name: string, offset: number, length: number): Promise<Buffer> {
     const bytes = await this.#reading(name, () => this.#files.readRange(this.#pathOf(name), offset, length));
     if (bytes.length === length) return bytes;
-    throw new HoldfastError('OBJECT_TRUNCATED', `cannot read object "${name}": it ends too early`, {
-      detail: `Expected ${length} bytes at offset ${offset}, found ${bytes.length}.`,
-    });
+    throw objectTooShort(name, { offset, length }, bytes.length);
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
@@ -305,9 +304,7 @@ class DiskStore implements ObjectStore {
       const code = codeOf(error);
       if (!isNotThere(error) && code !== 'EISDIR') throw storeErrorOf(error, `read object "${name}"`);
       await this.#checkPlace();
-      throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-        detail: `Expected it in ${this.description}, found nothing under that name.`,
-      });
+      throw objectAbsent(name, this.description);
     }
   }
 

@@ -1,5 +1,6 @@
 import { readFile, unlink } from 'node:fs/promises';
-import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
+import { type Clock, systemClock } from '../../lib/index.ts';
+import { objectAbsent, objectTooShort } from './object-error.ts';
 import { assertObjectName, assertVolatileName } from './object-name.ts';
 import { makeTemporarySpool } from './spool-directory.ts';
 import type { ObjectEntry, ObjectStore, PutOutcome } from './store.ts';
@@ -59,9 +60,7 @@ class MemoryStore implements ObjectStore {
   async getRange(name: string, offset: number, length: number): Promise<Buffer> {
     const bytes = this.#read(name).subarray(offset, offset + length);
     if (bytes.length === length) return Buffer.from(bytes);
-    throw new HoldfastError('OBJECT_TRUNCATED', `cannot read object "${name}": it ends too early`, {
-      detail: `Expected ${length} bytes at offset ${offset}, found ${bytes.length}.`,
-    });
+    throw objectTooShort(name, { offset, length }, bytes.length);
   }
 
   async stat(name: string) {
@@ -104,8 +103,6 @@ class MemoryStore implements ObjectStore {
     assertObjectName(name);
     const object = this.#objects.get(name);
     if (object !== undefined) return object.bytes;
-    throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-      detail: 'Expected it in memory, found nothing under that name.',
-    });
+    throw objectAbsent(name, this.description);
   }
 }

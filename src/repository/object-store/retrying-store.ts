@@ -12,6 +12,9 @@ const ATTEMPTS_MAX = 8;
 const WAIT_MS_FIRST = 200;
 const WAIT_MS_MAX = 20_000;
 
+/** Where each try takes long itself, as on a connection on which nothing moves, none is begun after this: whoever waits wants to hear of it. */
+const TRIES_MS_MAX = 180_000;
+
 /** Bytes read at once while a stored object is compared with a local file. */
 const COMPARE_BYTES = 1 << 20;
 
@@ -67,7 +70,7 @@ class RetryingStore implements ObjectStore {
   putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
     const isOwn = lookTwice(async () => {
       const own = Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
-      return own.equals(await this.#store.get(name));
+      return own.equals(await this.get(name));
     });
     return this.#repeat(async (attempt) => {
       const outcome = await this.#store.putIfAbsent(name, parts);
@@ -139,10 +142,12 @@ class RetryingStore implements ObjectStore {
   }
 
   async #repeat<T>(call: (attempt: number) => Promise<T>): Promise<T> {
+    const begun = this.#clock.monotonic();
     for (let attempt = 1; ; attempt++) {
       try {
         return await call(attempt);
       } catch (error) {
+        if (this.#clock.monotonic() - begun > TRIES_MS_MAX) throw error;
         await this.#waitOrThrow(error, attempt);
       }
     }
@@ -156,15 +161,16 @@ class RetryingStore implements ObjectStore {
     await this.#clock.sleep(wait / 2 + randomInt(Math.ceil(wait / 2)), this.#signal);
   }
 
+  /** Each piece is repeated for itself: a file of many would else begin anew with each that fails. */
   async #isSame(name: string, path: string): Promise<boolean> {
     await using file = await open(path, 'r');
     const { size } = await file.stat();
-    if ((await this.#store.stat(name))?.size !== size) return false;
+    if ((await this.stat(name))?.size !== size) return false;
     const own = Buffer.alloc(COMPARE_BYTES);
     for (let at = 0; at < size; at += COMPARE_BYTES) {
       const length = Math.min(COMPARE_BYTES, size - at);
       await file.read(own, 0, length, at);
-      if (!own.subarray(0, length).equals(await this.#store.getRange(name, at, length))) return false;
+      if (!own.subarray(0, length).equals(await this.getRange(name, at, length))) return false;
     }
     return true;
   }

@@ -42,11 +42,18 @@ export class LocalSpool {
   }
 }
 
+const temporarySpools = new Set<string>();
+
 /** A spool that is removed when the process ends. */
 export function makeTemporarySpool(): string {
   const spool = mkdtempSync(join(tmpdir(), 'holdfast-spool-'));
-  process.once('exit', () => rmSync(spool, { recursive: true, force: true }));
+  if (temporarySpools.size === 0) process.once('exit', removeTemporarySpools);
+  temporarySpools.add(spool);
   return spool;
+}
+
+function removeTemporarySpools(): void {
+  for (const spool of temporarySpools) rmSync(spool, { recursive: true, force: true });
 }
 
 /** Removes what dead processes have left in a spool, and what nobody can be asked about once it is old. */

@@ -15,9 +15,10 @@ import {
   type S3ClientConfig,
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { assert, HoldfastError } from '../../../lib/index.ts';
+import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import { makeAgents } from '../agents.ts';
 import type { StoreCredentials } from '../credentials.ts';
+import { objectTooShort } from '../object-error.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
 import { storeErrorOf } from '../system-error.ts';
@@ -30,6 +31,9 @@ const CONNECT_MS_MAX = 10_000;
 
 /** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
 const SILENCE_MS_MAX = 60_000;
+
+/** What S3 bears between the clocks of a client and a server. */
+const CLOCKS_APART_MS_MAX = 15 * 60_000;
 
 /** Some bytes of an object, at least one. */
 export interface ByteRange {
@@ -67,9 +71,11 @@ export class S3Connection {
   readonly #checksums: S3Location['checksums'];
   readonly #rate: RateLimit | null;
   readonly #signal: AbortSignal | undefined;
+  readonly #clock: Clock;
 
   constructor(client: S3Client, options: ConnectOptions) {
     this.#client = client;
+    this.#clock = options.clock;
     this.#bucket = options.location.bucket;
     this.#prefix = options.location.prefix;
     this.#place = {
@@ -148,7 +154,7 @@ export class S3Connection {
       return { bytes, size: announced.size, modifiedAt, version: answer.VersionId };
     } catch (error) {
       if (isKeyAbsent(error)) return null;
-      if (statusOf(error) === 416 && range !== undefined) throw tooShort(name, range, 0);
+      if (statusOf(error) === 416 && range !== undefined) throw objectTooShort(name, range, 0);
       throw this.#errorOf(error, action);
     }
   }
@@ -291,10 +297,7 @@ export class S3Connection {
       at += piece.length;
     }
     if (at === length) return bytes;
-    throw new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the answer is not whole`, {
-      detail: `Expected ${length} bytes, found ${at}.`,
-      retryable: true,
-    });
+    throw notWhole(action, length, at);
   }
 
   async #ask<Answer>(action: string, send: () => Promise<Answer>, asked?: { isOfLock: boolean }): Promise<Answer> {
@@ -315,8 +318,8 @@ export class S3Connection {
   }
 
   #nameOf(key: string | undefined): string {
-    assert(key?.startsWith(this.#prefix) === true, 'a listing by prefix gives keys with that prefix');
-    return key.slice(this.#prefix.length);
+    if (key?.startsWith(this.#prefix) === true) return key.slice(this.#prefix.length);
+    throw unsound('list objects', `Expected keys that begin with "${this.#prefix}", found ${JSON.stringify(key)}.`);
   }
 
   #versionsOf({ Versions = [], DeleteMarkers = [] }: ListObjectVersionsCommandOutput): S3Version[] {
@@ -334,8 +337,24 @@ export class S3Connection {
     if (this.#signal?.aborted === true) {
       return new HoldfastError('INTERRUPTED', `interrupted: could not ${action}`, { cause: this.#signal.reason });
     }
-    return s3ErrorOf(error, action, this.#place, asked);
+    const made = s3ErrorOf(error, action, this.#place, asked);
+    return codeOf(made) === 'STORE_CLOCK_SKEWED' && this.#agreesOnTime(error) ? clockMistaken(made, action) : made;
   }
+
+  /** Whether an answer was given at the time that it is here, too. */
+  #agreesOnTime(error: unknown): boolean {
+    const { $response } = error as { $response?: { headers?: Record<string, string> } };
+    return Math.abs(Date.parse($response?.headers?.date ?? '') - this.#clock.now()) < CLOCKS_APART_MS_MAX;
+  }
+}
+
+function clockMistaken(refusal: Error, action: string): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the server calls this host's clock wrong`, {
+    detail:
+      'Expected it to be right, as it agrees with the time of that very answer. The request may have been under way for long.',
+    retryable: true,
+    cause: refusal,
+  });
 }
 
 export interface ConnectOptions {
@@ -343,6 +362,7 @@ export interface ConnectOptions {
   readonly description: string;
   readonly credentials?: StoreCredentials;
   readonly rate: RateLimit | null;
+  readonly clock: Clock;
   readonly signal?: AbortSignal;
 }
 
@@ -380,7 +400,11 @@ export async function makeClient({
       logger: silent,
     }),
   };
-  return new S3Client(config);
+  const client = new S3Client(config);
+  // It would take the time from the date of every answer: after one with a wrong date the next request would be refused, and a host whose
+  // clock is wrong would never be told so.
+  Object.defineProperty(client.config, 'systemClockOffset', { get: () => 0, set: ignore });
+  return client;
 }
 
 /** What the SDK has to say reaches people as errors; it would write on standard output besides. */
@@ -447,7 +471,17 @@ function announcedOf(
   if (match === null || Number(match[1]) !== range.offset || contentLength > range.length) {
     throw unsound(action, `Expected a range from ${range.offset} on, found ${contentRange ?? 'the whole object'}.`);
   }
+  // An object that ends early has a range that ends early; one that is longer than what comes was cut on the way.
+  const promised = Number(match[2]) - Number(match[1]) + 1;
+  if (contentLength !== promised) throw notWhole(action, promised, contentLength);
   return { length: contentLength, size: Number(match[3]) };
+}
+
+function notWhole(action: string, expected: number, found: number): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the answer is not whole`, {
+    detail: `Expected ${expected} bytes, found ${found}.`,
+    retryable: true,
+  });
 }
 
 function unsound(action: string, detail: string): HoldfastError {
@@ -459,11 +493,4 @@ function unsound(action: string, detail: string): HoldfastError {
       hints: ['This server, or a proxy before it, cannot be used.'],
     },
   );
-}
-
-/** Says of a range that the object has fewer bytes. */
-export function tooShort(name: string, { offset, length }: ByteRange, found: number): HoldfastError {
-  return new HoldfastError('OBJECT_TRUNCATED', `cannot read object "${name}": it ends too early`, {
-    detail: `Expected ${length} bytes at offset ${offset}, found ${found}.`,
-  });
 }

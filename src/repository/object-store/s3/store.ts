@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, codeOf, formatMoment, HoldfastError } from '../../../lib/index.ts';
+import { objectAbsent, objectTooShort } from '../object-error.ts';
 import { assertObjectName, assertVolatileName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
@@ -14,14 +15,7 @@ import {
   type PutOutcome,
 } from '../store.ts';
 import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
-import {
-  type ByteRange,
-  type ConnectOptions,
-  type S3Connection,
-  type S3Content,
-  type S3Version,
-  tooShort,
-} from './connection.ts';
+import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } from './connection.ts';
 import type { S3Location } from './location.ts';
 import { countingVersion, groupByName, isFragment, isHidden, isVolatile, type NamedVersions } from './versions.ts';
 
@@ -117,7 +111,7 @@ class S3Store implements ObjectStore {
     const range = { offset, length };
     const { bytes } = await this.#read(name, range);
     if (bytes.length === length) return bytes;
-    throw tooShort(name, range, bytes.length);
+    throw objectTooShort(name, range, bytes.length);
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
@@ -207,12 +201,15 @@ class S3Store implements ObjectStore {
   }
 
   /**
-   * The oldest version that proves to be what was stored: one whose bytes are damaged is healed by a later one. Errors: those of the version
-   * that counts.
+   * The oldest version that proves to be what was stored: one whose bytes are damaged is healed by a later one. What fails its proof is read
+   * twice, as the way may have harmed it. Errors: those of the version that counts.
    */
   async readProved<T>(name: string, read: (from: ObjectStore) => Promise<T>): Promise<T> {
     try {
-      return await read(this);
+      return await read(this).catch((error) => {
+        if (isDamageOfOnePlace(error)) return read(this);
+        throw error;
+      });
     } catch (error) {
       if (!isDamageOfOnePlace(error) || isVolatile(name) || !(await this.#isVersioned())) throw error;
       const { versions } = await this.#listVersionsOf(name);
@@ -378,7 +375,7 @@ class S3Store implements ObjectStore {
     const { connect } = await import('./connection.ts');
     const { credentials, signal } = this.#options;
     return connect({
-      ...{ location: this.#location, description: this.description, rate: this.#rate },
+      ...{ location: this.#location, description: this.description, rate: this.#rate, clock: this.#clock },
       ...(credentials === undefined ? {} : { credentials }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -411,9 +408,7 @@ class S3Store implements ObjectStore {
   }
 
   #absent(name: string): HoldfastError {
-    return new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-      detail: `Expected it in ${this.description}, found nothing under that name.`,
-    });
+    return objectAbsent(name, this.description);
   }
 }
 
