@@ -13,6 +13,7 @@ import { identifyPlace, readFormatBytes } from './identity.ts';
 import { PlaceReader, type ReaderKind } from './place-reader.ts';
 import { isPlaceTrouble, PlaceWatch } from './place-watch.ts';
 import { requireObjects, type UntilCopiedOptions } from './require-objects.ts';
+import { SpooledStore } from './spooled-store.ts';
 
 /** The name of the place that is written. */
 export const PRIMARY_NAME = 'primary';
@@ -56,7 +57,13 @@ export class CopiedStore implements ObjectStore {
     this.places = [{ name: PRIMARY_NAME, store: primary, required: true }, ...copies];
     this.#watches = this.places.map((place, i) => new PlaceWatch({ place, isPrimary: i === 0, clock, tell }));
     this.#reader = new PlaceReader({ watches: this.#watches, clock, kind: access, tell });
-    this.#copiers = this.#watches.slice(1).map((watch) => new Copier({ primary, watch, clock, tell, catchUp }));
+    this.#copiers = this.#watches.slice(1).map((watch) => {
+      // What waits on this machine is safe once a required copy has it.
+      const onHeld = (name: string) => {
+        if (watch.place.required && primary instanceof SpooledStore) primary.noteHeld(name);
+      };
+      return new Copier({ primary, watch, clock, tell, catchUp, onHeld });
+    });
     if (primary.createPlace !== undefined) this.createPlace = () => primary.createPlace!();
     if (primary.protection !== undefined) this.protection = () => primary.protection!();
   }

@@ -6,6 +6,7 @@ import { Loop } from './loop.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
 import { executeSync, proposeSync } from './sync-copy.ts';
 import { transferObject } from './transfer.ts';
+import { watchedStore } from './watched-store.ts';
 import { rootsOfWal, segmentOfLandmarks, WRITE_STEPS, writeStepOf } from './write-order.ts';
 
 /** Objects that are put into one copy at the same moment. */
@@ -55,6 +56,9 @@ interface Waiting {
 export class Copier {
   readonly #primary: ObjectStore;
   readonly #watch: PlaceWatch;
+  /** The copy, with every call going past its watch: what the primary does not give is no word about the copy. */
+  readonly #watched: ObjectStore;
+  readonly #onHeld: (name: string) => void;
   readonly #clock: Clock;
   readonly #tell: CopyEventSink;
   readonly #waiting = new Map<string, Waiting>();
@@ -88,9 +92,13 @@ export class Copier {
     clock: Clock;
     tell: CopyEventSink;
     catchUp: boolean;
+    /** The copy has the object. */
+    onHeld: (name: string) => void;
   }) {
     this.#primary = options.primary;
     this.#watch = options.watch;
+    this.#watched = watchedStore(options.watch);
+    this.#onHeld = options.onHeld;
     this.#clock = options.clock;
     this.#tell = options.tell;
     // What other processes left undone is not known: the first pass finds it.
@@ -307,10 +315,12 @@ export class Copier {
   async #bring({ name, bytes }: Waiting): Promise<void> {
     for (const root of rootsOfWal(name)) {
       if (this.#roots.has(root)) continue;
-      if ((await this.#transfer(root, null)) !== 'gone') this.#roots.add(root);
+      // One that is not there now never comes: all of them are stored before the WAL that needs them.
+      await this.#transfer(root, null);
+      this.#roots.add(root);
     }
     const segment = segmentOfLandmarks(name);
-    if (segment !== null && (await this.place.store.stat(segment)) === null) {
+    if (segment !== null && (await this.#watched.stat(segment)) === null) {
       // A pass brings both, in their order.
       this.#wantPass(LAZY_PASS_DELAY_MS);
       this.#passes.wake();
@@ -320,10 +330,9 @@ export class Copier {
   }
 
   async #transfer(name: string, bytes: Buffer | null) {
-    const { outcome, bytes: sent } = await this.#watch.use(() =>
-      transferObject({ name, from: this.#primary, to: this.place.store, bytes }),
-    );
+    const { outcome, bytes: sent } = await transferObject({ name, from: this.#primary, to: this.#watched, bytes });
     if (outcome === 'copied') this.#noteCopied(name, sent);
+    if (outcome === 'there') this.#onHeld(name);
     if (outcome === 'differs') this.#noteDiffering(name);
     return outcome;
   }
@@ -349,13 +358,14 @@ export class Copier {
 
   async #compareAndBring(): Promise<{ objects: number; bytes: number }> {
     const options = {
-      ...{ from: this.#primary, to: this.place, clock: this.#clock, signal: this.#stop.signal },
+      ...{ from: this.#primary, to: { ...this.place, store: this.#watched }, clock: this.#clock },
+      signal: this.#stop.signal,
       onObject: (object: { name: string; bytes: number }) => this.#noteCopied(object.name, object.bytes),
     };
     let [objects, bytes] = [0, 0];
     for (;;) {
-      const proposal = await this.#watch.use(() => proposeSync(options));
-      const done = await this.#watch.use(() => executeSync(proposal, options));
+      const proposal = await proposeSync(options);
+      const done = await executeSync(proposal, options);
       for (const name of done.differing) this.#noteDiffering(name);
       objects += done.objects;
       bytes += done.bytes;
@@ -364,6 +374,7 @@ export class Copier {
   }
 
   #noteCopied(name: string, bytes: number): void {
+    this.#onHeld(name);
     this.#objects += 1;
     this.#bytes += bytes;
     this.#tell({ kind: 'copied', place: this.place.name, name, bytes });

@@ -14,6 +14,7 @@ export * from './events.ts';
 export * from './heal-object.ts';
 export { type Provers, proveObject } from './prove-object.ts';
 export type { UntilCopiedOptions } from './require-objects.ts';
+export * from './spooled-store.ts';
 export {
   executeSync,
   type MissingObject,

@@ -4,6 +4,7 @@ import { identifyPlace, readFormatBytes } from './identity.ts';
 import { comparePlaces } from './merge-listings.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
 import { transferObject } from './transfer.ts';
+import { watchedStore } from './watched-store.ts';
 
 /** A required copy that takes nothing for so long is given up on: longer than a store's own repetitions and a restart of what stands between. */
 const PATIENCE_MS = 5 * 60_000;
@@ -60,39 +61,17 @@ async function bringAll(options: Parameters<typeof requireObjects>[0], moved: ()
 
 /** Who of the two failed is known by who was asked: what the primary throws passes the copy's watch by. */
 async function bringOne({ from, watch }: Parameters<typeof requireObjects>[0], name: string) {
-  const to = watched(watch);
+  const to = watchedStore(watch);
   return transferObject({ name, from, to });
 }
 
 async function* listLacking({ from, watch }: Parameters<typeof requireObjects>[0], prefix: string) {
-  for await (const { name, entries } of comparePlaces(from, watched(watch), prefix)) {
+  for await (const { name, entries } of comparePlaces(from, watchedStore(watch), prefix)) {
     const [source, held] = entries;
     if (source === null || source === undefined) continue;
     if (held === null || held === undefined) yield name;
     else if (held.size !== source.size) throw copyDiffers(watch, name);
   }
-}
-
-/** The place, with every call going past its watch. */
-function watched(watch: PlaceWatch): ObjectStore {
-  const { store } = watch.place;
-  return {
-    description: store.description,
-    putIfAbsent: (name, parts) => watch.use(() => store.putIfAbsent(name, parts)),
-    putFileIfAbsent: (name, path) => watch.use(() => store.putFileIfAbsent(name, path)),
-    spoolDirectory: () => watch.use(() => store.spoolDirectory()),
-    get: (name) => watch.use(() => store.get(name)),
-    getRange: (name, offset, length) => watch.use(() => store.getRange(name, offset, length)),
-    stat: (name) => watch.use(() => store.stat(name)),
-    async *list(prefix, options) {
-      const listing = store.list(prefix, options)[Symbol.asyncIterator]();
-      for (let next = await watch.use(() => listing.next()); !next.done; next = await watch.use(() => listing.next()))
-        yield next.value;
-    },
-    delete: (name) => watch.use(() => store.delete(name)),
-    putVolatile: (name, body) => watch.use(() => store.putVolatile(name, body)),
-    now: () => watch.use(() => store.now()),
-  };
 }
 
 /** Waiting does not mend a missing right, and a sync that failed is never repeated. */

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
+import { cuttablePlace, namesIn, objectsOf } from '../../../test/support/several-places.ts';
+import { systemClock } from '../../lib/index.ts';
+import { openDiskStore } from '../object-store/index.ts';
+import { openCopiedStore } from './copied-store.ts';
+import { type SpoolEvent, SpooledStore } from './spooled-store.ts';
+
+const lineage = `wal/7123/${'ab'.repeat(32)}`;
+const fragment = (n: number) => `${lineage}/fragments/00000001.${n}`;
+const segment = `${lineage}/segments/000000010000000000000001`;
+
+async function setUp(test: TestContext, options: { budgetBytes?: number } = {}) {
+  const primary = cuttablePlace('primary');
+  await createRepository(test, { store: primary.inner });
+  await primary.inner.putIfAbsent(`${lineage}/lineage`, randomBytes(100));
+  const directory = join(await scratchFor(test, 'spool'), 'outage');
+  const events: SpoolEvent[] = [];
+  const open = () => {
+    const store = new SpooledStore({
+      ...{ primary: primary.store, spool: openDiskStore(directory), directory, clock: systemClock },
+      budgetBytes: options.budgetBytes ?? 1 << 30,
+    });
+    store.listen((event) => events.push(event));
+    test.after(() => store.close());
+    return store;
+  };
+  return { primary, directory, events, open, store: open() };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    if (await condition()) return;
+    await systemClock.sleep(25);
+  }
+  assert.fail('it never came to be');
+}
+
+describe('a spool for outages', () => {
+  it('keeps WAL here while the primary is away, reads it as if it were there, and hands it over', async (test) => {
+    const { primary, events, store, directory } = await setUp(test);
+    assert.equal(await store.putIfAbsent(fragment(1), Buffer.from('one')), 'created');
+    primary.isCut = true;
+    assert.equal(await store.putIfAbsent(fragment(2), Buffer.from('two')), 'created');
+    assert.equal(await store.putIfAbsent(fragment(2), Buffer.from('two')), 'exists');
+    const path = join(await store.spoolDirectory(), 'file');
+    await writeFile(path, 'whole');
+    assert.equal(await store.putFileIfAbsent(segment, path), 'created');
+    assert.equal(existsSync(path), false);
+    assert.equal((await store.get(segment)).toString(), 'whole');
+    assert.equal((await store.stat(fragment(2)))?.size, 3);
+    assert.deepEqual(store.onlyHere, [fragment(2), segment]);
+    const state = await store.state();
+    assert.deepEqual([state.objects, state.bytes, state.error?.code], [2, 8, 'STORE_UNAVAILABLE']);
+    assert.ok(state.awaySince !== null && state.freeBytes !== null);
+    await assert.rejects(store.get(fragment(1)), { code: 'STORE_UNAVAILABLE' });
+    primary.isCut = false;
+    await until(() => store.onlyHere.length === 0);
+    assert.equal((await primary.inner.get(segment)).toString(), 'whole');
+    assert.deepEqual(await namesIn(openDiskStore(directory)), []);
+    assert.equal((await store.get(segment)).toString(), 'whole');
+    assert.deepEqual(
+      events.map(({ kind }) => kind).filter((kind) => kind !== 'moved'),
+      ['outage-began', 'outage-ended'],
+    );
+    await store.putIfAbsent(fragment(3), Buffer.from('three'));
+    assert.equal((await primary.inner.get(fragment(3))).toString(), 'three');
+  });
+
+  it('survives the process: what it held is handed over by the next one', async (test) => {
+    const { primary, store, open } = await setUp(test);
+    primary.isCut = true;
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    await store.close();
+    const next = open();
+    assert.equal((await next.state()).objects, 1);
+    assert.equal((await next.get(fragment(1))).toString(), 'one');
+    primary.isCut = false;
+    await until(async () => (await primary.inner.stat(fragment(1))) !== null);
+  });
+
+  it('deletes nothing in the primary while something waits here', async (test) => {
+    const { primary, store } = await setUp(test);
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    primary.isCut = true;
+    await store.putIfAbsent(segment, Buffer.from('whole'));
+    await store.putIfAbsent(fragment(2), Buffer.from('two'));
+    primary.isCut = false;
+    await store.delete(fragment(1));
+    await store.delete(fragment(2));
+    assert.deepEqual(store.onlyHere, [segment]);
+    assert.equal((await primary.inner.get(fragment(1))).toString(), 'one');
+  });
+
+  it('takes nothing but WAL, and no first object of a lineage', async (test) => {
+    const { primary, store } = await setUp(test);
+    primary.isCut = true;
+    for (const name of ['packs/a', 'snapshots/committed/a', `wal/1/${'cd'.repeat(32)}/lineage`])
+      await assert.rejects(store.putIfAbsent(name, Buffer.from('x')), { code: 'STORE_UNAVAILABLE' });
+    await assert.rejects(namesIn(store, 'wal/'), { code: 'STORE_UNAVAILABLE' });
+  });
+
+  it('says that it is full before the disk is, and takes no more', async (test) => {
+    const { primary, store } = await setUp(test, { budgetBytes: 1000 });
+    primary.isCut = true;
+    await store.putIfAbsent(fragment(1), randomBytes(600));
+    await assert.rejects(store.putIfAbsent(fragment(2), randomBytes(600)), { code: 'STORE_SPOOL_FULL' });
+    await systemClock.sleep(20);
+    await store.putIfAbsent(fragment(3), randomBytes(300));
+    const { growthPerSecond, fullInSeconds } = await store.state();
+    assert.ok(growthPerSecond! > 0 && fullInSeconds! < 100 / growthPerSecond! + 0.01);
+  });
+
+  it('keeps its own when the primary has something else under the name, unless that holds the same', async (test) => {
+    const { primary, events, store } = await setUp(test);
+    store.compareBy(async (name) => name === fragment(1));
+    primary.isCut = true;
+    for (const n of [1, 2]) await store.putIfAbsent(fragment(n), Buffer.from('mine'));
+    for (const n of [1, 2]) await primary.inner.putIfAbsent(fragment(n), Buffer.from('theirs'));
+    primary.isCut = false;
+    await until(() => events.some(({ kind }) => kind === 'conflict'));
+    await until(() => store.onlyHere.length === 1);
+    assert.deepEqual(
+      events.filter(({ kind }) => kind === 'conflict'),
+      [{ kind: 'conflict', name: fragment(2) }],
+    );
+    assert.equal((await primary.inner.get(fragment(2))).toString(), 'theirs');
+  });
+
+  it('feeds the copies meanwhile, and counts as safe what a required one has', async (test) => {
+    const { primary, store } = await setUp(test);
+    const copy = cuttablePlace('elsewhere', { required: true });
+    const copied = openCopiedStore({ primary: store, copies: [copy], clock: systemClock, access: 'write' });
+    test.after(() => copied.close());
+    await copied.putIfAbsent(fragment(1), Buffer.from('one'));
+    await copied.settled();
+    primary.isCut = true;
+    await copied.putIfAbsent(fragment(2), Buffer.from('two'));
+    await until(() => store.onlyHere.length === 0);
+    assert.equal((await copy.inner.get(fragment(2))).toString(), 'two');
+    assert.equal((await store.state()).objects, 1);
+    primary.isCut = false;
+    await until(async () => (await store.state()).objects === 0);
+    await copied.settled();
+    assert.deepEqual(await objectsOf(copy.inner), await objectsOf(primary.inner));
+  });
+});

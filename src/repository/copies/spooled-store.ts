@@ -1,0 +1,427 @@
+import { copyFile, link, rm, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type Clock, codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
+import { FORMAT_NAME } from '../format/index.ts';
+import {
+  isAbsent,
+  newSpoolPath,
+  type ObjectEntry,
+  type ObjectStat,
+  type ObjectStore,
+  type PlaceProtection,
+  type PutOutcome,
+} from '../object-store/index.ts';
+import { Loop } from './loop.ts';
+import { mergeListings } from './merge-listings.ts';
+import { isPlaceTrouble } from './place-watch.ts';
+import { transferObject } from './transfer.ts';
+import { WRITE_STEPS, writeStepOf } from './write-order.ts';
+
+/** A primary that does not take an object for so long counts as away: commits may be waiting for it. */
+const SILENT_MS_MAX = 10_000;
+/** Objects that are handed over at the same moment. */
+const LANES = 4;
+/** The growth of the spool is measured over so long. */
+const GROWTH_MS = 60_000;
+
+/** What waits here for the primary: facts for a status and for alarms long before limits. */
+export interface SpoolState {
+  /** Since when the primary is away, in milliseconds since 1970; `null` while it answers. */
+  readonly awaySince: number | null;
+  readonly error: HoldfastError | null;
+  readonly objects: number;
+  readonly bytes: number;
+  readonly budgetBytes: number;
+  /** Left on the disk of the spool; `null` where the system does not say. */
+  readonly freeBytes: number | null;
+  /** As measured in the last minute; `null` before. */
+  readonly growthPerSecond: number | null;
+  /** Until the budget or the disk is used up at this rate; `null` when it does not grow. */
+  readonly fullInSeconds: number | null;
+}
+
+export type SpoolEvent =
+  | { readonly kind: 'outage-began'; readonly error: HoldfastError }
+  | { readonly kind: 'outage-ended' }
+  /** Something was handed over, or reached a copy: what is durable away may have grown. */
+  | { readonly kind: 'moved' }
+  /** The primary has other bytes under the name; the spool keeps its own. */
+  | { readonly kind: 'conflict'; readonly name: string };
+
+export interface SpooledStoreOptions {
+  readonly primary: ObjectStore;
+  /** On a disk of this machine, in a directory of its own. */
+  readonly spool: ObjectStore;
+  /** The directory of the spool, to be asked how much room is left. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly budgetBytes: number;
+}
+
+/** Whether an object holds the same in two places. */
+export type ContentComparison = (name: string, one: ObjectStore, other: ObjectStore) => Promise<boolean>;
+
+interface Spooled {
+  readonly bytes: number;
+  /** A required copy has it: it is durable away. */
+  isHeld: boolean;
+}
+
+/**
+ * A primary that may be away for a while: WAL that it does not take is kept on this machine, durable, and handed over when it returns.
+ *
+ * What lies here and was not handed over yet is read from here, as if the primary had it, so that copies get it meanwhile. While something waits here
+ * nothing is deleted in the primary: a whole segment that waits must not take away fragments that are safe.
+ */
+export class SpooledStore implements ObjectStore {
+  readonly description: string;
+  readonly createPlace?: () => Promise<void>;
+  readonly protection?: () => Promise<PlaceProtection>;
+  readonly #options: SpooledStoreOptions;
+  readonly #waiting = new Map<string, Spooled>();
+  readonly #listeners = new Set<(event: SpoolEvent) => void>();
+  readonly #handOver: Loop;
+  #opened: Promise<void> | null = null;
+  #bytes = 0;
+  #away: { since: number; error: HoldfastError } | null = null;
+  #conflicts = new Set<string>();
+  #samples: { at: number; bytes: number }[] = [];
+  #isClosed = false;
+  #isSameContent: ContentComparison = async () => false;
+
+  constructor(options: SpooledStoreOptions) {
+    const { primary, clock } = options;
+    this.#options = options;
+    this.description = primary.description;
+    if (primary.createPlace !== undefined) this.createPlace = () => primary.createPlace!();
+    if (primary.protection !== undefined) this.protection = () => primary.protection!();
+    if (primary.lock !== undefined) Object.assign(this, { lock: primary.lock });
+    if (primary.readProved !== undefined) {
+      Object.assign(this, {
+        readProved: <T>(name: string, read: (from: ObjectStore) => Promise<T>) =>
+          this.#waiting.has(name) ? read(this) : primary.readProved!(name, read),
+      });
+    }
+    const onTrouble = (error: HoldfastError) => this.#noteAway(error);
+    this.#handOver = new Loop({ clock, step: () => this.#handOverAll(), onTrouble, onWell: () => {} });
+  }
+
+  /** Hears what happens, until the function that is given back is called. */
+  listen(listener: (event: SpoolEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** How to tell whether two sealed objects hold the same; without it only equal bytes are. Another receiver may have brought the same WAL. */
+  compareBy(isSame: ContentComparison): void {
+    this.#isSameContent = isSame;
+  }
+
+  /** Names that wait here and that no required copy has either: what is lost if this machine is. */
+  get onlyHere(): string[] {
+    return [...this.#waiting].filter(([, { isHeld }]) => !isHeld).map(([name]) => name);
+  }
+
+  /** A required copy has the object. */
+  noteHeld(name: string): void {
+    const waiting = this.#waiting.get(name);
+    if (waiting === undefined || waiting.isHeld) return;
+    waiting.isHeld = true;
+    this.#tell({ kind: 'moved' });
+  }
+
+  async state(): Promise<SpoolState> {
+    await this.#open();
+    const { budgetBytes, directory } = this.#options;
+    const freeBytes = await statfs(directory).then(
+      ({ bavail, bsize }) => bavail * bsize,
+      () => null, // Not every system says it; the budget is known all the same.
+    );
+    const growthPerSecond = this.#growth();
+    const room = Math.max(0, Math.min(budgetBytes - this.#bytes, freeBytes ?? Number.POSITIVE_INFINITY));
+    return {
+      awaySince: this.#away?.since ?? null,
+      error: this.#away?.error ?? null,
+      objects: this.#waiting.size,
+      bytes: this.#bytes,
+      ...{ budgetBytes, freeBytes, growthPerSecond },
+      fullInSeconds: growthPerSecond !== null && growthPerSecond > 0 ? room / growthPerSecond : null,
+    };
+  }
+
+  async putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
+    const { primary, spool } = this.#options;
+    if (!isSpooled(name)) return this.#asking(() => primary.putIfAbsent(name, parts));
+    await this.#open();
+    const size = (parts instanceof Uint8Array ? [parts] : parts).reduce((sum, part) => sum + part.length, 0);
+    if (!this.#isSpooling) {
+      const outcome = await this.#orAway(() => primary.putIfAbsent(name, parts));
+      if (outcome !== null) return outcome;
+    }
+    this.#assertRoom(size);
+    return this.#keep(name, size, await spool.putIfAbsent(name, parts));
+  }
+
+  async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
+    const { primary, spool } = this.#options;
+    if (!isSpooled(name)) return this.#asking(() => primary.putFileIfAbsent(name, path));
+    await this.#open();
+    // The primary takes over what it is given, also when it fails.
+    const second = newSpoolPath(dirname(path));
+    await this.#linkOrAway(path, second);
+    try {
+      if (!this.#isSpooling) {
+        const outcome = await this.#orAway(() => primary.putFileIfAbsent(name, path));
+        if (outcome !== null) return outcome;
+      }
+      const own = newSpoolPath(await spool.spoolDirectory());
+      await copyFile(second, own);
+      const put = await spool.putFileIfAbsent(name, own);
+      return this.#keep(name, (await spool.stat(name))?.size ?? 0, put);
+    } finally {
+      await rm(second, { force: true });
+      if (this.#isSpooling) await rm(path, { force: true });
+    }
+  }
+
+  async spoolDirectory(): Promise<string> {
+    const { primary, spool } = this.#options;
+    if (this.#isSpooling) return spool.spoolDirectory();
+    try {
+      return await primary.spoolDirectory();
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#noteAway(error);
+      return spool.spoolDirectory();
+    }
+  }
+
+  async get(name: string): Promise<Buffer> {
+    return this.#reading(name, (from) => from.get(name));
+  }
+
+  async getRange(name: string, offset: number, length: number): Promise<Buffer> {
+    return this.#reading(name, (from) => from.getRange(name, offset, length));
+  }
+
+  async stat(name: string): Promise<ObjectStat | null> {
+    await this.#open();
+    if (this.#waiting.has(name)) {
+      const stat = await this.#options.spool.stat(name);
+      if (stat !== null) return stat;
+    }
+    return this.#asking(() => this.#options.primary.stat(name));
+  }
+
+  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectEntry, void> {
+    await this.#open();
+    const { primary, spool } = this.#options;
+    const listings = [primary.list(prefix, options), spool.list(prefix, options)];
+    for await (const { entries } of mergeListings(listings)) yield entries.find((entry) => entry !== null)!;
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.#open();
+    if (!this.#isSpooling) return this.#asking(() => this.#options.primary.delete(name));
+    // Whoever deletes fragments has their segment, which may wait here: then what is safe in the primary stays until a later receiver looks.
+    if (this.#waiting.has(name)) await this.#forget(name);
+  }
+
+  putVolatile(name: string, body: Uint8Array): Promise<void> {
+    return this.#asking(() => this.#options.primary.putVolatile(name, body));
+  }
+
+  now(): Promise<number> {
+    return this.#asking(() => this.#options.primary.now());
+  }
+
+  /** Hands over what waits, as far as the primary answers, and ends. What is left is handed over by the next one. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#handOver.close();
+  }
+
+  get #isSpooling(): boolean {
+    return this.#away !== null || this.#waiting.size > this.#conflicts.size;
+  }
+
+  /** What a process of before left is handed over first. */
+  async #open(): Promise<void> {
+    this.#opened ??= this.#readSpool();
+    await this.#opened;
+  }
+
+  async #readSpool(): Promise<void> {
+    await this.#options.spool.createPlace?.();
+    for await (const { name, size } of this.#options.spool.list('')) this.#count(name, size);
+    if (this.#waiting.size > 0) this.#handOver.wake();
+  }
+
+  async #reading(name: string, read: (from: ObjectStore) => Promise<Buffer>): Promise<Buffer> {
+    await this.#open();
+    if (this.#waiting.has(name)) {
+      try {
+        return await read(this.#options.spool);
+      } catch (error) {
+        // It was handed over a moment ago.
+        if (!isAbsent(error)) throw error;
+      }
+    }
+    return this.#asking(() => read(this.#options.primary));
+  }
+
+  /** While it is away, nobody but the hand-over waits for it. */
+  async #asking<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#away !== null) throw this.#away.error;
+    return call();
+  }
+
+  /** `null` when the primary is away, or takes too long. An answer that comes later does no harm: the bytes are the same. */
+  async #orAway<T>(call: () => Promise<T>): Promise<T | null> {
+    const timer = new AbortController();
+    const calling = call();
+    const silent = this.#options.clock.sleep(SILENT_MS_MAX, timer.signal).then(() => silence(this.#options.primary));
+    try {
+      const answer = await Promise.race([calling, silent]);
+      if (!(answer instanceof HoldfastError)) return answer;
+      calling.catch(() => {}); // It was waited for long enough.
+      this.#noteAway(answer);
+      return null;
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#noteAway(error);
+      return null;
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** A file that lies on the disk of a primary can go with it; whoever made it makes it again, here. */
+  async #linkOrAway(path: string, second: string): Promise<void> {
+    try {
+      await link(path, second);
+    } catch (error) {
+      const away = new HoldfastError('STORE_UNAVAILABLE', `could not read spool file "${path}"`, {
+        detail: `The system said: ${messageOf(error)}.`,
+        retryable: true,
+        cause: error,
+      });
+      this.#noteAway(away);
+      throw away;
+    }
+  }
+
+  #noteAway(error: HoldfastError): void {
+    const hadBegun = this.#away !== null;
+    this.#away ??= { since: this.#options.clock.now(), error };
+    if (!hadBegun) this.#tell({ kind: 'outage-began', error });
+    if (!this.#isClosed) this.#handOver.wake();
+  }
+
+  #assertRoom(bytes: number): void {
+    if (this.#bytes + bytes <= this.#options.budgetBytes) return;
+    throw new HoldfastError('STORE_SPOOL_FULL', 'could not keep WAL on this machine: the spool for outages is full', {
+      detail: `Expected room for ${bytes} bytes within ${this.#options.budgetBytes}, found ${this.#bytes} in use. ${this.#away?.error.message ?? ''}`,
+      hints: ['Mend the way to the primary; from here on the server keeps its WAL itself.'],
+      retryable: true,
+    });
+  }
+
+  #keep(name: string, bytes: number, outcome: PutOutcome): PutOutcome {
+    if (outcome === 'created') this.#count(name, bytes);
+    this.#handOver.wake();
+    return outcome;
+  }
+
+  #count(name: string, bytes: number): void {
+    if (this.#waiting.has(name)) return;
+    this.#waiting.set(name, { bytes, isHeld: false });
+    this.#bytes += bytes;
+    this.#sample();
+  }
+
+  async #forget(name: string): Promise<void> {
+    await this.#options.spool.delete(name);
+    this.#bytes -= this.#waiting.get(name)?.bytes ?? 0;
+    this.#waiting.delete(name);
+    this.#conflicts.delete(name);
+  }
+
+  async #handOverAll(): Promise<number | null> {
+    if (this.#away !== null) {
+      await this.#findPrimary();
+      this.#away = null;
+      this.#tell({ kind: 'outage-ended' });
+    }
+    const order = (name: string) => WRITE_STEPS.indexOf(writeStepOf(name) ?? 'others');
+    const names = [...this.#waiting.keys()].filter((name) => !this.#conflicts.has(name));
+    names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
+    for (let at = 0; at < names.length; ) {
+      const step = order(names[at]!);
+      let end = at;
+      while (end < names.length && end < at + LANES && order(names[end]!) === step) end += 1;
+      await Promise.all(names.slice(at, end).map((name) => this.#handOverOne(name)));
+      at = end;
+    }
+    if (names.length > 0) this.#tell({ kind: 'moved' });
+    return [...this.#waiting.keys()].some((name) => !this.#conflicts.has(name)) ? 0 : null;
+  }
+
+  /** A disk that came back empty is not the primary. */
+  async #findPrimary(): Promise<void> {
+    const { primary } = this.#options;
+    if ((await primary.stat(FORMAT_NAME)) !== null) return;
+    throw new HoldfastError(
+      'STORE_ABSENT',
+      `could not hand WAL over to ${primary.description}: it is no repository now`,
+      {
+        detail: 'Expected the object "format", found none.',
+        hints: ['Check that the disk is mounted, or make a copy the primary.'],
+      },
+    );
+  }
+
+  async #handOverOne(name: string): Promise<void> {
+    const { primary, spool } = this.#options;
+    const { outcome } = await transferObject({ name, from: spool, to: primary });
+    if (outcome !== 'differs' || (await this.#isSameContent(name, spool, primary))) {
+      await this.#forget(name);
+      return;
+    }
+    this.#conflicts.add(name);
+    this.#tell({ kind: 'conflict', name });
+  }
+
+  #sample(): void {
+    const at = this.#options.clock.monotonic();
+    this.#samples = [...this.#samples.filter((sample) => sample.at >= at - GROWTH_MS), { at, bytes: this.#bytes }];
+  }
+
+  #growth(): number | null {
+    const [first] = this.#samples;
+    const last = this.#samples.at(-1);
+    if (first === undefined || last === undefined || last.at === first.at) return null;
+    return ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
+  }
+
+  #tell(event: SpoolEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** WAL itself and what is made of it. A lineage is begun only where it can be seen whether there is one. */
+function isSpooled(name: string): boolean {
+  return ['histories', 'wal', 'landmarks'].includes(writeStepOf(name) ?? '');
+}
+
+/** What may pass or be mended while WAL goes on here. A failed sync is not among them (rule C1). */
+function isOutage(error: unknown): error is HoldfastError {
+  return isPlaceTrouble(error) && codeOf(error) !== 'STORE_SYNC_FAILED';
+}
+
+function silence({ description }: ObjectStore): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not write to ${description}: it does not answer`, {
+    detail: `Expected an answer within ${SILENT_MS_MAX / 1000} seconds, found none.`,
+    retryable: true,
+  });
+}
