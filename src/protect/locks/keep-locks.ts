@@ -3,6 +3,7 @@ import {
   extendLocks,
   FORMAT_NAME,
   kindPrefix,
+  lockingPlaces,
   type ObjectStore,
   pendingName,
   proveLock,
@@ -12,7 +13,7 @@ import {
 } from '../../repository/index.ts';
 import { findLineage, listNeededWal, readWalInventory } from '../wal/index.ts';
 import { KnownLocks } from './known-locks.ts';
-import { lockingPlaces, type PlaceLock } from './place-lock.ts';
+import type { PlaceLock } from './place-lock.ts';
 
 /** What opens a repository and finds its chunks: no snapshot can be restored without any of it. */
 const ALWAYS_NEEDED = [FORMAT_NAME, 'features/', 'keys/', kindPrefix('index')];

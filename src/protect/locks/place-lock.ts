@@ -1,16 +1,10 @@
 import { z } from 'zod';
-import type { Attestation, ObjectStore, StorePlace } from '../../repository/index.ts';
+import type { Attestation } from '../../repository/index.ts';
 
 /** Until when a snapshot, with all that it counts on, is locked in one place. Milliseconds since 1970. */
 export interface PlaceLock {
   readonly place: string;
   readonly until: number;
-}
-
-/** The places of a store that keep locks. */
-export function lockingPlaces(store: ObjectStore): StorePlace[] {
-  const places = store.places ?? [{ name: 'primary', store, required: true }];
-  return places.filter((place) => place.store.lock !== undefined);
 }
 
 const lockFacts = z.array(z.object({ place: z.string(), until: z.iso.datetime() }));

@@ -48,6 +48,8 @@ export type WalAlarm =
   | { readonly alarm: 'budget'; readonly error: HoldfastError }
   /** A new epoch was begun that the key in use was not given, or the keys cannot be read any more. */
   | { readonly alarm: 'keys'; readonly error: HoldfastError }
+  /** Locks of WAL that is in no whole segment yet cannot be extended: it is kept, and open to whoever can delete. */
+  | { readonly alarm: 'locks'; readonly error: HoldfastError }
   /** Commits wait for a receiver that was not asked to be synchronous: `*` in synchronous_standby_names does that. */
   | { readonly alarm: 'synchronous-by-wildcard'; readonly error: HoldfastError };
 

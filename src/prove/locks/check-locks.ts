@@ -1,5 +1,5 @@
 import { inLanes, type Progress } from '../../lib/index.ts';
-import { listAlwaysNeeded, lockingPlaces, locksOf } from '../../protect/locks/index.ts';
+import { listAlwaysNeeded, locksOf } from '../../protect/locks/index.ts';
 import { findLineage, listNeededWal, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
 import {
   type ChunkIndex,
@@ -8,6 +8,7 @@ import {
   kindPrefix,
   listAttestations,
   listTreeChunks,
+  lockingPlaces,
   type Repository,
   type SnapshotRecord,
   type StorePlace,

@@ -8,3 +8,4 @@
  */
 export * from './extend-locks.ts';
 export * from './lock-rule.ts';
+export * from './locking-places.ts';

@@ -57,6 +57,7 @@ const alarms = [
   'slot',
   'budget',
   'keys',
+  'locks',
   'synchronous-by-wildcard',
 ] as const satisfies readonly WalAlarm['alarm'][];
 

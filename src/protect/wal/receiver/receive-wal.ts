@@ -25,6 +25,7 @@ import {
   SQL_STATE,
   sqlStateOf,
 } from './link.ts';
+import { LocksKeeper } from './locks-keeper.ts';
 import { makeReception } from './make-reception.ts';
 import {
   FLUSH_INTERVAL_MS_DEFAULT,
@@ -80,6 +81,7 @@ class WalReceiver {
   readonly #slots: SlotKeeper;
   readonly #status: StatusKeeper;
   readonly #keys: KeysKeeper;
+  readonly #locks: LocksKeeper;
   readonly #progress = new ProgressKeeper();
   readonly #steps: Record<LivingState, () => Promise<ReceiverEvent>>;
 
@@ -132,6 +134,11 @@ class WalReceiver {
       onBack: () => this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' }),
     });
     this.#keys = new KeysKeeper({ repository: options.repository, clock, announcer: this.#announcer });
+    this.#locks = new LocksKeeper({
+      ...{ repository: options.repository, clock, announcer: this.#announcer },
+      place: () => this.#place(),
+      onFailure: (error) => this.#background.reject(error),
+    });
     this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
     this.#steps = {
       waiting: () => this.#wait(),
@@ -360,6 +367,7 @@ class WalReceiver {
     this.#status.begin();
     if (this.#options.temporary !== true) {
       this.#keys.begin();
+      this.#locks.begin();
       const emit = (event: WalEvent) => this.#announcer.emit(event);
       const { repository } = this.#options;
       this.#sweep.start({ repository, lineage: this.#lineage!, before: this.#open!.plan.start, emit });
@@ -517,6 +525,7 @@ class WalReceiver {
     await this.#closeLink();
     await this.#sweep.settled();
     await this.#keys.end();
+    await this.#locks.end();
     await this.#status.end();
   }
 
