@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { type ExecFileOptions, execFile } from 'node:child_process';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import pg from 'pg';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
@@ -13,10 +14,23 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 /** npm prints what it did; a JSON document may be long. */
 const outputBytesMax = 16 * 1024 * 1024;
 
+const quietly = ['--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'];
+
+/** The text that a person sees of a page, made without anything of ours. */
+function textOf(html: string): string {
+  const entities: Record<string, string> = { lt: '<', gt: '>', quot: '"', amp: '&' };
+  return html
+    .replaceAll(/<style>[\s\S]*?<\/style>|<svg[\s\S]*?<\/svg>/g, '')
+    .replaceAll(/<\/?(?:p|h1|h2|pre|tr|figure)\b[^>]*>/g, '\n')
+    .replaceAll(/<[^>]+>/g, '')
+    .replaceAll(/&(lt|gt|quot|amp);/g, (_, name: string) => entities[name]!);
+}
+
 /** What `npm pack` makes, installed in a folder where nothing of the checkout is in sight. */
 describe('the package', () => {
   let scratch: string;
   let project: string;
+  let archive: string;
   let server: PostgresServer;
 
   before(async () => {
@@ -26,9 +40,10 @@ describe('the package', () => {
     await writeFile(join(project, 'package.json'), '{ "name": "shop", "private": true, "type": "module" }');
     // Packing builds dist/ first.
     await npm(root, 'pack', '--pack-destination', scratch);
-    const [archive] = (await readdir(scratch)).filter((name) => name.endsWith('.tgz'));
-    assert.ok(archive !== undefined, 'npm pack made an archive');
-    await npm(project, 'install', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund', join(scratch, archive));
+    const [made] = (await readdir(scratch)).filter((name) => name.endsWith('.tgz'));
+    assert.ok(made !== undefined, 'npm pack made an archive');
+    archive = join(scratch, made);
+    await npm(project, 'install', ...quietly, archive);
     server = await startPostgres({ major: 18, walSegmentSizeMb: 1 });
     await server.query('CREATE TABLE item AS SELECT n, md5(n::text) AS text FROM generate_series(1, 5000) n');
   });
@@ -85,6 +100,49 @@ describe('the package', () => {
       assert.ok(reached.lsn >= lsn, `${reached.lsn} is not before ${lsn}`);
     } finally {
       process.kill(instance.pid, 'SIGINT');
+    }
+  });
+
+  it('brings back every row on an empty machine with the text of the recovery kit, npm and the store alone', async () => {
+    const page = join(scratch, 'kit.html');
+    await holdfast('recovery-kit', '--with-key', '--out', page);
+    const text = textOf(await readFile(page, 'utf8'));
+    const script = text.slice(text.indexOf('# Begin of what to type.'), text.indexOf('# End of what to type.'));
+    // All else is lost: the key file, the state, the folder in which it was installed.
+    for (const lost of ['key', 'state']) await rename(join(scratch, lost), join(scratch, `${lost}.lost`));
+    const home = join(scratch, 'empty-home');
+    await mkdir(home);
+    const said = join(home, 'said');
+    const typed = script
+      .replace(/holdfast@\S+/, [...quietly, archive].join(' '))
+      .replace(/--start$/m, `--start --json > '${said}'`);
+    const path = `${dirname(process.execPath)}:${server.binDirectory}:/usr/local/bin:/usr/bin:/bin`;
+    const env = {
+      ...process.env,
+      NODE_OPTIONS: '',
+      PATH: path,
+      HOME: home,
+      HOLDFAST_KEY_FILE: '',
+      HOLDFAST_PASSPHRASE: '',
+    };
+    try {
+      await start('/bin/sh', ['-eu', '-c', typed], { cwd: home, env });
+      const { instance } = JSON.parse((await readFile(said, 'utf8')).trimEnd().split('\n').at(-1)!) as {
+        instance: { pid: number; socketDirectory: string; port: number };
+      };
+      const { pid, socketDirectory: host, port } = instance;
+      const client = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+      try {
+        await client.connect();
+        const rows = "SELECT count(*)::text, md5(string_agg(n || text, ' ' ORDER BY n, text)) FROM item";
+        const { rows: restored } = await client.query(rows);
+        assert.deepEqual(restored, await server.query(rows));
+      } finally {
+        await client.end();
+        process.kill(pid, 'SIGINT');
+      }
+    } finally {
+      for (const lost of ['key', 'state']) await rename(join(scratch, `${lost}.lost`), join(scratch, lost));
     }
   });
 
