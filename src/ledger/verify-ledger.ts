@@ -1,8 +1,12 @@
-import { HoldfastError } from '../lib/index.ts';
+import { HoldfastError, mapAhead } from '../lib/index.ts';
 import { isAbsent, kindPrefix, type Repository } from '../repository/index.ts';
+import { findLostByCopies, findLostByPrimary } from './copy-heads.ts';
 import { type Head, hashEntry, parseEntryName, readEntry } from './entry.ts';
 import { findRegressions } from './regression.ts';
 import { RememberedHeads } from './remembered-heads.ts';
+
+/** Entries that are asked for at once. */
+const READS_MAX = 16;
 
 /** What is wrong with one entry, or with the lack of it. */
 export interface LedgerProblem {
@@ -26,13 +30,23 @@ export interface LedgerReport {
 export async function verifyLedger(repository: Repository, stateDirectory: string): Promise<LedgerReport> {
   const heads = new RememberedHeads(stateDirectory, repository.id);
   const report: LedgerReport = { writers: [], problems: [] };
-  for (const { writer, remembered, found } of await findRegressions(repository, heads)) {
-    const detail = `Entry ${remembered?.seq} was there and is now ${found}.`;
+  const lost = [
+    ...(await findRegressions(repository, heads)),
+    ...(await findLostByPrimary(repository, stateDirectory)),
+    ...(await findLostByCopies(repository, stateDirectory)),
+  ];
+  for (const { writer, remembered, found, ...where } of lost) {
+    const place = 'place' in where ? ` in copy "${where.place}"` : '';
+    const detail = `Entry ${remembered?.seq} was there${place} and is now ${found}.`;
     report.problems.push({ name: `${kindPrefix('ledger')}${writer}`, problem: 'regressed', detail });
   }
   let chain: Chain | null = null;
-  for await (const { name } of repository.store.list(kindPrefix('ledger'))) {
+  const read = async ({ name }: { name: string }) => {
     const place = parseEntryName(name);
+    return { name, place, stored: place === null ? null : await getIfThere(repository, name) };
+  };
+  const listed = repository.store.list(kindPrefix('ledger'));
+  for await (const { name, place, stored } of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
     if (place === null) {
       report.problems.push({ name, problem: 'foreign', detail: 'No writer makes an entry of this name.' });
       continue;
@@ -41,7 +55,7 @@ export async function verifyLedger(repository: Repository, stateDirectory: strin
       if (chain !== null) report.writers.push(chain.summary());
       chain = new Chain(repository, place.writer, report.problems);
     }
-    await chain.follow(name, place.seq);
+    chain.follow(name, place.seq, stored);
   }
   if (chain !== null) report.writers.push(chain.summary());
   if (report.problems.length === 0) for (const { writer, head } of report.writers) await heads.remember(writer, head);
@@ -62,13 +76,16 @@ class Chain {
     this.#problems = problems;
   }
 
-  async follow(name: string, seq: number): Promise<void> {
+  /** `stored`: null when the entry was listed and is not there. */
+  follow(name: string, seq: number, stored: Buffer | null): void {
     const expectedSeq = (this.#head?.seq ?? 0) + 1;
     const gap = seq !== expectedSeq;
     if (gap)
       this.#problems.push({ name, problem: 'gap', detail: `Expected entry ${expectedSeq}, found entry ${seq}.` });
-    const stored = await this.#get(name);
-    if (stored === null) return;
+    if (stored === null) {
+      this.#problems.push({ name, problem: 'gap', detail: 'It was listed, but it is not there.' });
+      return;
+    }
     this.#check(name, stored, gap ? undefined : (this.#head?.sha256 ?? null));
     this.#head = { seq, sha256: hashEntry(stored) };
     this.#entries += 1;
@@ -90,14 +107,13 @@ class Chain {
       this.#problems.push({ name, problem: 'not-readable', detail: error.detail ?? error.message });
     }
   }
+}
 
-  async #get(name: string): Promise<Buffer | null> {
-    try {
-      return await this.#repository.store.get(name);
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-      this.#problems.push({ name, problem: 'gap', detail: 'It was listed, but it is not there.' });
-      return null;
-    }
+async function getIfThere(repository: Repository, name: string): Promise<Buffer | null> {
+  try {
+    return await repository.store.get(name);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
   }
 }

@@ -38,6 +38,10 @@ export async function findNeeds(
     await walkTree(tree, {
       fetch,
       goesOn: isStoreDenied,
+      wants: (id) => {
+        const number = index.numberOf(id);
+        return number !== null && !seen.has(number);
+      },
       enter: (id) => {
         const number = index.numberOf(id);
         if (number !== null && seen.add(number)) return 'skip';

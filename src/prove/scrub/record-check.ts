@@ -1,10 +1,10 @@
 import { verifyLedger } from '../../ledger/index.ts';
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import {
+  checkKeyObjects,
   isAbsent,
   kindPrefix,
   listAttestations,
-  listSlots,
   type ObjectKind,
   type Repository,
 } from '../../repository/index.ts';
@@ -34,6 +34,10 @@ const namesOfKind: Partial<Record<ObjectKind, RegExp>> = {
   'timeline-history': /\.history\.copy$/,
 };
 
+/** Kinds that are gone through at the same time, and records of each that are asked for at once; the largest are some 100 KiB. */
+const KINDS_MAX = 4;
+const READS_MAX = 8;
+
 /** What came of opening every record. */
 export interface RecordCheck {
   readonly unreadable: UnreadableObject[];
@@ -44,7 +48,7 @@ export interface RecordCheck {
 }
 
 /**
- * Opens every record of a repository, checks the signatures of statements, and tries the key slots for their form.
+ * Opens every record of a repository, checks the signatures of statements, and tells key objects that are not as they were written.
  *
  * With a state directory the chains of the ledger are walked too, which remembers their heads there. Errors: those of the store.
  */
@@ -52,21 +56,39 @@ export async function checkRecords(repository: Repository, stateDirectory: strin
   const unreadable: UnreadableObject[] = [];
   const denied: UnreadableObject[] = [];
   const flaky: string[] = [];
-  for (const kind of kinds) {
-    for await (const { name } of repository.store.list(kindPrefix(kind))) {
-      if (namesOfKind[kind]?.test(name) === false) continue;
-      const reading = await readCarefully(repository, () => repository.getBody(kind, name));
-      if (reading.kind === 'read' && reading.flaky) flaky.push(name);
-      // Removed since it was listed, as pending records are.
-      if (reading.kind === 'read' || isAbsent(reading.error)) continue;
-      (reading.kind === 'denied' ? denied : unreadable).push({ object: name, sentence: sentenceOf(reading.error) });
-    }
+  for await (const found of mapAhead(kinds, { atOnceMax: KINDS_MAX }, (kind) => checkKind(repository, kind))) {
+    unreadable.push(...found.unreadable);
+    denied.push(...found.denied);
+    flaky.push(...found.flaky);
   }
   const attested = await checkAttestations(repository, unreadable);
-  const { damaged } = await listSlots(repository);
-  unreadable.push(...damaged.map((object) => ({ object, sentence: 'It is no key slot that can be read.' })));
+  unreadable.push(...(await checkKeyObjects(repository)));
   if (stateDirectory !== null) await checkLedger(repository, stateDirectory, unreadable);
   return { unreadable, denied, flaky, attested };
+}
+
+async function checkKind(
+  repository: Repository,
+  kind: ObjectKind,
+): Promise<Pick<RecordCheck, 'unreadable' | 'denied' | 'flaky'>> {
+  const found: Pick<RecordCheck, 'unreadable' | 'denied' | 'flaky'> = { unreadable: [], denied: [], flaky: [] };
+  const read = async ({ name }: { name: string }) => {
+    if (namesOfKind[kind]?.test(name) === false) return null;
+    return { name, reading: await readCarefully(repository, () => repository.getBody(kind, name)) };
+  };
+  const listed = repository.store.list(kindPrefix(kind));
+  for await (const each of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
+    if (each === null) continue;
+    const { name, reading } = each;
+    if (reading.kind === 'read' && reading.flaky) found.flaky.push(name);
+    // Removed since it was listed, as pending records are.
+    if (reading.kind === 'read' || isAbsent(reading.error)) continue;
+    found[reading.kind === 'denied' ? 'denied' : 'unreadable'].push({
+      object: name,
+      sentence: sentenceOf(reading.error),
+    });
+  }
+  return found;
 }
 
 async function checkAttestations(
@@ -75,11 +97,16 @@ async function checkAttestations(
 ): Promise<ReadonlyMap<string, number>> {
   const attested = new Map<string, number>();
   const prefix = kindPrefix('attestation');
+  const snapshots = new Set<string>();
   for await (const { name } of repository.store.list(prefix)) {
     const [snapshot = '', ...rest] = name.slice(prefix.length).split('/');
-    if (attested.has(snapshot) || rest.length !== 1) continue;
-    let { attestations, refused } = await listAttestations(repository, snapshot);
-    if (refused.length > 0) ({ attestations, refused } = await listAttestations(repository, snapshot));
+    if (rest.length === 1) snapshots.add(snapshot);
+  }
+  const read = async (snapshot: string) => {
+    const first = await listAttestations(repository, snapshot);
+    return { snapshot, ...(first.refused.length > 0 ? await listAttestations(repository, snapshot) : first) };
+  };
+  for await (const { snapshot, attestations, refused } of mapAhead(snapshots, { atOnceMax: READS_MAX }, read)) {
     attested.set(snapshot, attestations.length);
     for (const { name, reason } of refused) unreadable.push({ object: name, sentence: reason });
   }

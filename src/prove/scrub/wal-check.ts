@@ -57,8 +57,15 @@ export function* listWalObjects(inventory: WalInventory): Generator<PlacedWal, v
     const size = BigInt(lineage.header.segmentBytes);
     for (const { timeline, segments, fragments } of lineage.timelines.values()) {
       const place = { lineage, timeline };
-      for (const { number, objectName } of segments.values()) {
-        yield { kind: 'wal-segment', objectName, start: number * size, end: (number + 1n) * size, ...place };
+      for (const { number, objectName, size: bytes } of segments.values()) {
+        yield {
+          kind: 'wal-segment',
+          objectName,
+          size: bytes,
+          start: number * size,
+          end: (number + 1n) * size,
+          ...place,
+        };
       }
       for (const fragment of fragments) yield { ...fragmentObject(fragment), ...place };
     }

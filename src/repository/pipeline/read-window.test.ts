@@ -50,6 +50,15 @@ describe('the window of a restore', () => {
     assert.equal(window.isFar, true);
   });
 
+  it('begins with more where already the first answer comes from far away', async () => {
+    const clock = new ManualClock();
+    const window = new ReadWindow({ clock, bytesMin: MIB });
+    const begun = window.take(RUN);
+    await clock.advance(50);
+    window.noteAnswer(begun);
+    assert.equal(window.bytes, 4 * MIB);
+  });
+
   it('is bounded, however far away the store is', async () => {
     const { window, most } = await readThrough({ answerMs: 1000, workMs: 1, seconds: 10 });
     assert.equal(window.bytes, 16 * MIB);

@@ -10,6 +10,8 @@ const MEASURE_MS = 50;
 const NEWEST_PART = 0.2;
 /** An answer that takes longer does not come from a disk. */
 const FAR_MS = 5;
+/** With what it begins where the first answer says so, as a restore of a second is half over before it is measured. */
+const FAR_BYTES_FIRST = 4 << 20;
 
 /**
  * How many stored bytes may be on their way to the workers, or with them: what they take during the time of an answer, twice over, as measured all the
@@ -53,6 +55,7 @@ export class ReadWindow {
 
   noteAnswer(begunAt: number): void {
     const took = this.#clock.monotonic() - begunAt;
+    if (this.#answerMs === 0 && took > FAR_MS) this.#bytes = Math.max(this.#bytes, FAR_BYTES_FIRST);
     this.#answerMs = this.#answerMs === 0 ? took : this.#answerMs * (1 - NEWEST_PART) + took * NEWEST_PART;
   }
 

@@ -8,7 +8,7 @@ import { treeInvalid } from './tree-invalid.ts';
 export type FetchChunk = (id: Uint8Array) => Promise<Buffer>;
 
 /** Nodes of one level, and map leaves of one file, that are fetched before they are needed: most of them come with their neighbours. */
-const NODES_AHEAD = { atOnceMax: 8 };
+const NODES_AHEAD = { atOnceMax: 16 };
 const LEAVES_AHEAD = { atOnceMax: 16 };
 
 /** Files behind the one that is read whose first map leaves are fetched, and so many leaves of each. */

@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import type { FileEntry } from './entry.ts';
 import { decodeFileMap, type FileMap } from './file-map.ts';
 import { type Child, decodeNode, type TreeNode } from './node.ts';
@@ -15,6 +15,8 @@ export type LostPart =
 /** Who is told what a tree is made of. */
 export interface TreeVisitor {
   readonly fetch: FetchChunk;
+  /** Whether `enter` will not skip this node: then it is fetched ahead, while those before it are walked. Without it nothing is. */
+  readonly wants?: (id: Buffer) => boolean;
   /**
    * Of each node and map leaf, before it is fetched. `skip` leaves it out with all below it, as something of which nothing more is to be said;
    * `doubtful` keeps what lies above it from counting as clean.
@@ -35,6 +37,8 @@ const LOST_CODES = new Set(['CHUNK_DAMAGED', 'CHUNK_ABSENT', 'TREE_INVALID']);
 
 /** Map leaves of one file that are fetched at once. */
 const LEAVES_AT_ONCE = 8;
+/** Nodes of one level that are fetched before they are walked. */
+const NODES_AHEAD = { atOnceMax: 8 };
 const DEPTH_MAX = 64;
 
 /**
@@ -46,13 +50,19 @@ export async function walkTree(tree: { root: string; files: number }, visitor: T
   await walkNode(visitor, Buffer.from(tree.root, 'hex'), { kind: 'node', firstPath: null, files: tree.files }, 0);
 }
 
-async function walkNode(visitor: TreeVisitor, id: Buffer, part: LostPart, depth: number): Promise<boolean> {
+async function walkNode(
+  visitor: TreeVisitor,
+  id: Buffer,
+  part: LostPart,
+  depth: number,
+  ahead: Promise<Buffer> | null = null,
+): Promise<boolean> {
   const entered = visitor.enter(id);
   if (entered === 'skip') return true;
   let clean = entered === 'clean';
   const node = await unlessLost<TreeNode>(visitor, id, part, async () => {
     if (depth > DEPTH_MAX) throw treeInvalid(`it is deeper than ${DEPTH_MAX} nodes`);
-    return decodeNode(await visitor.fetch(id));
+    return decodeNode(await (ahead ?? visitor.fetch(id)));
   });
   if (node === null) clean = false;
   else if (node.type === 'inner') clean = (await walkChildren(visitor, node.children, depth)) && clean;
@@ -65,8 +75,14 @@ async function walkNode(visitor: TreeVisitor, id: Buffer, part: LostPart, depth:
 
 async function walkChildren(visitor: TreeVisitor, children: readonly Child[], depth: number): Promise<boolean> {
   let clean = true;
-  for (const { id, firstPath, files } of children) {
-    clean = (await walkNode(visitor, id, { kind: 'node', firstPath, files }, depth + 1)) && clean;
+  const begin = async ({ id, firstPath, files }: Child) => {
+    const ahead = visitor.wants?.(id) === true ? visitor.fetch(id) : null;
+    // Whoever walks the node hears of its failure.
+    ahead?.catch(() => {});
+    return { id, firstPath, files, ahead };
+  };
+  for await (const { id, firstPath, files, ahead } of mapAhead(children, NODES_AHEAD, begin)) {
+    clean = (await walkNode(visitor, id, { kind: 'node', firstPath, files }, depth + 1, ahead)) && clean;
   }
   return clean;
 }
