@@ -28,7 +28,7 @@ const joined = (parts: Uint8Array | readonly Uint8Array[]) =>
   Buffer.concat(parts instanceof Uint8Array ? [parts] : parts);
 
 const denied = async (): Promise<never> => {
-  throw new HoldfastError('STORE_DENIED', 'could not delete: not permitted');
+  throw new HoldfastError('STORE_DENIED', 'could not do it: not permitted');
 };
 
 /** Stores that break one promise each, in ways that have been met. */
@@ -112,6 +112,7 @@ export const lies = {
     };
   },
   mayNotDelete: () => ({ delete: denied }),
+  mayNotOverwrite: () => ({ putVolatile: denied }),
   clockAhead: (honest) => ({ now: async () => (await honest.now()) + 10 * 60_000 }),
   datesBehind: (honest) => ({
     stat: async (name) => {

@@ -8,6 +8,6 @@
  */
 export { STORE_CLOCK_OFFSET_MS_MAX } from './clock-offset.ts';
 export * from './findings.ts';
-export { PROBE_PREFIX } from './probe-name.ts';
+export { drawProbeName, PROBE_PREFIX } from './probe-name.ts';
 export * from './probe-store.ts';
 export * from './unfit-store.ts';

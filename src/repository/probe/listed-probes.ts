@@ -16,14 +16,14 @@ export async function listProbes(store: ObjectStore): Promise<ObjectEntry[]> {
 export async function removeLeftOvers(store: ObjectStore, now: number): Promise<void> {
   for (const { name, modifiedAt } of await listProbes(store)) {
     // One that may not be deleted stays; the same is found out about this probe's own objects.
-    if (now - modifiedAt > LEFT_OVER_MS && !(await deleteIfPermitted(store, name))) return;
+    if (now - modifiedAt > LEFT_OVER_MS && !(await isPermitted(() => store.delete(name)))) return;
   }
 }
 
-/** Whether it was permitted. Errors: the other ones of the store. */
-export async function deleteIfPermitted(store: ObjectStore, name: string): Promise<boolean> {
+/** Does it, and says whether it was permitted. Errors: the other ones of the store. */
+export async function isPermitted(act: () => Promise<void>): Promise<boolean> {
   try {
-    await store.delete(name);
+    await act();
     return true;
   } catch (error) {
     if (codeOf(error) === 'STORE_DENIED') return false;

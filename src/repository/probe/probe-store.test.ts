@@ -80,6 +80,17 @@ describe('the probe of a store', () => {
     assert.ok((await namesIn(inner)).includes('format'));
   });
 
+  it('takes credentials that may not overwrite for those of a copy, and not for those of a writer', async (test) => {
+    const store = lyingStore(lies.mayNotOverwrite);
+    const { probe, broken, unseen } = await outcomesOf(store);
+    assert.deepEqual({ broken, unseen }, { broken: [], unseen: ['overwrite'] });
+    assert.deepEqual(await namesIn(store), []);
+    assert.equal(whyUnfit(store, probe)?.code, 'STORE_DENIED');
+    const credential = await keyFileIn(await scratchFor(test, 'probe'));
+    await assert.rejects(initRepository({ store, credential, clock }), { code: 'STORE_DENIED' });
+    assert.deepEqual(await namesIn(store), []);
+  });
+
   it('removes after an hour what an earlier one had to leave, and nothing else', async () => {
     const own = new ManualClock();
     const inner = memoryStore({ clock: own });

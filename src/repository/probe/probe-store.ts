@@ -19,9 +19,9 @@ import {
 /**
  * Tries a store with two objects below `volatile/`, which are removed again, and asks it what it offers.
  *
- * What an earlier probe had to leave is removed as well, where that is permitted. Credentials that may not delete are no error: `delete` is then
- * `unseen` and the names stand in `leftBehind`.
- * Errors: those of the store, when it cannot be written, overwritten, read or listed at all.
+ * What an earlier probe had to leave is removed as well, where that is permitted. Credentials that may not overwrite or not delete are no error:
+ * `overwrite` or `delete` is then `unseen`, and what had to stay stands in `leftBehind`.
+ * Errors: those of the store, when it cannot be written, read or listed at all.
  */
 export async function probeStore(store: ObjectStore, options: { clock: Clock }): Promise<StoreProbe> {
   const names = [drawProbeName(), drawProbeName()] as const;
@@ -37,12 +37,13 @@ export async function probeStore(store: ObjectStore, options: { clock: Clock }):
 async function tryStore(store: ObjectStore, clock: Clock, names: readonly [string, string]): Promise<StoreProbe> {
   const [alone, together] = names;
   const told = await clockTold(store, clock);
-  const places = await askProtection(store);
   // Both listed and asked for before anything is stored, so that a cache of what is absent shows itself.
   await removeLeftOvers(store, told.theirs);
   await isGone(store, alone);
   const first = await tryOne(store, clock, alone);
   const atOnce = await tryAtOnce(store, together);
+  // Some drivers know of versions only by what the answers to a put have said.
+  const protection = await askProtection(store);
   const ranged = await tryRanges(store, alone, first.bytes);
   const listed = await tryListing(store, names);
   const offsetMs = leastOffset([told, await dateTold(store, alone, first)]);
@@ -58,7 +59,7 @@ async function tryStore(store: ObjectStore, clock: Clock, names: readonly [strin
       'list-after-write': listed,
       overwrite,
       delete: deletion,
-      ...places,
+      ...protection,
       clock: judgeOffset(offsetMs),
     },
   };

@@ -3,7 +3,7 @@ import { type Clock, codeOf, formatDuration, formatQuantity } from '../../lib/in
 import { isAbsent, type ObjectStore } from '../object-store/index.ts';
 import { STORE_CLOCK_OFFSET_MS_MAX } from './clock-offset.ts';
 import type { ProbeFinding } from './findings.ts';
-import { deleteIfPermitted, listProbes } from './listed-probes.ts';
+import { isPermitted, listProbes } from './listed-probes.ts';
 
 /** Small enough to cost nothing, large enough to have parts. */
 const PROBE_BYTES = 64;
@@ -96,12 +96,15 @@ export async function tryListing(store: ObjectStore, names: readonly string[]): 
   );
 }
 
-/** Overwrites an object, as leases and reports of status are. */
+/** Overwrites an object, as leases and reports of status are; credentials for a copy need no right to do so. */
 export async function tryOverwriting(store: ObjectStore, name: string): Promise<ProbeFinding> {
   const newest = randomBytes(PROBE_BYTES);
-  await store.putVolatile(name, newest);
+  const expected = 'the newest bytes';
+  if (!(await isPermitted(() => store.putVolatile(name, newest)))) {
+    return { outcome: 'unseen', found: 'no right to overwrite', expected };
+  }
   const found = await readOrNull(store, name);
-  return findingOf(found?.equals(newest) === true, describeBytes(found, newest), 'the newest bytes');
+  return findingOf(found?.equals(newest) === true, describeBytes(found, newest), expected);
 }
 
 /** Removes the objects, and looks for them. */
@@ -111,7 +114,7 @@ export async function tryDeleting(
 ): Promise<{ deletion: ProbeFinding; leftBehind: string[] }> {
   const leftBehind: string[] = [];
   const expected = 'what was removed neither read nor listed any more';
-  for (const name of names) if (!(await deleteIfPermitted(store, name))) leftBehind.push(name);
+  for (const name of names) if (!(await isPermitted(() => store.delete(name)))) leftBehind.push(name);
   if (leftBehind.length > 0) {
     const found = `no right to delete, so that ${quoteAll(leftBehind)} had to be left there`;
     return { deletion: { outcome: 'unseen', found, expected }, leftBehind };

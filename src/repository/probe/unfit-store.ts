@@ -3,12 +3,13 @@ import type { ObjectStore } from '../object-store/index.ts';
 import { type ProbeFinding, type StoreProbe, type StorePromise, storePromises } from './findings.ts';
 
 /**
- * Why a repository cannot live in a store that behaved so; `null` when it can. The first promise that is broken, in their order.
+ * Why a repository cannot be written in a store that behaved so; `null` when it can. The first promise that is broken, in their order.
  *
- * Codes: `STORE_OVERWRITES`, `STORE_READS_WRONG`, `STORE_LISTS_LATE`, `STORE_KEEPS_DELETED`, `STORE_LOCK_ABSENT`, `STORE_CLOCK_SKEWED`.
+ * Codes: `STORE_DENIED` for credentials that may not overwrite what is volatile, `STORE_OVERWRITES`, `STORE_READS_WRONG`, `STORE_LISTS_LATE`, `STORE_KEEPS_DELETED`, `STORE_LOCK_ABSENT`, `STORE_CLOCK_SKEWED`.
  */
 export function whyUnfit(store: ObjectStore, { findings }: StoreProbe): HoldfastError | null {
   const broken = storePromises.find((promise) => findings[promise].outcome === 'broken');
+  if (broken === undefined && findings.overwrite.outcome === 'unseen') return mayNotOverwrite(store);
   return broken === undefined
     ? null
     : unfit(broken, findings[broken], `cannot keep a repository in ${store.description}`);
@@ -57,4 +58,15 @@ function unfit(promise: StorePromise, { found, expected }: ProbeFinding, refused
         ],
       });
   }
+}
+
+function mayNotOverwrite(store: ObjectStore): HoldfastError {
+  return new HoldfastError(
+    'STORE_DENIED',
+    `cannot write a repository in ${store.description}: leases cannot be renewed`,
+    {
+      detail: 'Expected credentials that may overwrite what lies below "volatile/", found that they may not.',
+      hints: ['Give them the right there and nowhere else; docs/object-stores.md has the rights that suffice.'],
+    },
+  );
 }

@@ -18,17 +18,17 @@ export interface StoreVolumes {
   readonly data: VolumeFacts | null;
 }
 
-/** Judges the place of the repository. Pure. */
-export function judgeStore(facts: StoreFacts, volumes: StoreVolumes): Check[] {
+/** Judges one place of the repository. Nobody overwrites anything in a copy. Pure. */
+export function judgeStore(facts: StoreFacts, volumes: StoreVolumes, place: 'primary' | 'copy' = 'primary'): Check[] {
   return [
-    ...judgeProbe(facts),
+    ...judgeProbe(facts, place),
     ...judgeProtection(facts),
     ...(facts.directory === null ? [] : judgePlace(facts, facts.directory, volumes)),
     judgeLeftOvers(facts),
   ];
 }
 
-function judgeProbe(facts: StoreFacts): Check[] {
+function judgeProbe(facts: StoreFacts, place: 'primary' | 'copy'): Check[] {
   const { probe } = facts;
   if (probe.kind === 'failed') {
     return [
@@ -42,7 +42,7 @@ function judgeProbe(facts: StoreFacts): Check[] {
   }
   return [
     ok('store-write', `An object was stored in ${facts.description}.`),
-    ...judgePromises(probe.facts),
+    ...judgePromises(probe.facts, place),
     judgeSpeed(probe.facts),
   ];
 }
@@ -134,7 +134,7 @@ const promises: readonly {
   },
 ];
 
-function judgePromises({ findings }: StoreProbe): Check[] {
+function judgePromises({ findings }: StoreProbe, place: 'primary' | 'copy'): Check[] {
   const elsewhere = [
     advice('Choose another place for the repository: this one does not keep what every object is built on.'),
   ];
@@ -142,7 +142,17 @@ function judgePromises({ findings }: StoreProbe): Check[] {
     const { outcome, found, expected } = findings[promise];
     if (outcome === 'kept') return ok(code, kept);
     if (outcome === 'broken') return problem(code, broken, { found, expected, why, mends: elsewhere });
-    return unseen(code, `Whether the store removes an object could not be tried: found ${found}.`);
+    if (promise === 'overwrite' && place === 'primary') return mayNotOverwrite(code, found);
+    const what = promise === 'delete' ? 'removes an object' : 'gives the newest bytes of what is overwritten';
+    return unseen(code, `Whether the store ${what} could not be tried: found ${found}.`);
+  });
+}
+
+function mayNotOverwrite(code: string, found: string): Check {
+  return problem(code, 'The credentials may not overwrite what is overwritten by design.', {
+    ...{ found, expected: 'the right to overwrite below "volatile/"' },
+    why: 'Leases cannot be renewed, and the state of a receiver cannot be told: nothing here can be written.',
+    mends: [advice('Give them the right there and nowhere else.')],
   });
 }
 

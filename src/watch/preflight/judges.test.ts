@@ -485,6 +485,12 @@ describe('a store', () => {
     ['that gives no parts', ofStore(probed('ranged-read', 'broken')), ['problem store-range']],
     ['that gives what was overwritten', ofStore(probed('overwrite', 'broken')), ['problem store-overwrite']],
     ['that does not delete', ofStore(probed('delete', 'broken')), ['problem store-delete']],
+    ['that lets nobody overwrite', ofStore(probed('overwrite', 'unseen')), ['problem store-overwrite']],
+    [
+      'that lets nobody overwrite in a copy',
+      judgeStore({ ...soundStore, ...probed('overwrite', 'unseen') }, volumes, 'copy'),
+      ['unseen store-overwrite'],
+    ],
     ['that lets nobody delete', ofStore(probed('delete', 'unseen')), ['unseen store-delete']],
     ['that is slow', ofStore(probed('create-once', 'kept', { writeMs: 900 })), ['warning store-latency']],
     [
