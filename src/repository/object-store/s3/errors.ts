@@ -35,8 +35,9 @@ export function s3ErrorOf(
   asked: { isOfLock?: boolean } = {},
 ): Error {
   if (error instanceof HoldfastError || !(error instanceof Error)) return error as Error;
-  // A broken invariant, or a fault in a program, is no answer of anybody.
-  if (['AssertionFailed', 'TypeError', 'RangeError', 'ReferenceError'].includes(error.name)) return error;
+  // A broken invariant, or a fault in a program, is no answer of anybody; what fails while an answer is read is one that makes no sense.
+  const isOfProgram = ['AssertionFailed', 'TypeError', 'RangeError', 'ReferenceError'].includes(error.name);
+  if (isOfProgram && !('$response' in error)) return error;
   const answer = answerOf(error);
   const trouble = asked.isOfLock === true && answer.name === 'InvalidRequest' ? 'lock' : troubleOf(answer);
   return remoteErrorOf(trouble, {
