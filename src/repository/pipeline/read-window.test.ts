@@ -50,6 +50,19 @@ describe('the window of a restore', () => {
     assert.equal(window.isFar, true);
   });
 
+  it('stays small on a machine so busy that many answers are late', async () => {
+    const clock = new ManualClock();
+    const window = new ReadWindow({ clock, bytesMin: MIB });
+    for (let answer = 0; answer < 200; answer++) {
+      const begun = window.take(RUN);
+      await clock.advance(answer % 2 === 0 ? 1 : 40);
+      window.noteAnswer(begun);
+      window.give(RUN);
+    }
+    assert.equal(window.isFar, false);
+    assert.equal(window.bytes, MIB);
+  });
+
   it('begins with more where already the first answer comes from far away', async () => {
     const clock = new ManualClock();
     const window = new ReadWindow({ clock, bytesMin: MIB });

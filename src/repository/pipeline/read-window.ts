@@ -6,16 +6,16 @@ const WINDOW_BYTES_MAX = 16 << 20;
 const WINDOW_ANSWERS = 2;
 /** So long it is measured before the window changes: several answers, and soon enough for a restore of a second. */
 const MEASURE_MS = 50;
-/** The share of the newest answer in the average. */
-const NEWEST_PART = 0.2;
-/** An answer that takes longer does not come from a disk. */
-const FAR_MS = 5;
+/** Where the quickest answer takes longer, it does not come from a disk. */
+const FAR_MS = 10;
 /** With what it begins where the first answer says so, as a restore of a second is half over before it is measured. */
 const FAR_BYTES_FIRST = 4 << 20;
 
 /**
  * How many stored bytes may be on their way to the workers, or with them: what they take during the time of an answer, twice over, as measured all the
  * while; never less than a few runs for each worker, and never more than a bound.
+ *
+ * The time of an answer is that of the quickest one lately: the others waited for a busy machine or for each other, which no larger window helps.
  */
 export class ReadWindow {
   readonly #clock: Clock;
@@ -23,13 +23,14 @@ export class ReadWindow {
   #bytes: number;
   #taken = 0;
   #answerMs = 0;
-  #givenSince: { at: number; bytes: number };
+  /** Since when is measured, what workers were done with since, and the quickest answer; null while there was none. */
+  #since: { at: number; bytes: number; answerMs: number | null };
 
   constructor(options: { clock: Clock; bytesMin: number }) {
     this.#clock = options.clock;
     this.#bytesMin = options.bytesMin;
     this.#bytes = options.bytesMin;
-    this.#givenSince = { at: options.clock.monotonic(), bytes: 0 };
+    this.#since = { at: options.clock.monotonic(), bytes: 0, answerMs: null };
   }
 
   /** The window as it is now, in bytes. */
@@ -56,18 +57,20 @@ export class ReadWindow {
   noteAnswer(begunAt: number): void {
     const took = this.#clock.monotonic() - begunAt;
     if (this.#answerMs === 0 && took > FAR_MS) this.#bytes = Math.max(this.#bytes, FAR_BYTES_FIRST);
-    this.#answerMs = this.#answerMs === 0 ? took : this.#answerMs * (1 - NEWEST_PART) + took * NEWEST_PART;
+    this.#since.answerMs = Math.min(took, this.#since.answerMs ?? took);
+    this.#answerMs = this.#answerMs === 0 ? took : Math.min(this.#answerMs, took);
   }
 
   /** Of bytes that a worker is done with. */
   give(bytes: number): void {
     this.#taken -= bytes;
-    this.#givenSince.bytes += bytes;
+    this.#since.bytes += bytes;
     const now = this.#clock.monotonic();
-    const elapsed = now - this.#givenSince.at;
+    const elapsed = now - this.#since.at;
     if (elapsed < Math.max(MEASURE_MS, this.#answerMs)) return;
-    const wanted = (this.#givenSince.bytes / elapsed) * this.#answerMs * WINDOW_ANSWERS;
+    this.#answerMs = this.#since.answerMs ?? this.#answerMs;
+    const wanted = (this.#since.bytes / elapsed) * this.#answerMs * WINDOW_ANSWERS;
     this.#bytes = Math.min(Math.max(wanted, this.#bytesMin), WINDOW_BYTES_MAX);
-    this.#givenSince = { at: now, bytes: 0 };
+    this.#since = { at: now, bytes: 0, answerMs: null };
   }
 }
