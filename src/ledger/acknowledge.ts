@@ -1,5 +1,7 @@
 import { HoldfastError } from '../lib/index.ts';
 import { kindPrefix, type Repository } from '../repository/index.ts';
+import { AcknowledgedHeads } from './acknowledged-heads.ts';
+import { findLostByPrimary } from './copy-heads.ts';
 import { type Head, hashEntry, parseEntryName } from './entry.ts';
 import { openLedger } from './ledger.ts';
 import { findRegressions, type Regression } from './regression.ts';
@@ -16,7 +18,12 @@ export async function acknowledgeRegressions(repository: Repository, stateDirect
   repository.assertWritable();
   const heads = new RememberedHeads(stateDirectory, repository.id);
   const regressions = await findRegressions(repository, heads);
+  const lost = await findLostByPrimary(repository, stateDirectory);
   for (const { writer } of regressions) await heads.replace(writer, await findStoredHead(repository, writer));
+  const acknowledged = new AcknowledgedHeads(stateDirectory, repository.id);
+  for (const { remembered } of lost) if (remembered !== null) await acknowledged.add(remembered.sha256);
+  // What both this host and a copy know is one loss.
+  regressions.push(...lost.filter(({ writer }) => regressions.every((each) => each.writer !== writer)));
   regressions.push(...(await stepOverBrokenEntries(repository, stateDirectory, heads)));
   if (regressions.length === 0) return regressions;
   const ledger = await openLedger(repository, stateDirectory);
@@ -44,7 +51,7 @@ async function stepOverBrokenEntries(
     const writer = await readWriterId(stateDirectory);
     const remembered = (await heads.read()).get(writer) ?? null;
     await heads.replace(writer, await findStoredHead(repository, writer));
-    return [{ writer, remembered, found: 'broken' }];
+    return [{ writer, remembered, found: 'broken', knownBy: null }];
   }
 }
 

@@ -7,8 +7,10 @@
  * It does not decide what is worth an entry, and journals no runs. Format: `docs/design.md` 7.
  */
 export * from './acknowledge.ts';
+export { type CopyRegression, findLostByCopies, findLostByPrimary } from './copy-heads.ts';
 export { makeStateDirectory, replaceFile } from './durable-file.ts';
 export * from './entry.ts';
+export { findHiddenSnapshots, type HiddenSnapshot } from './hidden-snapshots.ts';
 export * from './ledger.ts';
 export { findRegressions, type Regression } from './regression.ts';
 export * from './remembered-heads.ts';

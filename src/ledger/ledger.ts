@@ -1,5 +1,6 @@
 import { assert, HoldfastError } from '../lib/index.ts';
 import { isAbsent, type Repository, sealBody, signRecord } from '../repository/index.ts';
+import { findLostByPrimary } from './copy-heads.ts';
 import { entryName, type Head, hashEntry, type LedgerEntry, type LedgerEvent, readEntry } from './entry.ts';
 import { findRegressions, headRegressed } from './regression.ts';
 import { RememberedHeads } from './remembered-heads.ts';
@@ -19,7 +20,9 @@ const CONFLICTS_MAX = 1000;
 export async function openLedger(repository: Repository, stateDirectory: string): Promise<Ledger> {
   const heads = new RememberedHeads(stateDirectory, repository.id);
   const checking = findRegressions(repository, heads);
+  const checkingCopies = findLostByPrimary(repository, stateDirectory, { remember: true });
   checking.catch(() => {}); // Awaited below, unless the state directory cannot be read.
+  checkingCopies.catch(() => {}); // The same.
   const writer = await readWriterId(stateDirectory);
   const ledger = new Ledger({
     repository,
@@ -30,7 +33,7 @@ export async function openLedger(repository: Repository, stateDirectory: string)
   });
   const next = ledger.readNext();
   next.catch(() => {}); // Of no interest when a head is gone.
-  const regressions = await checking;
+  const regressions = [...(await checking), ...(await checkingCopies)];
   if (regressions.length > 0) throw headRegressed(regressions);
   await ledger.catchUp(next);
   return ledger;

@@ -13,6 +13,8 @@ export interface Regression {
   remembered: Head | null;
   /** `gone`: no entry of that number. `different`: another one, or a damaged one. `broken`: what follows it is no entry of this chain. */
   found: 'gone' | 'different' | 'broken';
+  /** Who knows better, such as `copy "far"`; `null` when this host remembers. */
+  knownBy: string | null;
 }
 
 /** Asks the store for every remembered head: one read for each writer. Errors: those of the store. */
@@ -23,7 +25,7 @@ export async function findRegressions(repository: Repository, heads: RememberedH
   };
   for await (const { writer, remembered, hash } of mapAhead(await heads.read(), { atOnceMax: READS_MAX }, ask)) {
     if (hash !== remembered.sha256)
-      regressions.push({ writer, remembered, found: hash === null ? 'gone' : 'different' });
+      regressions.push({ writer, remembered, found: hash === null ? 'gone' : 'different', knownBy: null });
   }
   return regressions;
 }
@@ -40,7 +42,8 @@ async function hashStored(repository: Repository, writer: string, seq: number): 
 /** The one error for them all: it stops every write until somebody acknowledges what happened. */
 export function headRegressed(regressions: readonly Regression[]): HoldfastError {
   const told = regressions.map(
-    ({ writer, remembered, found }) => `Entry ${remembered?.seq} of writer ${writer} was there and is now ${found}.`,
+    ({ writer, remembered, found, knownBy }) =>
+      `Entry ${remembered?.seq} of writer ${writer} was there and is now ${found}${knownBy === null ? '' : `, as ${knownBy} shows`}.`,
   );
   return new HoldfastError(
     'LEDGER_HEAD_REGRESSED',

@@ -17,8 +17,10 @@ const FILE_PATTERN = /^([0-9a-f]{32})\.([0-9]{16})$/;
 export class RememberedHeads {
   readonly #directory: string;
 
-  constructor(stateDirectory: string, repositoryId: string) {
-    this.#directory = join(stateDirectory, 'heads', repositoryId);
+  /** `place`: of one copy of the repository; otherwise of its primary. */
+  constructor(stateDirectory: string, repositoryId: string, place?: string) {
+    const own = join(stateDirectory, 'heads', repositoryId);
+    this.#directory = place === undefined ? own : join(own, 'copies', place);
   }
 
   /** The highest remembered head of each writer. Errors: `STATE_UNREADABLE`. */

@@ -1,6 +1,6 @@
 import { HoldfastError, mapAhead } from '../lib/index.ts';
 import { isAbsent, kindPrefix, type Repository } from '../repository/index.ts';
-import { findLostByCopies, findLostByPrimary } from './copy-heads.ts';
+import { findLostByPrimary } from './copy-heads.ts';
 import { type Head, hashEntry, parseEntryName, readEntry } from './entry.ts';
 import { findRegressions } from './regression.ts';
 import { RememberedHeads } from './remembered-heads.ts';
@@ -33,11 +33,9 @@ export async function verifyLedger(repository: Repository, stateDirectory: strin
   const lost = [
     ...(await findRegressions(repository, heads)),
     ...(await findLostByPrimary(repository, stateDirectory)),
-    ...(await findLostByCopies(repository, stateDirectory)),
   ];
-  for (const { writer, remembered, found, ...where } of lost) {
-    const place = 'place' in where ? ` in copy "${where.place}"` : '';
-    const detail = `Entry ${remembered?.seq} was there${place} and is now ${found}.`;
+  for (const { writer, remembered, found, knownBy } of lost) {
+    const detail = `Entry ${remembered?.seq} was there and is now ${found}${knownBy === null ? '' : `, as ${knownBy} shows`}.`;
     report.problems.push({ name: `${kindPrefix('ledger')}${writer}`, problem: 'regressed', detail });
   }
   let chain: Chain | null = null;

@@ -1,3 +1,4 @@
+import { findHiddenSnapshots } from '../ledger/index.ts';
 import { type Clock, HoldfastError } from '../lib/index.ts';
 import {
   type ConnectionTarget,
@@ -68,6 +69,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
       damage('wal-damaged', `The object "${objectName}" cannot be used: ${error.message}.`),
     ),
     ...(await describeKnownDamage(repository, toldAlready)),
+    ...(await findHiddenSnapshots(repository)).map(({ snapshot, at }) => hidden(snapshot, at)),
   ];
   const names = options.cluster === undefined ? knownClusters(snapshots, inventory) : [options.cluster];
   if (names.length === 0) {
@@ -132,6 +134,13 @@ function judgeUnplacedServer(server: ServerFacts, systems: ReadonlyMap<string, R
   const sentence = `The server (system ${server.system}) is none of the clusters that are kept.`;
   const advice = 'Check the connection, or run holdfast backup with a cluster name of its own.';
   return [{ severity: 'problem', code: 'other-system', sentence, advice }];
+}
+
+/** Rule B4: what is newest is what a thief would hide. */
+function hidden(snapshot: string, at: string): Finding {
+  const sentence = `The ledger says that backup ${snapshot.slice(0, 12)} was done at ${at}, and its snapshot is not there: somebody hides it or took it away.`;
+  const advice = 'Look at copies of the repository, and at who may delete in it; run holdfast verify --all.';
+  return { severity: 'problem', code: 'snapshot-hidden', sentence, advice };
 }
 
 function damage(code: string, sentence: string): Finding {

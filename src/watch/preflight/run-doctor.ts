@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { findRegressions, RememberedHeads } from '../../ledger/index.ts';
+import { findLostByCopies, findLostByPrimary, findRegressions, RememberedHeads } from '../../ledger/index.ts';
 import { type Clock, codeOf, HoldfastError } from '../../lib/index.ts';
 import type { ConnectionTarget } from '../../postgres/index.ts';
 import { readReceiverStatuses, readWalInventory, STATUS_FRESH_MS, serverSideName } from '../../protect/wal/index.ts';
@@ -376,8 +376,15 @@ async function judgeOpened(
 
 async function readRegressions(repository: Repository, stateDirectory: string): Promise<string[] | null> {
   try {
-    const found = await findRegressions(repository, new RememberedHeads(stateDirectory, repository.id));
-    return found.map(({ writer, remembered, found: how }) => `Entry ${remembered?.seq} of writer ${writer} is ${how}.`);
+    const found = [
+      ...(await findRegressions(repository, new RememberedHeads(stateDirectory, repository.id))),
+      ...(await findLostByPrimary(repository, stateDirectory)),
+      ...(await findLostByCopies(repository, stateDirectory)),
+    ];
+    return found.map(({ writer, remembered, found: how, ...where }) => {
+      const place = 'place' in where ? ` in copy "${where.place}"` : '';
+      return `Entry ${remembered?.seq} of writer ${writer} is ${how}${place}.`;
+    });
   } catch (error) {
     if (codeOf(error) === 'STATE_UNREADABLE') return null;
     throw error;

@@ -1,0 +1,104 @@
+import { codeOf, mapAhead } from '../lib/index.ts';
+import { isAbsent, kindPrefix, type ObjectStore, type Repository, type StorePlace } from '../repository/index.ts';
+import { AcknowledgedHeads } from './acknowledged-heads.ts';
+import { entryName, type Head, hashEntry, parseEntryName } from './entry.ts';
+import type { Regression } from './regression.ts';
+import { RememberedHeads } from './remembered-heads.ts';
+
+/** Heads that are asked for at once. */
+const READS_MAX = 16;
+
+/**
+ * What the primary lost or changed although a copy has it: a copy is filled from the primary alone, so that its ledger is what the primary had (rule B4).
+ *
+ * Copies that do not answer are passed over, and what somebody has acknowledged before. With `remember` this host remembers the heads that copies have now. Errors: those of the primary;
+ * `STATE_UNREADABLE`, and with `remember` `STATE_UNWRITABLE`.
+ */
+export async function findLostByPrimary(
+  repository: Repository,
+  stateDirectory: string,
+  options: { remember?: boolean } = {},
+): Promise<Regression[]> {
+  const [primary, ...copies] = repository.store.places ?? [];
+  if (primary === undefined || copies.length === 0) return [];
+  const acknowledged = await new AcknowledgedHeads(stateDirectory, repository.id).read();
+  const regressions = new Map<string, Regression>();
+  for (const copy of copies) {
+    const heads = (await headsOf(copy)) ?? [];
+    for (const [writer, head] of heads) {
+      if (acknowledged.has(head.sha256) || (regressions.get(writer)?.remembered?.seq ?? 0) >= head.seq) continue;
+      const hash = await hashStored(primary.store, writer, head.seq);
+      if (hash === head.sha256) continue;
+      const found = hash === null ? 'gone' : 'different';
+      regressions.set(writer, { writer, remembered: head, found, knownBy: `copy "${copy.name}"` });
+    }
+    if (options.remember !== true) continue;
+    const memory = new RememberedHeads(stateDirectory, repository.id, copy.name);
+    for (const [writer, head] of heads) await memory.remember(writer, head);
+  }
+  return [...regressions.values()];
+}
+
+/** What a copy lost, which this host has seen there. */
+export interface CopyRegression extends Regression {
+  readonly place: string;
+}
+
+/**
+ * What copies had and have no more, as this host remembers. The primary is none the worse: what a copy lacks is brought again.
+ *
+ * Errors: `STATE_UNREADABLE`; copies that do not answer are passed over.
+ */
+export async function findLostByCopies(repository: Repository, stateDirectory: string): Promise<CopyRegression[]> {
+  const [, ...copies] = repository.store.places ?? [];
+  const regressions: CopyRegression[] = [];
+  for (const copy of copies) {
+    const memory = new RememberedHeads(stateDirectory, repository.id, copy.name);
+    if ((await headsOf(copy)) === null) continue;
+    for (const [writer, remembered] of await memory.read()) {
+      const hash = await hashStored(copy.store, writer, remembered.seq);
+      if (hash === remembered.sha256) continue;
+      const found = hash === null ? 'gone' : 'different';
+      regressions.push({ place: copy.name, writer, remembered, found, knownBy: null });
+    }
+  }
+  return regressions;
+}
+
+/** The last entry that a place has of each writer; `null` when it does not answer. */
+async function headsOf({ store }: StorePlace): Promise<Map<string, Head> | null> {
+  const last = new Map<string, number>();
+  const heads = new Map<string, Head>();
+  try {
+    for await (const { name } of store.list(kindPrefix('ledger'))) {
+      const place = parseEntryName(name);
+      if (place !== null) last.set(place.writer, place.seq);
+    }
+    const read = async ([writer, seq]: [string, number]) => ({
+      writer,
+      seq,
+      sha256: await hashStored(store, writer, seq),
+    });
+    for await (const { writer, seq, sha256 } of mapAhead(last, { atOnceMax: READS_MAX }, read)) {
+      if (sha256 !== null) heads.set(writer, { seq, sha256 });
+    }
+  } catch (error) {
+    // That a copy is away is told by whoever fills it, and is no reason to stop.
+    if (!isStoreTrouble(error)) throw error;
+    return null;
+  }
+  return heads;
+}
+
+function isStoreTrouble(error: unknown): boolean {
+  return codeOf(error)?.startsWith('STORE_') === true;
+}
+
+async function hashStored(store: ObjectStore, writer: string, seq: number): Promise<string | null> {
+  try {
+    return hashEntry(await store.get(entryName(writer, seq)));
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
