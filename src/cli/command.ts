@@ -1,6 +1,7 @@
 import type { Clock, Progress } from '../lib/index.ts';
 import type { ResolvedPlan } from '../plan/index.ts';
 import type { Repository } from '../repository/index.ts';
+import type { CopyKeeper } from './copy-keeper.ts';
 import type { ExitCodeKind } from './exit-code.ts';
 import type { Outcome, Paint, Redaction } from './output/index.ts';
 import type { Terminal } from './terminal.ts';
@@ -67,6 +68,8 @@ export interface CommandContext {
   readonly plan: ResolvedPlan;
   /** Opened as `access` says; asserts that it was. Closed by whoever runs the command. */
   readonly repository: Repository;
+  /** The copies of the repository that was opened. */
+  readonly copies: CopyKeeper;
   /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. Errors: as opening. */
   open(): Promise<Repository>;
   readonly clock: Clock;

@@ -32,6 +32,11 @@ export function placesDocument({ primary, copies }: PlacesStatus): { readonly [k
   };
 }
 
+/** Only how far a copy is behind. */
+export function lagDocument({ name, required, state, comparison }: CopyStatus): Json {
+  return { name, required, state, lagSeconds: comparison === null ? null : comparison.lagMs / 1000 };
+}
+
 function amountOf(stored: { objects: number; bytes: number } | null): Json {
   return stored === null ? null : { objects: stored.objects, bytes: stored.bytes };
 }

@@ -1,6 +1,7 @@
 import { assert, type Clock, HoldfastError } from '../lib/index.ts';
 import { PlanError, PRIMARY, type ResolvedPlace, type ResolvedPlan } from '../plan/index.ts';
 import type {
+  CopiedStore,
   CopyEventSink,
   Intruder,
   ObjectStore,
@@ -17,7 +18,12 @@ export interface Opener {
   readonly signal: AbortSignal;
   /** Where temporary files go; `null` for the driver's own choice. */
   readonly scratchDirectory?: string | null;
+  /** How often a place is tried; the store's own choice when left out. */
+  readonly attempts?: number;
 }
+
+/** Where there are other places to ask: enough for a lost packet, and soon over where nobody is. */
+const ATTEMPTS_AMONG_SEVERAL = 3;
 
 /** The store of one place. Nothing is touched before the first call. Errors: `STORE_LOCATION_INVALID`. */
 export async function openPlace(place: ResolvedPlace, opener: Opener): Promise<ObjectStore> {
@@ -37,11 +43,12 @@ export async function openIntruderOf(place: ResolvedPlace, opener: Opener): Prom
 
 async function storeOptions({ credentials, lockMs }: ResolvedPlace, opener: Opener): Promise<StoreOptions> {
   const { lockRule } = await import('../repository/index.ts');
-  const { clock, signal, scratchDirectory } = opener;
+  const { clock, signal, scratchDirectory, attempts } = opener;
   const isGiven = credentials.kind !== 'chain' && credentials.kind !== 'absent';
   if (isGiven) for (const secret of secretsOf(credentials)) opener.redaction.add(secret);
   return {
     ...{ clock, signal },
+    ...(attempts === undefined ? {} : { attempts }),
     ...(scratchDirectory === undefined || scratchDirectory === null ? {} : { scratchDirectory }),
     ...(lockMs === null ? {} : { lockFor: lockRule(lockMs) }),
     ...(isGiven ? { credentials } : {}),
@@ -66,6 +73,8 @@ function credentialsAbsent({ name, option, origin }: ResolvedPlace, problem: str
 /** The repository's store as a command uses it. Whoever opened it closes it, after the repository. */
 export interface OpenedPlaces {
   readonly store: ObjectStore;
+  /** The same store, when it is made of several places. */
+  readonly copied: CopiedStore | null;
   /** Waits, within bounds, for what copies still lack. */
   close(): Promise<void>;
 }
@@ -78,10 +87,11 @@ export interface OpenedPlaces {
 export async function openPlaces(
   plan: ResolvedPlan,
   opener: Opener,
-  how: { access: 'read' | 'write'; only?: string | undefined; onEvent?: CopyEventSink },
+  how: { access: 'read' | 'write'; only?: string | undefined; catchUp?: boolean; onEvent?: CopyEventSink },
 ): Promise<OpenedPlaces> {
   if (how.only !== undefined) return alone(await openPlace(findPlace(plan, how.only), opener));
-  const [first, ...further] = await openPlaceList(plan, opener);
+  const patient = how.access === 'write' ? PRIMARY : null;
+  const [first, ...further] = await openPlaceList(plan, opener, patient);
   if (further.length === 0) return alone(first!.store);
   const { openCopiedStore } = await import('../repository/index.ts');
   const copied = openCopiedStore({
@@ -89,27 +99,44 @@ export async function openPlaces(
     copies: further,
     clock: opener.clock,
     access: how.access,
+    catchUp: how.catchUp ?? true,
     ...(how.onEvent === undefined ? {} : { onEvent: how.onEvent }),
   });
-  return { store: copied, close: () => copied.close() };
+  return { store: copied, copied, close: () => copied.close() };
 }
 
 function alone(store: ObjectStore): OpenedPlaces {
-  return { store, close: async () => {} };
+  return { store, copied: null, close: async () => {} };
 }
 
-/** Every place with its store, the primary first, for what compares and copies them. Errors: as `openPlaces`. */
-export async function openPlaceList(plan: ResolvedPlan, opener: Opener): Promise<StorePlace[]> {
+/**
+ * Every place with its store, the primary first. Those that are not to be waited for are soon given up: all but the one that is named in
+ * `patientWith`, or none.
+ *
+ * Errors: as `openPlaces`.
+ */
+export async function openPlaceList(
+  plan: ResolvedPlan,
+  opener: Opener,
+  patientWith: string | null | 'all' = 'all',
+): Promise<StorePlace[]> {
   await refuseOverlaps(plan);
   const { primary, copies } = plan.repository;
   assert(primary !== null, 'the place of a repository that is opened was required');
+  const isHasty = (name: string) => copies.length > 0 && patientWith !== 'all' && patientWith !== name;
   return await Promise.all(
     [{ ...primary, required: true }, ...copies].map(async (place) => ({
       name: place.name,
-      store: await openPlace(place, opener),
+      store: await openPlace(place, isHasty(place.name) ? hasty(opener) : opener),
       required: place.required,
     })),
   );
+}
+
+/** Not all of what was handed in, which may be a whole command's context. */
+function hasty({ clock, redaction, signal, scratchDirectory }: Opener): Opener {
+  const scratch = scratchDirectory === undefined ? {} : { scratchDirectory };
+  return { clock, redaction, signal, attempts: ATTEMPTS_AMONG_SEVERAL, ...scratch };
 }
 
 /** The names of the copies that are meant: the one that was named, else all. Errors: `USAGE_INVALID`. */

@@ -3,8 +3,9 @@ import { assert, HoldfastError } from '../lib/index.ts';
 import { PRIMARY, type ResolvedPlan } from '../plan/index.ts';
 import type { Repository } from '../repository/index.ts';
 import type { Access } from './command.ts';
+import { CopyKeeper } from './copy-keeper.ts';
 import { askPassphrase, toCredential } from './credential.ts';
-import { type OpenedPlaces, openPlace, openPlaces } from './open-places.ts';
+import { type OpenedPlaces, openPlaceList, openPlaces } from './open-places.ts';
 import { PlaceTrouble } from './place-trouble.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -19,6 +20,8 @@ export interface OpeningOptions {
   readonly from: string | undefined;
   /** Whether a command that would write is content with reading while the primary is away. */
   readonly readsWithoutPrimary: boolean;
+  /** Whether it lives long enough to look for what copies lack besides what it puts itself. */
+  readonly catchUp: boolean;
 }
 
 /** The repository of one command, with all of its places: opened once, and closed with everything that belongs to it. */
@@ -38,6 +41,16 @@ export class Opening {
     return this.#repository;
   }
 
+  /** For commands that write. */
+  get copies(): CopyKeeper {
+    const { surroundings, reporter } = this.#options;
+    return new CopyKeeper({
+      store: this.#places?.copied ?? null,
+      clock: surroundings.clock,
+      progress: reporter.progress,
+    });
+  }
+
   /** What a document says of places that did not answer. */
   get troubleDocument(): PlaceTrouble['document'] {
     return this.#trouble.document;
@@ -51,7 +64,8 @@ export class Opening {
     const scratchDirectory = await findScratchDirectory(plan.stateDirectory, access);
     const opener = { ...surroundings, redaction: reporter.redaction, scratchDirectory };
     const usable = access === 'write' ? await this.#chooseAccess(opener) : 'read';
-    this.#places = await openPlaces(plan, opener, { access: usable, only: from, onEvent: this.#trouble.tell });
+    const { catchUp } = this.#options;
+    this.#places = await openPlaces(plan, opener, { access: usable, only: from, catchUp, onEvent: this.#trouble.tell });
     const { credential } = plan.repository;
     assert(credential !== null || terminal !== null, 'a credential may be missing only where somebody can be asked');
     this.#repository = await openRepository({
@@ -68,12 +82,13 @@ export class Opening {
   }
 
   /** Reading only, where that will do and the primary is away. */
-  async #chooseAccess(opener: Parameters<typeof openPlace>[1]): Promise<'read' | 'write'> {
-    const { primary, copies } = this.#options.plan.repository;
+  async #chooseAccess(opener: Parameters<typeof openPlaceList>[1]): Promise<'read' | 'write'> {
+    const { copies } = this.#options.plan.repository;
     if (copies.length === 0) return 'write';
-    assert(primary !== null, 'the place of a repository that is opened was required');
+    // Whoever can go on by reading need not wait for it.
+    const patientWith = this.#options.readsWithoutPrimary ? null : PRIMARY;
     const { whyAway } = await import('../repository/index.ts');
-    const error = await whyAway(await openPlace(primary, opener));
+    const error = await whyAway((await openPlaceList(this.#options.plan, opener, patientWith))[0]!.store);
     if (error === null) return 'write';
     if (!this.#options.readsWithoutPrimary) throw primaryAway('write to the repository', error);
     this.#trouble.tell({ kind: 'place-away', place: PRIMARY, error });

@@ -27,7 +27,9 @@ export async function runCommand(
     if (plan.cluster.connection !== null) reporter.redaction.addConnection(plan.cluster.connection.reveal());
     const from = command.readsFromPlace === true ? input.optional('from') : undefined;
     const readsWithoutPrimary = command.readsWithoutPrimary === true;
-    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary });
+    // What PostgreSQL waits for brings its own file, and leaves comparing to others.
+    const catchUp = access !== 'deferred';
+    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary, catchUp });
     if (access === 'read' || access === 'write') await opening.open(access);
     const outcome = await command.run(makeContext(plan, opening, surroundings, reporter, terminal), input);
     // Before the result, as copies that are caught up meanwhile may have something to tell.
@@ -87,6 +89,9 @@ function makeContext(
     open: () => opening.open('write'),
     get repository() {
       return opening.repository;
+    },
+    get copies() {
+      return opening.copies;
     },
     clock: surroundings.clock,
     environment: surroundings.environment,

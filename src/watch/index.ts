@@ -16,7 +16,7 @@ export {
 export { judgeCluster } from './judge-status.ts';
 export { listClusters } from './known-clusters.ts';
 export { findHarmedSnapshots } from './known-damage.ts';
-export { isOnThisMachine } from './own-machine.ts';
+export { isOnThisMachine, isServerHere } from './own-machine.ts';
 export * from './preflight/index.ts';
 export { readStatus, type StatusOptions } from './read-status.ts';
 export type {

@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import type { ConnectionTarget } from '../postgres/index.ts';
 import { directoryOfLocation } from '../repository/index.ts';
 import { gatherVolume, isOnOtherMachine } from './volume.ts';
 
@@ -7,6 +8,11 @@ export function isOwnAddress(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '');
   if (bare === 'localhost' || bare === '::1' || bare.startsWith('127.')) return true;
   return Object.values(networkInterfaces()).some((each) => each?.some(({ address }) => address === bare) === true);
+}
+
+/** Whether the server runs on this machine, as far as its address tells; `null` when none was named. */
+export function isServerHere(source: Pick<ConnectionTarget, 'isLocal' | 'host'> | null): boolean | null {
+  return source === null ? null : source.isLocal || isOwnAddress(source.host);
 }
 
 /**

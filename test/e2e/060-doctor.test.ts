@@ -38,6 +38,7 @@ async function examine(environment: Environment, changes: Partial<DoctorOptions>
     source: url === undefined ? null : parseConnectionString(url, { variables: environment }),
     store: directory === undefined ? null : { store: openDiskStore(directory), directory },
     credential: key === undefined ? null : { kind: 'key-file', path: key },
+    ...{ copies: [], places: [{ name: 'primary', isHere: true }] },
     stateDirectory: environment.HOLDFAST_STATE_DIR!,
     ...changes,
   });

@@ -2,6 +2,7 @@ import { formatBytes, formatDuration, formatQuantity, formatRate } from '../../l
 import { chooseCluster } from '../cluster.ts';
 import type { Command } from '../command.ts';
 import { formatGaps, gapDocument } from '../configuration-text.ts';
+import { copyStateDocument, describeCopyState } from '../copy-keeper.ts';
 import { readDatabase } from '../database.ts';
 import { lockDocument, lockedUntil } from '../lock-text.ts';
 import { formatFacts, paintLock, shortId } from '../output/index.ts';
@@ -15,6 +16,7 @@ export const backup: Command = {
   summary: 'Take a full backup of the running server.',
   details: [
     'The server may be a primary or a standby; it keeps serving. What the repository holds already is not stored again; a backup that is stopped leaves nothing that is listed.',
+    'Every object goes to the copies of the repository while the backup runs, and those that answer are waited for at its end; what a required copy lacks keeps the backup from being listed.',
   ],
   examples: [
     { line: 'holdfast backup', does: 'Begins at the next checkpoint of the server, which may take minutes.' },
@@ -37,6 +39,7 @@ export const backup: Command = {
   ],
   run: async (context, input) => {
     const source = await readDatabase(context);
+    await context.copies.check();
     const { runBackup } = await import('../../protect/backup/index.ts');
     const { workers, compressionLevel, maxRate } = context.plan.backup;
     const [label, checkpoint] = [input.optional('label'), input.optional('checkpoint')];
@@ -54,6 +57,8 @@ export const backup: Command = {
       ...(label === undefined ? {} : { label }),
       ...(checkpoint === 'fast' || checkpoint === 'spread' ? { checkpoint } : {}),
     });
+    const copies = await context.copies.settle(context.signal);
+    const now = context.clock.now();
     const {
       snapshot,
       fromStandby,
@@ -77,6 +82,7 @@ export const backup: Command = {
         configurationGaps: configurationGaps.map(gapDocument),
         wal: snapshot.wal,
         ...lockDocument(locks),
+        copies: copies.map((copy) => copyStateDocument(copy, now)),
       },
       text: (paint) => [
         `${paint.good('stored')} snapshot ${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}${fromStandby ? ', read from a standby' : ''}`,
@@ -88,6 +94,7 @@ export const backup: Command = {
             ...(locks.length === 0
               ? []
               : [['locked', paintLock(lockedUntil(locks), context.clock.now(), paint)] as const]),
+            ...copies.map((copy) => ['copy', describeCopyState(copy, now, paint)] as const),
             ['WAL', `${snapshot.wal.start} to ${snapshot.wal.end} on timeline ${snapshot.wal.timeline}`],
           ],
           paint,

@@ -19,7 +19,7 @@ export const copiesStatus: Command = {
   run: async (context) => {
     refuseWithoutCopies(context.plan);
     const { judgeCopies, readPlaces } = await import('../../watch/index.ts');
-    const status = await readPlaces(await openPlaceList(context.plan, context), { signal: context.signal });
+    const status = await readPlaces(await openPlaceList(context.plan, context, null), { signal: context.signal });
     const findings = judgeCopies(status);
     const isWell = findings.every(({ severity }) => severity !== 'problem');
     return {

@@ -1,9 +1,9 @@
 import { formatQuantity } from '../../lib/index.ts';
-import type { Check, DoctorReport, Mend, Verdict } from '../../watch/index.ts';
+import type { Check, DoctorOptions, DoctorReport, Mend, Verdict } from '../../watch/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
 import { toCredential } from '../credential.ts';
 import { readDatabaseIfGiven } from '../database.ts';
-import { openPlace } from '../open-places.ts';
+import { listPlaces, locatePlaces, openPlaceList } from '../open-places.ts';
 import type { Json, Paint } from '../output/index.ts';
 
 /** `holdfast doctor`. */
@@ -30,7 +30,7 @@ export const doctor: Command = {
       cluster: plan.cluster.nameOrigin === null ? null : plan.cluster.name,
       defaultCluster: plan.cluster.name,
       source: await readDatabaseIfGiven(context),
-      store: await openStoreIfGiven(context),
+      ...(await openStores(context)),
       credential:
         plan.repository.credential === null ? null : toCredential(plan.repository.credential, context.redaction),
       passphraseFile: findPassphraseFile(context, input),
@@ -46,11 +46,18 @@ export const doctor: Command = {
 
 const reasons = { well: 'done', problem: 'problemFound', 'not-looked': 'failed', 'not-told': 'usage' } as const;
 
-async function openStoreIfGiven(context: CommandContext) {
-  const { primary } = context.plan.repository;
-  if (primary === null) return null;
+/** Every place that is named, with its store. */
+async function openStores(context: CommandContext): Promise<Pick<DoctorOptions, 'store' | 'copies' | 'places'>> {
+  const { repository } = context.plan;
+  if (repository.primary === null) return { store: null, copies: [], places: [] };
   const { directoryOfLocation } = await import('../../repository/index.ts');
-  return { store: await openPlace(primary, context), directory: directoryOfLocation(primary.location) };
+  const opened = await openPlaceList(context.plan, context, null);
+  const located = opened.map((place, index) => ({
+    ...place,
+    directory: directoryOfLocation(listPlaces(repository)[index]!.location),
+  }));
+  const [primary, ...copies] = located;
+  return { store: primary!, copies, places: await locatePlaces(context.plan) };
 }
 
 /** Only what flags and environment name; a file that the plan refers to was read, and its name is not handed on. */

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
 import { kindWords } from '../key-words.ts';
+import { listPlaces } from '../open-places.ts';
 import { formatFacts, formatTable } from '../output/index.ts';
 
 /** `holdfast repository info`. */
@@ -21,6 +22,11 @@ export const repositoryInfo: Command = {
       json: {
         repository: repository.id,
         location: plan.repository.primary!.location,
+        places: listPlaces(plan.repository).map((place) => ({
+          name: place.name,
+          location: place.location,
+          required: !('required' in place) || place.required === true,
+        })),
         createdAt: format.createdAt,
         formatVersion: format.version,
         chunkId: format.chunkId,
@@ -38,6 +44,7 @@ export const repositoryInfo: Command = {
         ...formatFacts(
           [
             ['location', store.description],
+            ...(store.places ?? []).slice(1).map((place) => [`copy ${place.name}`, place.store.description] as const),
             ['created', formatMoment(Date.parse(format.createdAt))],
             [
               'format',

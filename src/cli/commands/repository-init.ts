@@ -72,6 +72,12 @@ export const repositoryInit: Command = {
           paint,
         ),
         '',
+        ...(context.plan.repository.copies.length === 0
+          ? []
+          : [
+              `Next, make its copies: ${paint.strong('holdfast copies sync')} (with --create for directories that are not there yet).`,
+              '',
+            ]),
         paint.warning(
           `Keep ${keyFile === null ? 'the passphrase' : 'a copy of the key file'} where this machine's loss cannot reach it: without it no backup can be read.`,
         ),

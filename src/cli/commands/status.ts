@@ -1,9 +1,12 @@
 import { formatMoment, formatQuantity } from '../../lib/index.ts';
-import type { ClusterStatus, ProtectionStatus } from '../../watch/index.ts';
-import type { Command } from '../command.ts';
+import type { ConnectionTarget } from '../../postgres/index.ts';
+import type { ClusterStatus, Finding, PlacesStatus, ProtectionStatus } from '../../watch/index.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { placesDocument, placesTable } from '../copies-text.ts';
 import { readDatabaseIfGiven } from '../database.ts';
 import { findingDocument, findingText } from '../finding-text.ts';
 import { lockDocument, lockedUntil } from '../lock-text.ts';
+import { locatePlaces } from '../open-places.ts';
 import {
   formatAge,
   formatFacts,
@@ -32,27 +35,50 @@ export const status: Command = {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readStatus } = await import('../../watch/index.ts');
     const { cluster } = context.plan;
-    const result = await readStatus({
+    const known = await readStatus({
       repository: context.repository,
       clock: context.clock,
       ...(cluster.nameOrigin === null ? {} : { cluster: cluster.name }),
       ...(source === null ? {} : { source }),
     });
+    const standing = await readStanding(context, source);
+    const result = {
+      ...known,
+      findings: [...known.findings, ...standing.findings],
+      isWell: known.isWell && standing.findings.every(({ severity }) => severity !== 'problem'),
+    };
     return {
       reason: result.isWell ? 'done' : 'problemFound',
       json: {
         well: result.isWell,
         clusters: result.clusters.map((each) => clusterDocument(each, formatLsn)),
+        places: standing.places === null ? null : placesDocument(standing.places),
         findings: result.findings.map(findingDocument),
       },
       text: (paint) => [
         ...result.clusters.flatMap((each) => [...clusterText(each, formatLsn, paint), '']),
+        ...(standing.places === null ? [] : [...placesTable(standing.places, paint), '']),
         ...result.findings.flatMap((finding) => findingText(finding, paint)),
         verdict(result, paint),
       ],
     };
   },
 };
+
+/** How the places of the repository stand to each other and to the server's machine. */
+async function readStanding(
+  { plan, repository, signal }: CommandContext,
+  source: ConnectionTarget | null,
+): Promise<{ places: PlacesStatus | null; findings: Finding[] }> {
+  const { isServerHere, judgeAway, judgeCopies, readPlaces } = await import('../../watch/index.ts');
+  const away = judgeAway({ serverIsHere: isServerHere(source), places: await locatePlaces(plan) });
+  const { places } = repository.store;
+  const status = places === undefined ? null : await readPlaces(places, { signal });
+  return {
+    places: status,
+    findings: [...(status === null ? [] : judgeCopies(status)), ...(away === null ? [] : [away])],
+  };
+}
 
 /** A server that is down is no fault of the backups, and yet nobody wants to read then that nothing is wrong. */
 function verdict({ isWell, clusters, findings }: ProtectionStatus, paint: Paint): string {

@@ -7,6 +7,7 @@ import type {
   WalInventory,
 } from '../../protect/wal/index.ts';
 import type { Command } from '../command.ts';
+import { describeState, lagDocument } from '../copies-text.ts';
 import { formatFacts, formatTable, isoTime, type Json, type Paint } from '../output/index.ts';
 import { spaceDocument } from '../wal-space.ts';
 
@@ -17,7 +18,7 @@ export const walStatus: Command = {
   examples: [{ line: 'holdfast wal status', does: 'Which WAL is kept, and who brings it.' }],
   access: 'read',
   database: 'none',
-  run: async ({ repository }) => {
+  run: async ({ repository, signal }) => {
     const { formatLsn, timestampToMilliseconds } = await import('../../postgres/index.ts');
     const wal = await import('../../protect/wal/index.ts');
     const inventory = await wal.readWalInventory(repository);
@@ -39,10 +40,23 @@ export const walStatus: Command = {
       ...{ formatLsn, toMilliseconds: timestampToMilliseconds, describe: wal.describeContinuity },
       ...{ describeGrowth: wal.describeGrowth, costs: (lineage) => costs.get(lineage) ?? [] },
     };
+    const { places } = repository.store;
+    const { readPlaces } = await import('../../watch/index.ts');
+    const copies = places === undefined ? [] : (await readPlaces(places, { signal })).copies;
     return {
       reason: inventory.damaged.length === 0 ? 'done' : 'problemFound',
-      json: walDocument(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words),
-      text: (paint) => walText(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words, paint),
+      json: {
+        ...walDocument(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words),
+        copies: copies.map(lagDocument),
+      },
+      text: (paint) => [
+        ...walText(inventory, { receivers, pushes }, wal.STATUS_FRESH_MS, words, paint),
+        ...(copies.length === 0 ? [] : ['']),
+        ...formatFacts(
+          copies.map((copy) => [`copy ${copy.name}`, describeState(copy, paint)] as const),
+          paint,
+        ),
+      ],
     };
   },
 };

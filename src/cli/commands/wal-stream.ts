@@ -13,6 +13,7 @@ export const walStream: Command = {
   summary: 'Receive WAL and make it durable within a second, until it is stopped.',
   details: [
     'Run it as a service. It keeps a replication slot, so that the server keeps WAL while it is away, and goes on where it was after any stop.',
+    'It brings to the copies of the repository what they lack, and each new object as soon as it is durable in the primary.',
     'Named in synchronous_standby_names as holdfast_<cluster>, it makes commits wait until they are durable in the repository.',
   ],
   examples: [
@@ -34,6 +35,8 @@ export const walStream: Command = {
     const words: Words = { formatLsn, isoTime: (at) => new Date(timestampToMilliseconds(at)).toISOString() };
     let timeline: number | null = null as number | null;
     const tell = tellEvents(context, words);
+    await context.copies.check();
+    context.copies.beginCatchUp();
     const cluster = await chooseCluster(context, 'stream');
     await using door = new PushDoor(context, cluster);
     const { place, durableLsn, ended } = await receiveWal({

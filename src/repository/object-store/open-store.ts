@@ -19,6 +19,8 @@ export interface StoreOptions {
   readonly scratchDirectory?: string;
   /** For how many milliseconds from now an object of this name is locked when it is put; `null` for not at all. */
   readonly lockFor?: (name: string) => number | null;
+  /** How often what failed for a while is tried; about a minute of tries when left out. Less where another place can be asked instead. */
+  readonly attempts?: number;
   /** Ends all that is under way, and the waiting between two tries. */
   readonly signal?: AbortSignal;
 }
@@ -30,8 +32,12 @@ export interface StoreOptions {
  * Errors: `STORE_LOCATION_INVALID` for a location of a kind that this version cannot reach; no credential that stands in it is repeated.
  */
 export function openStore(location: string, options: StoreOptions = {}): ObjectStore {
-  const { clock = systemClock, signal } = options;
-  return retrying(openDriver(location, { ...options, clock }), { clock, ...(signal === undefined ? {} : { signal }) });
+  const { clock = systemClock, signal, attempts } = options;
+  return retrying(openDriver(location, { ...options, clock }), {
+    clock,
+    ...(signal === undefined ? {} : { signal }),
+    ...(attempts === undefined ? {} : { attempts }),
+  });
 }
 
 /**

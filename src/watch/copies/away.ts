@@ -11,7 +11,7 @@ export interface AwayFacts {
 /** Says that no place would be left if this machine was lost, when that is so. Pure. */
 export function judgeAway({ serverIsHere, places }: AwayFacts): Finding | null {
   // Where the server is somewhere else, whatever is here is away from it.
-  if (serverIsHere === false || places.some(({ isHere }) => !isHere)) return null;
+  if (places.length === 0 || serverIsHere === false || places.some(({ isHere }) => !isHere)) return null;
   const whose = serverIsHere === true ? "the database's own machine" : 'this machine';
   const sentence =
     places.length === 1
