@@ -5,6 +5,7 @@ import { judgeCluster } from './judge-status.ts';
 import type { ClusterFacts, SnapshotFacts, WalFacts } from './status.ts';
 
 const now = 1_800_000_000_000;
+const day = 86_400_000;
 
 const newest: SnapshotFacts = {
   id: 'a'.repeat(64),
@@ -48,6 +49,7 @@ const well: ClusterFacts = {
   cluster: 'shop',
   now,
   misdated: [],
+  backupIntervalMs: null,
   snapshotCount: 3,
   newest,
   wal,
@@ -65,6 +67,34 @@ describe('a cluster', () => {
 
   const cases: [string, Partial<ClusterFacts>, string[]][] = [
     ['without a snapshot is a problem', { newest: null, snapshotCount: 0 }, ['problem no-snapshot']],
+    [
+      'with a snapshot that is dated later than it was stored is a problem',
+      { misdated: ['b'.repeat(64)] },
+      ['problem snapshot-misdated'],
+    ],
+    [
+      'whose locks last until the next backup and longer has no findings',
+      { newest: { ...newest, locks: [{ place: 'far', until: now + 9 * day }] }, backupIntervalMs: 7 * day },
+      [],
+    ],
+    [
+      'whose locks run out before the next backup is due is told so',
+      { newest: { ...newest, locks: [{ place: 'far', until: now + 7 * day }] }, backupIntervalMs: 7 * day },
+      ['notice lock-too-short'],
+    ],
+    [
+      'whose locks have run out in every place is a problem',
+      {
+        newest: {
+          ...newest,
+          locks: [
+            { place: 'far', until: now - 1 },
+            { place: 'near', until: now - day },
+          ],
+        },
+      },
+      ['problem lock-ran-out'],
+    ],
     [
       'whose newest snapshot lacks WAL of its own is a problem',
       { newest: { ...newest, restorableTo: 0x1800n } },

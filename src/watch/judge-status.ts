@@ -1,6 +1,7 @@
-import { formatBytes, formatDuration } from '../lib/index.ts';
+import { formatBytes, formatDuration, formatMoment } from '../lib/index.ts';
 import { formatLsn } from '../postgres/index.ts';
 import { describeGrowth } from '../protect/wal/index.ts';
+import { whyLockTooShort } from '../repository/index.ts';
 import type { ClusterFacts, Finding, ServerFacts, WalFacts } from './status.ts';
 
 /** A receiver stores what there is each second; a minute without is no delay any more. */
@@ -8,7 +9,13 @@ const receiverSilenceMsMax = 60_000;
 
 /** What is to be said of a cluster, problems first. Pure: the facts hold the time too. */
 export function judgeCluster(facts: ClusterFacts): Finding[] {
-  const findings = [...judgeDates(facts), ...judgeSnapshots(facts), ...judgeWal(facts), ...judgeServer(facts)];
+  const findings = [
+    ...judgeDates(facts),
+    ...judgeLocks(facts),
+    ...judgeSnapshots(facts),
+    ...judgeWal(facts),
+    ...judgeServer(facts),
+  ];
   return findings.sort((a, b) => rank(a) - rank(b));
 }
 
@@ -25,6 +32,19 @@ function judgeDates({ misdated }: ClusterFacts): Finding[] {
   const advice =
     'Look at the clock of the host that took the backup; if it is right, somebody else has the key and the credentials.';
   return [problem('snapshot-misdated', sentence, advice)];
+}
+
+/** Rule C6: what nobody extends in time is open to whoever can delete. */
+function judgeLocks({ newest, now, backupIntervalMs }: ClusterFacts): Finding[] {
+  if (newest === null || newest.locks.length === 0) return [];
+  const until = Math.max(...newest.locks.map((lock) => lock.until));
+  if (until <= now) {
+    const sentence = `The locks of the newest snapshot ran out at ${formatMoment(until)}: whoever can delete can take it away.`;
+    return [problem('lock-ran-out', sentence, 'Run holdfast backup, which extends them.')];
+  }
+  const tooShort = backupIntervalMs === null ? null : whyLockTooShort(until - newest.completedAt, backupIntervalMs);
+  if (tooShort === null) return [];
+  return [notice('lock-too-short', tooShort, 'Lock for longer (lock in the plan), or back up more often.')];
 }
 
 function judgeSnapshots({ cluster, newest, wal }: ClusterFacts): Finding[] {

@@ -92,6 +92,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
       snapshotCount: own.length,
       misdated: misdated.map(({ id }) => id),
       newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
+      backupIntervalMs: intervalOf(own.filter((each) => !misdated.includes(each))),
       wal: await describeWal({ repository, inventory, receivers, pushes, snapshots, now }, cluster, newest, ownServer),
       server: ownServer,
     };
@@ -134,6 +135,11 @@ function judgeUnplacedServer(server: ServerFacts, systems: ReadonlyMap<string, R
   const sentence = `The server (system ${server.system}) is none of the clusters that are kept.`;
   const advice = 'Check the connection, or run holdfast backup with a cluster name of its own.';
   return [{ severity: 'problem', code: 'other-system', sentence, advice }];
+}
+
+function intervalOf(snapshots: readonly SnapshotRecord[]): number | null {
+  const [before, last] = snapshots.slice(-2).map(({ completedAt }) => Date.parse(completedAt));
+  return before === undefined || last === undefined ? null : last - before;
 }
 
 /** Rule B4: what is newest is what a thief would hide. */

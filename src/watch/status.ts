@@ -80,6 +80,8 @@ export interface ClusterFacts {
   /** Ids of those that are dated later than the store took them. */
   readonly misdated: readonly string[];
   readonly newest: SnapshotFacts | null;
+  /** Between the last two snapshots; `null` when there is only one. */
+  readonly backupIntervalMs: number | null;
   readonly wal: WalFacts | null;
   readonly server: ServerFacts;
 }
