@@ -1,6 +1,7 @@
 import { formatDuration, HoldfastError } from '../../lib/index.ts';
 import type { LineagePlace, WalEvent } from '../../protect/wal/index.ts';
 import type { PushSocket } from '../../protect/wal/push/index.ts';
+import type { SpoolState } from '../../repository/index.ts';
 import { chooseCluster } from '../cluster.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { readDatabase } from '../database.ts';
@@ -184,12 +185,14 @@ function eventDocument(event: WalEvent, { formatLsn, isoTime }: Words): { readon
       };
     case 'progress': {
       const { place, timeline, durableLsn, receivedLsn, serverFlushLsn, knownUntil, synchronous } = event.progress;
+      const { durableHereLsn } = event.progress;
       return {
         kind,
         system: place.system,
         lineage: place.lineage,
         timeline,
         durableLsn: formatLsn(durableLsn),
+        durableHereLsn: formatLsn(durableHereLsn),
         receivedLsn: formatLsn(receivedLsn),
         serverFlushLsn: formatLsn(serverFlushLsn),
         knownUntil: knownUntil === null ? null : isoTime(knownUntil),
@@ -202,6 +205,8 @@ function eventDocument(event: WalEvent, { formatLsn, isoTime }: Words): { readon
       return { kind, timeline: event.timeline, start: formatLsn(event.range.start), end: formatLsn(event.range.end) };
     case 'segment-stored':
       return { kind, segment: event.segmentName };
+    case 'spool':
+      return { kind, ...spoolDocument(event.state) };
     case 'timeline-ended':
       return { kind, timeline: event.timeline, switchLsn: formatLsn(event.switchLsn), next: event.next };
     case 'reconnect':
@@ -211,4 +216,14 @@ function eventDocument(event: WalEvent, { formatLsn, isoTime }: Words): { readon
     case 'recovered':
       return { kind, alarm: event.alarm };
   }
+}
+
+/** What waits on this machine for a primary that is away; times as `--json` has them. */
+function spoolDocument(state: SpoolState): { readonly [key: string]: Json } {
+  const { awaySince, error, objects, bytes, budgetBytes, freeBytes, growthPerSecond, fullInSeconds } = state;
+  return {
+    awaySince: awaySince === null ? null : new Date(awaySince).toISOString(),
+    reason: error?.message ?? null,
+    ...{ objects, bytes, budgetBytes, freeBytes, growthPerSecond, fullInSeconds },
+  };
 }

@@ -1,5 +1,6 @@
 import type { HoldfastError } from '../../lib/index.ts';
 import type { Timestamp } from '../../postgres/index.ts';
+import type { SpoolState } from '../../repository/index.ts';
 import type { LsnRange } from './lsn-ranges.ts';
 import type { LineagePlace } from './object-names.ts';
 import type { ReceiverState } from './receiver/state-machine.ts';
@@ -8,8 +9,10 @@ import type { ReceiverState } from './receiver/state-machine.ts';
 export interface WalProgress {
   readonly place: LineagePlace;
   readonly timeline: number;
-  /** The end of the unbroken durable WAL. */
+  /** The end of the unbroken durable WAL: in the primary, or in a required copy of it. */
   readonly durableLsn: bigint;
+  /** The same with what waits on this machine for a primary that is away; equal otherwise. */
+  readonly durableHereLsn: bigint;
   /** The end of what has arrived. */
   readonly receivedLsn: bigint;
   /** How far the server's WAL was flushed when it last said so. */
@@ -67,6 +70,8 @@ export type WalEvent =
   | { readonly kind: 'flush-reported'; readonly lsn: bigint }
   | { readonly kind: 'fragment-stored'; readonly timeline: number; readonly range: LsnRange }
   | { readonly kind: 'segment-stored'; readonly segmentName: string }
+  /** While WAL waits on this machine for a primary that is away, every few seconds, and once when all is handed over. */
+  | { readonly kind: 'spool'; readonly state: SpoolState }
   | { readonly kind: 'timeline-ended'; readonly timeline: number; readonly switchLsn: bigint; readonly next: number }
   | { readonly kind: 'reconnect'; readonly error: HoldfastError; readonly delayMs: number }
   /** What an alarm was about is over. */

@@ -58,6 +58,7 @@ export {
   FLUSH_INTERVAL_MS_DEFAULT,
   findInSynchronousNames,
   type JudgedSpace,
+  type ReceiverOutage,
   type ReceiverState,
   receiveWal,
   serverSideName,

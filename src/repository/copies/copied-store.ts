@@ -97,7 +97,7 @@ export class CopiedStore implements ObjectStore {
     return this.#reader.stat(name);
   }
 
-  list(prefix: string, options: { startAfter?: string } = {}): AsyncIterable<ObjectEntry> {
+  list(prefix: string, options: { startAfter?: string; hidden?: boolean } = {}): AsyncIterable<ObjectEntry> {
     return this.#reader.list(prefix, options);
   }
 

@@ -19,6 +19,8 @@ const WAITING_BYTES_MAX = 32 << 20;
 export const AT_HAND_BYTES_MAX = 4 << 20;
 /** After an object that needs others, so long is waited for more of them before the places are compared. */
 const PASS_DELAY_MS = 1_000;
+/** What the primary did not give is asked of it again after so long. */
+const SOURCE_RETRY_MS = 2_000;
 /** What nothing needs, such as summaries of landmarks, comes with another pass, or after so long. */
 const LAZY_PASS_DELAY_MS = 10 * 60_000;
 /** A pass begins when nothing is on its way any more, or at the latest after so long: it would fetch the same objects again. */
@@ -219,11 +221,12 @@ export class Copier {
       return null;
     }
     if (!(await this.#admitted())) return null;
-    const lanes = Array.from({ length: LANES }, () => this.#runLane());
-    const ends = await Promise.allSettled(lanes);
+    const parked: Waiting[] = [];
+    const ends = await Promise.allSettled(Array.from({ length: LANES }, () => this.#runLane(parked)));
+    for (const waiting of parked) this.#waiting.set(waiting.name, waiting);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     if (this.#isHurried) this.#passes.wake();
-    return 0;
+    return parked.length === 0 ? 0 : SOURCE_RETRY_MS;
   }
 
   async #passWhenDue(): Promise<number | null> {
@@ -284,7 +287,8 @@ export class Copier {
     for await (const { name } of this.#primary.list(prefix)) await this.#transfer(name, null);
   }
 
-  async #runLane(): Promise<void> {
+  /** What the primary does not give is parked, so that what is at hand goes on: in an outage that is all new WAL. */
+  async #runLane(parked: Waiting[]): Promise<void> {
     for (let next = this.#take(); next !== null && !this.#stop.signal.aborted; next = this.#take()) {
       try {
         await this.#bring(next);
@@ -292,6 +296,10 @@ export class Copier {
         this.#waitingBytes -= next.bytes?.length ?? 0;
       } catch (error) {
         this.#underWay.delete(next.name);
+        if (isPlaceTrouble(error) && !this.#watch.isAway) {
+          parked.push(next);
+          continue;
+        }
         // It stays first in the row, with the time at which it came.
         const rest = [...this.#waiting];
         this.#waiting.clear();
@@ -316,7 +324,7 @@ export class Copier {
     for (const root of rootsOfWal(name)) {
       if (this.#roots.has(root)) continue;
       // One that is not there now never comes: all of them are stored before the WAL that needs them.
-      await this.#transfer(root, null);
+      if ((await this.#watched.stat(root)) === null) await this.#transfer(root, null);
       this.#roots.add(root);
     }
     const segment = segmentOfLandmarks(name);

@@ -112,7 +112,7 @@ export class PlaceReader {
   }
 
   /** The union of what can be reached, for a reader; one place that cannot is told as an event. Errors: when no place can be listed. */
-  async *list(prefix: string, options: { startAfter?: string }): AsyncGenerator<ObjectEntry, void> {
+  async *list(prefix: string, options: { startAfter?: string; hidden?: boolean }): AsyncGenerator<ObjectEntry, void> {
     if (this.#kind === 'write') {
       yield* this.#primary.place.store.list(prefix, options);
       return;
@@ -203,7 +203,7 @@ async function attempt<T>(
 async function* listGuarded(
   watch: PlaceWatch,
   prefix: string,
-  options: { startAfter?: string },
+  options: { startAfter?: string; hidden?: boolean },
   onTrouble: (error: HoldfastError) => void,
 ): AsyncGenerator<ObjectEntry, void> {
   if (!watch.isPrimary && prefix.startsWith(VOLATILE_PREFIX)) return;

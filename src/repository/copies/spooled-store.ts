@@ -213,7 +213,10 @@ export class SpooledStore implements ObjectStore {
     return this.#asking(() => this.#options.primary.stat(name));
   }
 
-  async *list(prefix: string, options: { startAfter?: string } = {}): AsyncGenerator<ObjectEntry, void> {
+  async *list(
+    prefix: string,
+    options: { startAfter?: string; hidden?: boolean } = {},
+  ): AsyncGenerator<ObjectEntry, void> {
     await this.#open();
     const { primary, spool } = this.#options;
     const listings = [primary.list(prefix, options), spool.list(prefix, options)];

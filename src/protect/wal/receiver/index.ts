@@ -19,6 +19,7 @@ export {
   openLineage,
 } from './lineage-keeper.ts';
 export { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
+export type { ReceiverOutage } from './outage-keeper.ts';
 export { receiveWal } from './receive-wal.ts';
 export { compareHistories, type DivergedPlan, type ResumeFacts } from './resume-plan.ts';
 export { SegmentChecker } from './segment-checker.ts';

@@ -12,6 +12,7 @@ import { type CollectedBlock, readBlockBefore } from '../landmarks/index.ts';
 import { type LineagePlace, segmentObjectName } from '../object-names.ts';
 import { replaceSegment } from '../replace-segment.ts';
 import { isWalDamage } from '../stored-wal.ts';
+import { isStoreAway } from './persistence.ts';
 import type { SegmentChecker } from './segment-checker.ts';
 
 /** Fragments that are deleted at the same time. */
@@ -130,9 +131,15 @@ async function scanSegment(
 ): Promise<WalStop | null> {
   const { place, timeline, segmentBytes, number } = segment;
   if (checker.goesOnWith(number)) return checker.check(number, segment.read());
-  const before = await readBlockBefore(repository, { ...place, timeline, segmentBytes }, number);
+  const before = await readBlockBefore(repository, { ...place, timeline, segmentBytes }, number).catch(noneWhileAway);
   const unsound = await checker.check(number, segment.read(), before);
   return unsound === null || before === null ? unsound : checker.check(number, segment.read());
+}
+
+/** While the primary is away WAL goes on without it: what the index would tell is made up for when it is made anew. */
+function noneWhileAway(error: unknown): null {
+  if (!isStoreAway(error)) throw error;
+  return null;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { ConnectionTarget } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import type { WalEvent } from '../events.ts';
 import type { LineagePlace } from '../object-names.ts';
+import type { ReceiverOutage } from './outage-keeper.ts';
 
 /** What a receiver is told. */
 export interface WalReceiverOptions {
@@ -21,6 +22,8 @@ export interface WalReceiverOptions {
   readonly budgetBytes?: number;
   /** Ends the receiver in good order. */
   readonly signal: AbortSignal;
+  /** What to do while the primary is away; without it WAL waits on the server. */
+  readonly outage?: ReceiverOutage;
   /** Ends the receiver when WAL is durable up to here; may be told later. */
   readonly until?: bigint | Promise<bigint>;
   /** For a backup without a running receiver: with a slot that goes with the connection, and under a name that no commit waits for. */

@@ -5,6 +5,7 @@ import { startReplication, type WalStream } from '../../../postgres/index.ts';
 import type { WalEvent } from '../events.ts';
 import { describeGapNow } from '../gap-cost.ts';
 import type { LineageInventory } from '../inventory.ts';
+import { maxLsn } from '../lsn-ranges.ts';
 import { noteFork } from '../note-fork.ts';
 import type { LineagePlace } from '../object-names.ts';
 import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
@@ -33,6 +34,7 @@ import {
   type WalReceiverOptions,
   type WalReceiverResult,
 } from './options.ts';
+import { OutageKeeper } from './outage-keeper.ts';
 import { isStoreAway, Persistence } from './persistence.ts';
 import { pathOfServer, prepareStream } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
@@ -108,6 +110,7 @@ class WalReceiver {
   readonly #space: SpaceKeeper;
   readonly #sweep = new LeftoverSweep((error) => this.#background.reject(error));
   readonly #announcer: Announcer;
+  readonly #outage: OutageKeeper;
 
   constructor(options: WalReceiverOptions) {
     const { clock, source, cluster, temporary = false } = options;
@@ -138,6 +141,12 @@ class WalReceiver {
       ...{ repository: options.repository, clock, announcer: this.#announcer },
       place: () => this.#place(),
       onFailure: (error) => this.#background.reject(error),
+    });
+    this.#outage = new OutageKeeper({
+      ...{ repository: options.repository, clock, announcer: this.#announcer, outage: options.outage ?? null },
+      onMoved: () => {
+        if (this.#open !== null) this.#onDurable(this.#open.reception.durable);
+      },
     });
     this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
     this.#steps = {
@@ -375,20 +384,21 @@ class WalReceiver {
     this.#onDurable(this.#open!.reception.durable);
   }
 
-  #onDurable(lsn: bigint): void {
+  #onDurable(here: bigint): void {
     // A reception that is being made has nothing to report yet.
     if (this.#open === null || this.#open.reception.isComparing) return;
-    this.#progress.stored(lsn);
+    const away = this.#outage.awayOf(this.#lineage!, here);
+    this.#progress.stored(away);
     this.#reportFlush();
     this.#emitProgress();
-    if (this.#until !== null && lsn >= this.#until) this.#requestStop('until');
+    if (this.#until !== null && away >= this.#until) this.#requestStop('until');
   }
 
   /** Invariants 1 and 4: only what is durable, and only when all before it was compared. */
   #reportFlush(options: { replyRequested?: boolean } = {}): void {
     if (this.#open === null) return;
     const { stream, reception } = this.#open;
-    const flush = reception.isComparing ? 0n : reception.durable;
+    const flush = reception.isComparing ? 0n : this.#outage.confirmable(this.#lineage!, reception.durable);
     stream.sendStatus({ write: reception.received, flush, ...options });
     if (flush > 0n) this.#announcer.emit({ kind: 'flush-reported', lsn: flush });
   }
@@ -524,6 +534,7 @@ class WalReceiver {
     await this.#closeReception().catch(() => {});
     await this.#closeLink();
     await this.#sweep.settled();
+    await this.#outage.end();
     await this.#keys.end();
     await this.#locks.end();
     await this.#status.end();
@@ -535,7 +546,8 @@ class WalReceiver {
     const { durableLsn, serverFlushLsn, known } = this.#progress;
     const { reception, plan } = this.#open!;
     const knownUntil = known?.until ?? null;
-    const positions = { durableLsn, receivedLsn: reception.received, serverFlushLsn };
+    const durableHereLsn = maxLsn(durableLsn, reception.durable);
+    const positions = { durableLsn, durableHereLsn, receivedLsn: reception.received, serverFlushLsn };
     const progress = {
       place: this.#place()!,
       timeline: plan.timeline,
