@@ -31,7 +31,18 @@ export {
   readConfiguration,
   runBackup,
 } from './protect/backup/index.ts';
-export { createRepository } from './protect/keys/index.ts';
+export {
+  addKey,
+  checkKit,
+  createRepository,
+  type KeyChange,
+  type KitOptions,
+  makeKit,
+  readKit,
+  removeKey,
+  renewEpoch,
+  rotateKey,
+} from './protect/keys/index.ts';
 export {
   fetchWalFile,
   readWalInventory,
@@ -49,6 +60,8 @@ export {
   type Credential,
   generateKeyFile,
   initRepository,
+  listSlots,
+  type NewKey,
   type ObjectStore,
   openRepository,
   openStore,

@@ -17,6 +17,7 @@ export * from './index/index.ts';
 export * from './init-repository.ts';
 export * from './key/index.ts';
 export { beginEpoch, type EpochProposal, type NewEpoch, proposeEpoch } from './key-epochs.ts';
+export { checkKeyObjects, type KeyObjectProblem } from './key-check.ts';
 export { addSlot, type LeftObject, listSlots, removeSlot, rotateSlot, type SlotInfo } from './key-slots.ts';
 export * from './lease/index.ts';
 export * from './lock/index.ts';

@@ -5,7 +5,8 @@ import { describe, it } from 'node:test';
 import { createRepository, keyFileIn, scratchFor } from '../../test/support/memory-repository.ts';
 import { systemClock } from '../lib/index.ts';
 import { generateKeyFile, readSecret } from './key/index.ts';
-import { addSlot, listSlots, removeSlot } from './key-slots.ts';
+import { addSlot, listSlots, removeSlot, rotateSlot } from './key-slots.ts';
+import { memoryStore } from './object-store/index.ts';
 import { openRepository } from './open-repository.ts';
 
 const clock = systemClock;
@@ -80,6 +81,37 @@ describe('key slots', () => {
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
     for (const { reason } of refused) assert.match(reason.code, /^KEY_SLOT_(CONFLICT|ABSENT)$/);
     assert.ok((await listSlots(repository)).slots.length >= 1);
+  });
+
+  it('are deleted in a copy, too, but never before it has the slot in use', async (test) => {
+    const [primary, copy] = [memoryStore(), memoryStore()];
+    const places = [primary, copy].map((store, i) => ({ name: `${i}`, store, required: i === 0 }));
+    const both = new Proxy(primary, {
+      get(target, call) {
+        if (call === 'places') return places;
+        const value: unknown = Reflect.get(target, call, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const copyAll = async () => {
+      for await (const { name } of primary.list('keys/')) await copy.putIfAbsent(name, await primary.get(name));
+    };
+    const made = await createRepository(test, { store: both });
+    await copyAll();
+    const old = made.repository.slot;
+    const { slot, left } = await rotateSlot(made.repository, old, await keyFileIn(made.scratch), 'new');
+    assert.deepEqual(
+      left.map(({ place, name }) => [place === copy.description, name]),
+      [
+        [true, `keys/${old}`],
+        [true, `keys/${old}.00000001`],
+      ],
+    );
+    assert.equal(await primary.stat(`keys/${old}`), null);
+    await copyAll();
+    assert.deepEqual(await removeSlot(made.repository, old), { left: [] });
+    assert.equal(await copy.stat(`keys/${old}`), null);
+    assert.notEqual(await copy.stat(`keys/${slot}`), null);
   });
 
   it('are not changed by somebody who opened the repository to read', async (test) => {

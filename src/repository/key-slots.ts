@@ -215,6 +215,13 @@ async function dropSlot(
   stored: StoredKeys,
 ): Promise<{ left: LeftObject[] }> {
   const { keys, store, clock } = repository;
+  const needed = [
+    formatKeyName({ kind: 'slot', slot: repository.slot }),
+    ...(stored.grants.get(repository.slot) ?? []).map((epoch) =>
+      formatKeyName({ kind: 'grant', slot: repository.slot, epoch }),
+    ),
+  ];
+  await repository.settle(needed);
   const mark = formatKeyName({ kind: 'removal', slot });
   if (!(await findRemoved(repository, stored)).has(slot)) {
     await putOnce(store, mark, makeRemoval(keys, slot, new Date(clock.now()).toISOString(), replacedBy));
@@ -225,9 +232,7 @@ async function dropSlot(
     formatKeyName({ kind: 'slot', slot }),
     ...(stored.grants.get(slot) ?? []).map((epoch) => formatKeyName({ kind: 'grant', slot, epoch })),
   ];
-  const left: LeftObject[] = [];
-  for (const name of names) left.push(...(await deleteEverywhere(store, name)));
-  return { left };
+  return { left: await deleteEverywhere(store, names, needed) };
 }
 
 /** Somebody may remove our slot while we remove theirs. Each marks, then looks: so at most one goes on to delete. */
@@ -246,24 +251,33 @@ async function checkOwnSlotStays(repository: Repository, slot: string): Promise<
   );
 }
 
-/** Every place of a repository with copies has the slot, and a deletion in one is none in the others. */
-async function deleteEverywhere(store: ObjectStore, name: string): Promise<LeftObject[]> {
+/**
+ * Every place of a repository with copies has the slot, and a deletion in one is none in the others. A place that lacks the slot in use keeps the old
+ * one: were the others lost, nothing would open it.
+ */
+async function deleteEverywhere(
+  store: ObjectStore,
+  names: readonly string[],
+  needed: readonly string[],
+): Promise<LeftObject[]> {
   const left: LeftObject[] = [];
-  for (const place of placesOf(store)) {
-    try {
-      await place.delete(name);
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      // No right to delete, a lock, or a copy that is away: the slot is marked, so all that can be done is to say so.
+  for (const place of store.places?.map((each) => each.store) ?? [store]) {
+    for (const name of names) {
+      try {
+        if (await hasAll(place, needed)) await place.delete(name);
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+        // No right to delete, a lock, or a copy that is away: the slot is marked, so all that can be done is to say so.
+      }
+      if (await isStillThere(place, name)) left.push({ place: place.description, name });
     }
-    if (await isStillThere(place, name)) left.push({ place: place.description, name });
   }
   return left;
 }
 
-function placesOf(store: ObjectStore): ObjectStore[] {
-  const { places } = store as { places?: readonly { store: ObjectStore }[] };
-  return places === undefined ? [store] : places.map((place) => place.store);
+async function hasAll(place: ObjectStore, names: readonly string[]): Promise<boolean> {
+  for (const name of names) if ((await place.stat(name)) === null) return false;
+  return true;
 }
 
 async function isStillThere(store: ObjectStore, name: string): Promise<boolean> {

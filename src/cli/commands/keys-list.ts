@@ -19,7 +19,7 @@ export const keysList: Command = {
     const { listSlots } = await import('../../repository/index.ts');
     const { slots, damaged } = await listSlots(repository);
     const { currentEpoch, publicKey } = repository.keys;
-    const isWell = damaged.length === 0 && slots.every(({ state }) => state === 'open' || state === 'old-form');
+    const isWell = damaged.length === 0 && slots.every(({ state }) => state !== 'left-behind' && state !== 'foreign');
     return {
       ...(isWell ? {} : { reason: 'problemFound' as const }),
       json: {

@@ -5,4 +5,12 @@
  */
 export { addKey, findSlot, type KeyChange, removeKey, renewEpoch, rotateKey } from './change-keys.ts';
 export { createRepository } from './create-repository.ts';
-export { checkKit, type KitFinding, type KitPlace, type KitVariable, makeKit, readKit } from './recovery-kit/index.ts';
+export {
+  checkKit,
+  type KitFinding,
+  type KitOptions,
+  type KitPlace,
+  type KitVariable,
+  makeKit,
+  readKit,
+} from './recovery-kit/index.ts';

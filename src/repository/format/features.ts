@@ -13,9 +13,12 @@ export const KEY_SLOTS_FEATURE = 'read.key-slots-2';
 /** The features that this version knows, as `<use>.<name>`. */
 const RECOGNIZED: ReadonlySet<string> = new Set([KEY_SLOTS_FEATURE]);
 
+/** The body of every feature: its name is the message. */
+export const FEATURE_BODY = Buffer.from('{}');
+
 /** Says that a feature is used, before the first object that needs it. Safe to repeat. Errors: those of the store. */
 export async function setFeature(store: ObjectStore, feature: string): Promise<void> {
-  await store.putIfAbsent(FEATURE_PREFIX + feature, Buffer.from('{}'));
+  await store.putIfAbsent(FEATURE_PREFIX + feature, FEATURE_BODY);
 }
 
 /**
