@@ -1,10 +1,10 @@
 /**
  * The long fault runs: tests that `npm test` draws a sample of, with full counts and a new seed each round.
  *
- *   npm run campaign -- [--rounds N] [--seed N] [--only NAME] [--targets N] [--major M]
+ *   npm run campaign -- [--rounds N] [--seed N] [--only NAME] [--targets N] [--major M] [--faults N]
  *
  * `--targets` are the moments that are restored in a round (1000 unless said otherwise), a hundred of each history; `--major` is the PostgreSQL
- * that writes the histories. What fails prints the seed with which it can be run again, and the moment. The seed decides the shape of a
+ * that writes the histories; `--faults` are those between us and an object store in a round (10,000 unless said otherwise). What fails prints the seed with which it can be run again, and the moment. The seed decides the shape of a
  * history and the moments, not how its concurrent writers interleave. Exit codes: 0 all rounds passed, 1 one failed, 2 wrong usage.
  */
 import { spawn } from 'node:child_process';
@@ -23,6 +23,9 @@ interface Run {
 /** So many moments of one history: what goes wrong depends on the history as much as on the moment. */
 const TARGETS_PER_HISTORY = 100;
 const TARGETS_DEFAULT = 1000;
+/** So many faults with one repository and one server: then what was stored and restored is judged. */
+const FAULTS_PER_WORLD = 1000;
+const FAULTS_DEFAULT = 10_000;
 /** pg_walinspect, by which is known what must be there, came with 15. */
 const MAJORS = [15, 16, 17, 18];
 
@@ -59,6 +62,15 @@ function historyRuns(targets: number, major: number): Run[] {
   }));
 }
 
+/** As many worlds as it takes; the last may see fewer faults. */
+function faultRuns(faults: number): Run[] {
+  return Array.from({ length: Math.ceil(faults / FAULTS_PER_WORLD) }, (_, number) => ({
+    name: 'object-store-faults',
+    file: 'test/fault/object-store-faults.test.ts',
+    counts: { HOLDFAST_FAULTS: String(Math.min(FAULTS_PER_WORLD, faults - number * FAULTS_PER_WORLD)) },
+  }));
+}
+
 async function runOnce(run: Run, seed: number): Promise<boolean> {
   const settings = { ...run.counts, HOLDFAST_SEED: String(seed) };
   const shown = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
@@ -88,18 +100,22 @@ function readOptions(): Options {
       seed: { type: 'string' },
       only: { type: 'string' },
       targets: { type: 'string', default: String(TARGETS_DEFAULT) },
+      faults: { type: 'string', default: String(FAULTS_DEFAULT) },
       major: { type: 'string', default: '18' },
     },
   });
   const [rounds, targets, major] = [Number(values.rounds), Number(values.targets), Number(values.major)];
+  const faults = Number(values.faults);
   const seed = values.seed === undefined ? randomInt(SEED_MAX) : Number(values.seed);
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`expected a number of rounds from 1 on, found "${values.rounds}"`);
   if (!Number.isInteger(targets) || targets < 1)
     throw new Error(`expected a number of targets from 1 on, found "${values.targets}"`);
+  if (!Number.isInteger(faults) || faults < 1)
+    throw new Error(`expected a number of faults from 1 on, found "${values.faults}"`);
   if (!MAJORS.includes(major)) throw new Error(`expected one of ${MAJORS.join(', ')}; found "${values.major}"`);
   if (!Number.isInteger(seed) || seed < 0) throw new Error(`expected a seed from 0 on, found "${values.seed}"`);
-  const all = [...historyRuns(targets, major), ...runs];
+  const all = [...historyRuns(targets, major), ...faultRuns(faults), ...runs];
   const chosen = all.filter(({ name }) => values.only === undefined || name === values.only);
   const names = [...new Set(all.map(({ name }) => name))];
   if (chosen.length === 0) throw new Error(`expected one of ${names.join(', ')}; found "${values.only}"`);
