@@ -172,6 +172,8 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
         new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: { Status: 'Enabled' } }),
       );
       await put(place, 'a', 'planted');
+      await mark(place, 'b');
+      assert.equal((await place.store.get('b')).toString(), 'true');
       assert.equal((await place.store.get('a')).toString(), 'true');
       await place.store.delete('b');
       assert.equal(await place.store.stat('b'), null);
@@ -465,13 +467,15 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
     });
   });
 
-  it('finds its credentials in the environment and in a profile', async (test) => {
+  it('finds its credentials in the environment, in a profile, and by asking a program', async (test) => {
     const scratch = await scratchFor(test, 's3');
     const { accessKeyId, secretAccessKey } = server.admin;
     const { location } = openIn(buckets.plain);
+    const printed = JSON.stringify({ Version: 1, AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey });
+    await writeFile(`${scratch}/printed`, printed);
     await writeFile(
       `${scratch}/credentials`,
-      `[work]\naws_access_key_id=${accessKeyId}\naws_secret_access_key=${secretAccessKey}\n`,
+      `[work]\naws_access_key_id=${accessKeyId}\naws_secret_access_key=${secretAccessKey}\n[asked]\ncredential_process=cat ${scratch}/printed\n`,
     );
     const nowhere = {
       AWS_EC2_METADATA_DISABLED: 'true',
@@ -482,6 +486,7 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
       [{ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }, undefined],
       [{ AWS_PROFILE: 'work' }, undefined],
       [{}, { kind: 'profile', profile: 'work' }],
+      [{}, { kind: 'profile', profile: 'asked' }],
       [
         { AWS_ACCESS_KEY_ID: 'AKOTHER', AWS_SECRET_ACCESS_KEY: 'other' },
         { kind: 'profile', profile: 'work' },

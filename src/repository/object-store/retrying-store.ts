@@ -4,7 +4,15 @@ import { copyFile, link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, HoldfastError } from '../../lib/index.ts';
 import { newSpoolPath } from './spool-file.ts';
-import type { ObjectEntry, ObjectLock, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from './store.ts';
+import type {
+  ObjectEntry,
+  ObjectLock,
+  ObjectStat,
+  ObjectStore,
+  PlaceProtection,
+  PutOutcome,
+  Tampering,
+} from './store.ts';
 import { storeErrorOf } from './system-error.ts';
 
 /** With the waits below about a minute: longer than a fail-over of a store, shorter than anybody's patience with a command. */
@@ -34,6 +42,7 @@ export function retrying(
 class RetryingStore implements ObjectStore {
   readonly description: string;
   readonly createPlace?: () => Promise<void>;
+  readonly listTampering?: () => AsyncIterable<Tampering>;
   readonly protection?: () => Promise<PlaceProtection>;
   readonly lock?: ObjectLock;
   readonly readProved?: ObjectStore['readProved'] & {};
@@ -50,6 +59,8 @@ class RetryingStore implements ObjectStore {
     this.#attempts = attempts;
     this.#signal = signal;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
+    // Not repeated: a broken listing can be asked for again as a whole.
+    if (store.listTampering !== undefined) this.listTampering = () => store.listTampering!();
     if (store.protection !== undefined) this.protection = () => this.#repeat(() => store.protection!());
     // Not repeated: it takes a file over, and whoever heals looks at the object again before.
     if (store.replaceDamaged !== undefined) this.replaceDamaged = (name, path) => store.replaceDamaged!(name, path);

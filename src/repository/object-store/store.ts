@@ -65,6 +65,12 @@ export interface ObjectStore {
   /** What the place says of itself; missing where a place cannot say anything, as a disk. What it may not be asked is `unknown`. */
   protection?(): Promise<PlaceProtection>;
 
+  /**
+   * Names that were overwritten or deleted after they were stored, which readers do not see; missing where a place keeps nothing of that. Fragments of WAL, which are
+   * deleted every day, and what is volatile are left out.
+   */
+  listTampering?(): AsyncIterable<Tampering>;
+
   /** Present only where the place was opened with locks; whether it keeps them, `protection` says. */
   readonly lock?: ObjectLock;
 
@@ -104,6 +110,15 @@ export interface ObjectLock {
 
   /** Until when it is locked; `null` when it is not. Absent: `OBJECT_ABSENT`. */
   until(name: string): Promise<number | null>;
+}
+
+/** What was done to a name after its object was stored. */
+export interface Tampering {
+  readonly name: string;
+  /** Versions that were put over the first one. */
+  readonly overwritten: number;
+  /** Whether it was deleted by name. */
+  readonly isMarked: boolean;
 }
 
 /** Whether a place keeps what is overwritten or deleted, and for how long nobody can take it away. */

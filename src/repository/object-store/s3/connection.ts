@@ -11,26 +11,18 @@ import {
   type ListObjectVersionsCommandOutput,
   PutObjectCommand,
   PutObjectRetentionCommand,
-  S3Client,
-  type S3ClientConfig,
+  type S3Client,
 } from '@aws-sdk/client-s3';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
-import { makeAgents } from '../agents.ts';
 import type { StoreCredentials } from '../credentials.ts';
 import { objectTooShort } from '../object-error.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
 import { storeErrorOf } from '../system-error.ts';
 import type { Upload } from '../upload.ts';
+import { makeClient } from './client.ts';
 import { type AskedPlace, s3CodeOf, s3ErrorOf, statusOf } from './errors.ts';
 import type { S3Location } from './location.ts';
-
-/** A server that does not even let us connect for this long is not there. */
-const CONNECT_MS_MAX = 10_000;
-
-/** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
-const SILENCE_MS_MAX = 60_000;
 
 /** What S3 bears between the clocks of a client and a server. */
 const CLOCKS_APART_MS_MAX = 15 * 60_000;
@@ -72,6 +64,7 @@ export class S3Connection {
   readonly #rate: RateLimit | null;
   readonly #signal: AbortSignal | undefined;
   readonly #clock: Clock;
+  #hasSeenVersions = false;
 
   constructor(client: S3Client, options: ConnectOptions) {
     this.#client = client;
@@ -82,9 +75,24 @@ export class S3Connection {
       ...{ bucket: options.location.bucket, region: options.location.region },
       description: options.description,
     };
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        const headers = (result.response as { headers?: Record<string, string> }).headers ?? {};
+        // Refusals name them, too: "absent" may mean that the newest version is a delete marker.
+        if ('x-amz-version-id' in headers || 'x-amz-delete-marker' in headers) this.#hasSeenVersions = true;
+        return result;
+      },
+      { step: 'deserialize', priority: 'low', name: 'holdfast-versions' },
+    );
     this.#checksums = options.location.checksums;
     this.#rate = options.rate;
     this.#signal = options.signal;
+  }
+
+  /** Whether any answer so far has named a version, so that the bucket keeps them. */
+  get hasSeenVersions(): boolean {
+    return this.#hasSeenVersions;
   }
 
   /**
@@ -211,8 +219,8 @@ export class S3Connection {
   }
 
   /** Deletes one version for good; without one the name, of which a bucket with versions keeps them and adds a marker. */
-  async delete(name: string, version?: string): Promise<{ leftMarker: boolean }> {
-    const answer = await this.#ask(`delete object "${name}"`, () =>
+  async delete(name: string, version?: string): Promise<void> {
+    await this.#ask(`delete object "${name}"`, () =>
       this.#client.send(
         new DeleteObjectCommand({
           ...{ Bucket: this.#bucket, Key: this.#prefix + name },
@@ -221,7 +229,6 @@ export class S3Connection {
         this.#sendOptions(),
       ),
     );
-    return { leftMarker: answer.DeleteMarker === true };
   }
 
   /** The server's clock, to the second. */
@@ -369,71 +376,6 @@ export interface ConnectOptions {
 /** Makes what requests go through; nothing is sent yet. */
 export async function connect(options: ConnectOptions): Promise<S3Connection> {
   return new S3Connection(await makeClient(options), options);
-}
-
-/** Amazon's client, as every request of a store uses it. Nothing is sent yet. */
-export async function makeClient({
-  location,
-  credentials,
-}: Pick<ConnectOptions, 'location' | 'credentials'>): Promise<S3Client> {
-  const config: S3ClientConfig = {
-    ...(location.region === undefined && location.endpoint === undefined
-      ? {}
-      : { region: location.region ?? 'us-east-1' }),
-    ...(location.endpoint === undefined ? {} : { endpoint: location.endpoint.href }),
-    ...credentialsOf(credentials),
-    forcePathStyle: location.pathStyle,
-    // The store around this one repeats, with one budget for everything.
-    maxAttempts: 1,
-    // Everything that is read authenticates itself; everything that is written brings a checksum of its own.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    followRegionRedirects: false,
-    disableS3ExpressSessionAuth: true,
-    // It would wait for a second answer before each large object; refusals of what is there already are rare.
-    expectContinueHeader: false,
-    logger: silent,
-    requestHandler: new NodeHttpHandler({
-      ...(await makeAgents(location)),
-      connectionTimeout: CONNECT_MS_MAX,
-      socketTimeout: SILENCE_MS_MAX,
-      logger: silent,
-    }),
-  };
-  const client = new S3Client(config);
-  // It would take the time from the date of every answer: after one with a wrong date the next request would be refused, and a host whose
-  // clock is wrong would never be told so.
-  Object.defineProperty(client.config, 'systemClockOffset', { get: () => 0, set: ignore });
-  return client;
-}
-
-/** What the SDK has to say reaches people as errors; it would write on standard output besides. */
-const silent = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
-
-function ignore(): void {}
-
-function credentialsOf(credentials: StoreCredentials | undefined): Pick<S3ClientConfig, 'credentials' | 'profile'> {
-  switch (credentials?.kind) {
-    case undefined:
-      return {};
-    case 'profile':
-      return { profile: credentials.profile };
-    case 'access-key': {
-      const { accessKeyId, secretAccessKey, sessionToken } = credentials;
-      return {
-        credentials: {
-          ...{ accessKeyId, secretAccessKey: secretAccessKey.reveal() },
-          ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
-        },
-      };
-    }
-    case 'account-key':
-    case 'sas':
-      throw new HoldfastError('STORE_CREDENTIALS_REJECTED', 'cannot use credentials of Azure for a repository in S3', {
-        detail: `Expected an access key or a profile, found ${credentials.kind === 'sas' ? 'a shared access signature' : 'the key of an account'}.`,
-        hints: ['Name credentials of the kind that the address asks for.'],
-      });
-  }
 }
 
 /** A listing may know fractions of a second that the head of an object does not have: one object has one time. */

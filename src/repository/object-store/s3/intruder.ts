@@ -22,7 +22,8 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import type { Attempt, AttemptAnswer, AttemptId, Intruder } from '../intruder.ts';
-import { type ConnectOptions, makeClient } from './connection.ts';
+import { makeClient } from './client.ts';
+import type { ConnectOptions } from './connection.ts';
 import { s3CodeOf, s3ErrorOf, statusOf } from './errors.ts';
 
 /** No server knows such a value, so that a request with it changes nothing wherever it gets. */

@@ -13,17 +13,17 @@ import {
   type PlaceAnswer,
   type PlaceProtection,
   type PutOutcome,
+  type Tampering,
 } from '../store.ts';
 import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
 import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } from './connection.ts';
+import { KnownVersions, type OpenedBucket } from './known-versions.ts';
 import type { S3Location } from './location.ts';
-import { countingVersion, groupByName, isFragment, isHidden, isVolatile, type NamedVersions } from './versions.ts';
+import { makeLock, toWholeSecond } from './lock.ts';
+import { isFragment, isHidden, isVolatile } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
 const PAGE_SIZE = 1000;
-
-/** Known versions, about 300 bytes each. Whatever is forgotten is asked for again. */
-const KNOWN_VERSIONS_MAX = 20_000;
 
 export interface S3StoreOptions {
   readonly clock: Clock;
@@ -53,13 +53,7 @@ class S3Store implements ObjectStore {
   readonly #clock: Clock;
   readonly #rate: RateLimit | null;
   readonly #spool: LocalSpool;
-  readonly #pageSize: number;
-  #opened: Promise<S3Connection> | null = null;
-  #keepsVersions: Promise<boolean> | null = null;
-  /** Of names under which one version counts for good. */
-  readonly #known = new Map<string, Promise<S3Version | null>>();
-  /** The one version that this view of the store reads under its name. */
-  #pinned: S3Version | null = null;
+  #opened: Promise<OpenedBucket> | null = null;
 
   constructor(location: S3Location, options: S3StoreOptions) {
     const place = `${location.bucket}/${location.prefix}`.replace(/\/$/, '');
@@ -69,13 +63,8 @@ class S3Store implements ObjectStore {
     this.#clock = options.clock;
     this.#rate = location.maxRate === undefined ? null : new RateLimit(location.maxRate, options.clock);
     this.#spool = new LocalSpool(options.scratchDirectory, options.clock);
-    this.#pageSize = options.pageSize ?? PAGE_SIZE;
     if (options.lockFor !== undefined) {
-      this.lock = {
-        lockFor: options.lockFor,
-        extend: (name, until) => this.#extendLock(name, until),
-        until: (name) => this.#lockedUntil(name),
-      };
+      this.lock = makeLock({ lockFor: options.lockFor, open: () => this.#open(), description: this.description });
     }
   }
 
@@ -116,7 +105,8 @@ class S3Store implements ObjectStore {
 
   async stat(name: string): Promise<ObjectStat | null> {
     assertObjectName(name);
-    if (!isVolatile(name) && (await this.#isVersioned())) return toStat(await this.#findVersion(name, 'afresh'));
+    const { versions } = await this.#open();
+    if (!isVolatile(name) && (await versions.areKept())) return toStat(await versions.findAfresh(name));
     try {
       // Its first byte says what HEAD would, and a refusal has words, which one of HEAD has not.
       return toStat(await this.#readOrNull(name, { offset: 0, length: 1 }));
@@ -128,39 +118,23 @@ class S3Store implements ObjectStore {
 
   async *list(
     prefix: string,
-    options: { startAfter?: string; hidden?: boolean } = {},
+    { startAfter = '', hidden = false }: { startAfter?: string; hidden?: boolean } = {},
   ): AsyncGenerator<ObjectEntry, void> {
-    const connection = await this.#connect();
-    const startAfter = options.startAfter ?? '';
-    if (isVolatile(prefix) || !(await this.#isVersioned())) {
-      yield* connection.list(prefix, startAfter, this.#pageSize);
-      return;
-    }
-    for await (const named of groupByName(connection.listVersions(prefix, startAfter, this.#pageSize))) {
-      const counts = countingVersion(named);
-      // A server may begin with the name itself, to which more versions than one may belong.
-      if (counts === null || named.name <= startAfter) continue;
-      if (!isVolatile(named.name)) this.#remember(named.name, Promise.resolve(counts));
-      if (isHidden(named) && options.hidden !== true) continue;
-      yield { name: named.name, size: counts.size, modifiedAt: counts.modifiedAt };
-    }
+    const { connection, versions } = await this.#open();
+    if (isVolatile(prefix) || !(await versions.areKept())) yield* connection.list(prefix, startAfter, this.#pageSize);
+    else yield* versions.list(prefix, startAfter, hidden);
   }
 
   async delete(name: string): Promise<void> {
     assertObjectName(name);
-    const connection = await this.#connect();
-    if (isVolatile(name) || !(await this.#isVersioned())) {
-      const { leftMarker } = await connection.delete(name);
-      if (!leftMarker || isVolatile(name)) return;
-      // Versions are kept since a moment ago: what is behind the marker would still be read.
-      this.#keepsVersions = Promise.resolve(true);
+    const { connection, versions } = await this.#open();
+    if (isVolatile(name) || !(await versions.areKept())) {
+      await connection.delete(name);
+      // Where versions are kept since a moment ago, what is behind the marker would still be read.
+      if (isVolatile(name) || !connection.hasSeenVersions) return;
     }
-    await this.#deleteVersions(connection, name);
-  }
-
-  async #deleteVersions(connection: S3Connection, name: string): Promise<void> {
-    this.#known.delete(name);
-    const named = await this.#listVersionsOf(name);
+    versions.forget(name);
+    const named = await versions.listOf(name);
     try {
       // The oldest last: until it is gone the object is there as it was. Then the markers: with a version left they may be what hides it.
       for (const { id } of [...named.versions, ...named.markers]) await connection.delete(name, id);
@@ -193,11 +167,11 @@ class S3Store implements ObjectStore {
   async putVolatile(name: string, body: Uint8Array): Promise<void> {
     assertVolatileName(name);
     const upload = uploadOfBytes(Buffer.from(body), 'sha256', this.#rate);
-    await (await this.#connect()).put(name, upload, { onlyNew: false, lockedUntil: null });
+    await (await this.#open()).connection.put(name, upload, { onlyNew: false, lockedUntil: null });
   }
 
   async now(): Promise<number> {
-    return (await this.#connect()).date();
+    return (await this.#open()).connection.date();
   }
 
   /**
@@ -211,11 +185,12 @@ class S3Store implements ObjectStore {
         throw error;
       });
     } catch (error) {
-      if (!isDamageOfOnePlace(error) || isVolatile(name) || !(await this.#isVersioned())) throw error;
-      const { versions } = await this.#listVersionsOf(name);
+      const bucket = await this.#open();
+      if (!isDamageOfOnePlace(error) || isVolatile(name) || !(await bucket.versions.areKept())) throw error;
+      const { versions } = await bucket.versions.listOf(name);
       for (const version of versions.toReversed().slice(1)) {
         try {
-          return await read(this.#withVersion(version));
+          return await read(this.#with({ ...bucket, versions: bucket.versions.pin(version) }));
         } catch (again) {
           // What is wrong with the version that counts says more than what is wrong with those behind it.
           if (!isDamageOfOnePlace(again)) throw again;
@@ -225,17 +200,20 @@ class S3Store implements ObjectStore {
     }
   }
 
-  /** The same store, in which this version of its name counts. */
-  #withVersion(version: S3Version): ObjectStore {
+  /** The same store, in which other versions count. */
+  #with(bucket: OpenedBucket): ObjectStore {
     const view = new S3Store(this.#location, this.#options);
-    view.#opened = this.#opened;
-    view.#keepsVersions = this.#keepsVersions;
-    view.#pinned = version;
+    view.#opened = Promise.resolve(bucket);
     return view;
   }
 
+  async *listTampering(): AsyncGenerator<Tampering, void> {
+    const { versions } = await this.#open();
+    if (await versions.areKept()) yield* versions.listTampering();
+  }
+
   async protection(): Promise<PlaceProtection> {
-    const connection = await this.#connect();
+    const { connection } = await this.#open();
     return {
       versioning: await answerOrUnknown(async () => (await connection.versioning()) === 'on'),
       lock: await answerOrUnknown(() => connection.canLock()),
@@ -245,20 +223,21 @@ class S3Store implements ObjectStore {
   async #putIfAbsent(name: string, upload: Upload): Promise<PutOutcome> {
     const lockMs = this.#options.lockFor?.(name) ?? null;
     const lockedUntil = lockMs === null ? null : toWholeSecond(this.#clock.now() + lockMs);
-    const { outcome, version } = await (await this.#connect()).put(name, upload, { onlyNew: true, lockedUntil });
+    const bucket = await this.#open();
+    const { outcome, version } = await bucket.connection.put(name, upload, { onlyNew: true, lockedUntil });
     if (outcome === 'exists' || version === undefined || this.#isAmazon()) return outcome;
-    return this.#checkIsOldest(name, version);
+    return this.#checkIsOldest(bucket, name, version);
   }
 
   /**
    * Where versions are kept, servers other than Amazon's may let several writers of a free name pass (Ceph 20 does). All of them have stored
    * a version then, and the oldest is the object: each finds out whether that is its own, and takes it back if not.
    */
-  async #checkIsOldest(name: string, version: string): Promise<PutOutcome> {
-    const oldest = await this.#findVersion(name, 'afresh');
+  async #checkIsOldest({ connection, versions }: OpenedBucket, name: string, version: string): Promise<PutOutcome> {
+    const oldest = await versions.findAfresh(name);
     if (oldest === null || oldest.id === version) return 'created';
     try {
-      await (await this.#connect()).delete(name, version);
+      await connection.delete(name, version);
     } catch {
       // Locked, or no right to delete: no reader ever takes it, as it is not the oldest.
     }
@@ -278,143 +257,61 @@ class S3Store implements ObjectStore {
 
   async #readOrNull(name: string, range?: ByteRange): Promise<S3Content | null> {
     assertObjectName(name);
-    const connection = await this.#connect();
+    const bucket = await this.#open();
+    const { connection, versions } = bucket;
     if (isVolatile(name)) return connection.get(name, { range });
-    if (await this.#isVersioned()) return this.#readCounting(connection, name, range);
+    if (await versions.areKept()) return this.#readCounting(bucket, name, range);
     const content = await connection.get(name, { range });
-    if (content?.version === undefined) return content;
-    // Versions are kept since a moment ago.
-    this.#keepsVersions = Promise.resolve(true);
-    return this.#readCounting(connection, name, range);
+    // Where versions are kept since a moment ago this may be another one than was stored, or none because of a marker.
+    return connection.hasSeenVersions ? this.#readCounting(bucket, name, range) : content;
   }
 
   /**
    * Reads the version that counts. Where it is not known yet the newest is asked for at the same time, as it nearly always is the same: then
    * to be sure has cost a request and no time.
    */
-  async #readCounting(connection: S3Connection, name: string, range?: ByteRange): Promise<S3Content | null> {
-    const isKnown = this.#known.has(name) || this.#pinned?.name === name;
-    const found = this.#findVersion(name);
+  async #readCounting(bucket: OpenedBucket, name: string, range?: ByteRange): Promise<S3Content | null> {
+    const { connection, versions } = bucket;
+    const isKnown = versions.isKnown(name);
+    const found = versions.find(name);
     // Whatever is wrong with the newest version is of no interest: the one that counts is read if this is not it.
     const newest = isKnown ? null : await connection.get(name, { range }).catch(() => null);
     const counts = await found;
     if (newest !== null && (newest.version ?? 'null') === counts?.id) return newest;
     const content = counts === null ? null : await connection.get(name, { range, version: counts.id });
-    if (content !== null || !isKnown || this.#pinned !== null) return content;
+    if (content !== null || !isKnown || versions.isPinned(name)) return content;
     // It was deleted since we knew it; the name may have been given again.
-    this.#known.delete(name);
-    return this.#readCounting(connection, name, range);
+    versions.forget(name);
+    return this.#readCounting(bucket, name, range);
   }
 
-  #findVersion(name: string, wanted: 'afresh' | 'known' = 'known'): Promise<S3Version | null> {
-    if (this.#pinned?.name === name) return Promise.resolve(this.#pinned);
-    const known = wanted === 'known' ? this.#known.get(name) : undefined;
-    return known ?? this.#remember(name, this.#listVersionsOf(name).then(countingVersion));
+  get #pageSize(): number {
+    return this.#options.pageSize ?? PAGE_SIZE;
   }
 
-  /** What is absent, or could not be asked for, is not remembered. */
-  #remember(name: string, version: Promise<S3Version | null>): Promise<S3Version | null> {
-    this.#known.delete(name);
-    this.#known.set(name, version);
-    if (this.#known.size > KNOWN_VERSIONS_MAX) this.#known.delete(this.#known.keys().next().value!);
-    const forget = () => {
-      if (this.#known.get(name) === version) this.#known.delete(name);
-    };
-    version.then((found) => found === null && forget(), forget);
-    return version;
-  }
-
-  async #listVersionsOf(name: string): Promise<NamedVersions> {
-    const connection = await this.#connect();
-    // A name that begins other names stands before them: the first group is its own, or it has none.
-    for await (const named of groupByName(connection.listVersions(name, '', this.#pageSize))) {
-      if (named.name === name) return named;
-      break;
-    }
-    return { name, versions: [], markers: [] };
-  }
-
-  async #extendLock(name: string, until: number): Promise<void> {
-    assertObjectName(name);
-    const connection = await this.#connect();
-    const version = await this.#lockable(name);
-    const wanted = toWholeSecond(until);
-    const isLongEnough = async () => ((await connection.lockedUntil(name, version)) ?? 0) >= wanted;
-    if (await isLongEnough()) return;
-    try {
-      await connection.lock(name, version, wanted);
-    } catch (error) {
-      // To shorten is refused: somebody else may have extended it further in between.
-      if (codeOf(error) === 'STORE_DENIED' && (await isLongEnough())) return;
-      throw error;
-    }
-  }
-
-  async #lockedUntil(name: string): Promise<number | null> {
-    assertObjectName(name);
-    const version = await this.#lockable(name);
-    return (await this.#connect()).lockedUntil(name, version);
-  }
-
-  async #lockable(name: string): Promise<string> {
-    const version = await this.#findVersion(name);
-    if (version === null) throw this.#absent(name);
-    return version.id;
-  }
-
-  #connect(): Promise<S3Connection> {
-    this.#opened ??= this.#open().catch((error) => {
+  #open(): Promise<OpenedBucket> {
+    this.#opened ??= this.#connect().catch((error) => {
       this.#opened = null;
       throw error;
     });
     return this.#opened;
   }
 
-  async #open(): Promise<S3Connection> {
+  async #connect(): Promise<OpenedBucket> {
     // The SDK takes a tenth of a second to load, which only its users shall wait.
     const { connect } = await import('./connection.ts');
     const { credentials, signal } = this.#options;
-    return connect({
+    const connection = await connect({
       ...{ location: this.#location, description: this.description, rate: this.#rate, clock: this.#clock },
       ...(credentials === undefined ? {} : { credentials }),
       ...(signal === undefined ? {} : { signal }),
     });
-  }
-
-  /** Whether names may have several versions. Asked once; answers that show a version correct it. */
-  #isVersioned(): Promise<boolean> {
-    this.#keepsVersions ??= this.#askVersioning().catch((error) => {
-      this.#keepsVersions = null;
-      throw error;
-    });
-    return this.#keepsVersions;
-  }
-
-  async #askVersioning(): Promise<boolean> {
-    const connection = await this.#connect();
-    try {
-      return (await connection.versioning()) !== 'off';
-    } catch (error) {
-      // Who may not ask, or whose server does not know the question, finds out whether versions can be listed.
-      if (!['STORE_DENIED', 'STORE_FAILED'].includes(codeOf(error) ?? '')) throw error;
-    }
-    try {
-      for await (const _ of connection.listVersions('', '', 1)) break;
-      return true;
-    } catch (error) {
-      if (!['STORE_DENIED', 'STORE_FAILED'].includes(codeOf(error) ?? '')) throw error;
-      return false;
-    }
+    return { connection, versions: new KnownVersions(connection, this.#pageSize) };
   }
 
   #absent(name: string): HoldfastError {
     return objectAbsent(name, this.description);
   }
-}
-
-/** Locks are kept by the second; none may end early. */
-function toWholeSecond(milliseconds: number): number {
-  return Math.ceil(milliseconds / 1000) * 1000;
 }
 
 function toStat(found: ObjectStat | null): ObjectStat | null {
