@@ -1,36 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { type GuideBlock, readGuideBlocks, runGuideShell } from '../support/guide.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
-const guide = new URL('../../docs/guides/five-minutes.md', import.meta.url);
-const binDirectory = fileURLToPath(new URL('../../bin/', import.meta.url));
-
-interface Block {
-  readonly language: 'sh' | 'sql';
-  readonly text: string;
-}
-
-/** The blocks of the guide that somebody types, in their order. */
-async function readBlocks(): Promise<Block[]> {
-  const found = (await readFile(guide, 'utf8')).matchAll(/^```(sh|sql)\n([\s\S]*?)^```$/gm);
-  return [...found].map(([, language, text]) => ({ language: language as Block['language'], text: text! }));
-}
-
-function runShell(script: string, home: string): Promise<{ code: number; output: string }> {
-  return new Promise((resolve) => {
-    const environment = { PATH: `${binDirectory}:${process.env.PATH}`, HOME: home };
-    execFile('/bin/sh', ['-eu', '-c', script], { cwd: home, env: environment }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` });
-    });
-  });
-}
-
-async function runAll(blocks: readonly Block[], server: PostgresServer): Promise<void> {
+async function runAll(blocks: readonly GuideBlock[], server: PostgresServer): Promise<void> {
   for (const { text } of blocks) await server.query(text);
 }
 
@@ -40,7 +16,7 @@ describe('the guide of five minutes', () => {
     const server = await startPostgres({ major: 18, walSegmentSizeMb: 1 });
     try {
       await server.query('CREATE TABLE item AS SELECT n FROM generate_series(1, 1000) n');
-      const blocks = await readBlocks();
+      const blocks = await readGuideBlocks('five-minutes');
       const [makeRole, undo] = blocks.filter(({ language }) => language === 'sql');
       const [install, ...typed] = blocks.filter(({ language }) => language === 'sh').map(({ text }) => text);
       assert.match(install!, /^npm install holdfast$/m);
@@ -55,7 +31,7 @@ describe('the guide of five minutes', () => {
       // What stands in the background ends with the shell that began it, whatever becomes of the rest.
       const script = ["trap 'kill $! 2>/dev/null && wait $! || true' EXIT", 'holdfast --version', ...typed.map(places)];
       await mkdir(join(scratch, 'holdfast'));
-      const { code, output } = await runShell(script.join('\n'), scratch);
+      const { code, output } = await runGuideShell(script.join('\n'), scratch);
       assert.equal(code, 0, output);
       const document = await readFile(join(scratch, 'document'), 'utf8');
       const { instance } = JSON.parse(document) as { instance: { pid: number } };
