@@ -64,7 +64,7 @@ export function leftLines(left: readonly LeftObject[], paint: Paint): string[] {
   const places = [...new Set(left.map(({ place }) => place))].join(', ');
   return [
     paint.warning(`Its objects could not be deleted everywhere (${left.length} left in ${places}).`),
-    'They are marked as removed and get no new epoch, but they can still be opened with the old key. Delete them when their lock has ended, with the right to do so:',
+    'They are marked as removed and get no new epoch, but they can still be opened with the old key. Run `holdfast keys remove` with the whole id again when their lock has ended, the copy is whole again, or with the right to delete:',
     ...left.map(({ place, name }) => `  ${name} in ${place}`),
   ];
 }

@@ -68,7 +68,8 @@ describe('key slots', () => {
       code: 'REPOSITORY_KEY_REJECTED',
     });
     await openRepository({ store, credential, access: 'read', clock });
-    for (const none of [added, 'x', '../format'])
+    assert.deepEqual(await removeSlot(repository, added), { left: [] });
+    for (const none of ['0'.repeat(32), 'x', '../format'])
       await assert.rejects(removeSlot(repository, none), { code: 'KEY_SLOT_ABSENT' });
   });
 

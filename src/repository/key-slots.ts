@@ -227,12 +227,7 @@ async function dropSlot(
     await putOnce(store, mark, makeRemoval(keys, slot, new Date(clock.now()).toISOString(), replacedBy));
   }
   await checkOwnSlotStays(repository, slot);
-  const names = [
-    // The slot first: without it nothing that is left can be opened.
-    formatKeyName({ kind: 'slot', slot }),
-    ...(stored.grants.get(slot) ?? []).map((epoch) => formatKeyName({ kind: 'grant', slot, epoch })),
-  ];
-  return { left: await deleteEverywhere(store, names, needed) };
+  return { left: await deleteEverywhere(store, slot, needed) };
 }
 
 /** Somebody may remove our slot while we remove theirs. Each marks, then looks: so at most one goes on to delete. */
@@ -255,24 +250,34 @@ async function checkOwnSlotStays(repository: Repository, slot: string): Promise<
  * Every place of a repository with copies has the slot, and a deletion in one is none in the others. A place that lacks the slot in use keeps the old
  * one: were the others lost, nothing would open it.
  */
-async function deleteEverywhere(
-  store: ObjectStore,
-  names: readonly string[],
-  needed: readonly string[],
-): Promise<LeftObject[]> {
+async function deleteEverywhere(store: ObjectStore, slot: string, needed: readonly string[]): Promise<LeftObject[]> {
   const left: LeftObject[] = [];
   for (const place of store.places?.map((each) => each.store) ?? [store]) {
-    for (const name of names) {
+    for (const name of await listOfSlot(place, slot)) {
       try {
         if (await hasAll(place, needed)) await place.delete(name);
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
-        // No right to delete, a lock, or a copy that is away: the slot is marked, so all that can be done is to say so.
+        // No right to delete, or a lock: the slot is marked, so all that can be done is to say so.
       }
       if (await isStillThere(place, name)) left.push({ place: place.description, name });
     }
   }
   return left;
+}
+
+/** What a place has of a slot, but its mark: the slot first, as without it nothing that is left can be opened. */
+async function listOfSlot(place: ObjectStore, slot: string): Promise<string[]> {
+  const own = formatKeyName({ kind: 'slot', slot });
+  try {
+    const names: string[] = [];
+    for await (const { name } of place.list(own)) names.push(name);
+    return names.filter((name) => name !== formatKeyName({ kind: 'removal', slot }));
+  } catch (error) {
+    // A copy that is away keeps it until this is done again.
+    if (error instanceof HoldfastError) return [own];
+    throw error;
+  }
 }
 
 async function hasAll(place: ObjectStore, names: readonly string[]): Promise<boolean> {
@@ -300,6 +305,8 @@ async function proveSlot(repository: Repository, slot: string, key: NewKey): Pro
 
 function hasAnything(stored: StoredKeys, slot: string): boolean {
   return (
+    // Removed before, and perhaps still in a copy.
+    stored.removed.has(slot) ||
     stored.slots.some((each) => each.slot === slot) ||
     stored.damaged.includes(formatKeyName({ kind: 'slot', slot })) ||
     stored.grants.has(slot)

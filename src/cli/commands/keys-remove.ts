@@ -1,6 +1,9 @@
+import { codeOf } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
 import { askToChangeKeys, yesFlag } from '../consent.ts';
 import { leftLines, nameSlot, removalSentences } from '../key-words.ts';
+
+const isWholeId = (name: string) => /^[0-9a-f]{32}$/.test(name);
 
 /** `holdfast keys remove`. */
 export const keysRemove: Command = {
@@ -15,13 +18,21 @@ export const keysRemove: Command = {
   run: async (context, input) => {
     const { repository, plan } = context;
     const { findSlot, removeKey } = await import('../../protect/keys/index.ts');
-    const found = await findSlot(repository, input.required('slot'));
-    const title = `Remove key slot ${nameSlot(found)}:`;
-    if (!found.inUse) await askToChangeKeys(context, input, { title, sentences: removalSentences });
-    const { left } = await removeKey({ repository, stateDirectory: plan.stateDirectory, slot: found.slot });
+    const name = input.required('slot');
+    const found = await findSlot(repository, name).catch((error: unknown) => {
+      // Removed before, and to be deleted where it was left.
+      if (codeOf(error) === 'KEY_SLOT_ABSENT' && isWholeId(name)) return null;
+      throw error;
+    });
+    const words = found === null ? name : nameSlot(found);
+    if (found?.inUse !== true) {
+      await askToChangeKeys(context, input, { title: `Remove key slot ${words}:`, sentences: removalSentences });
+    }
+    const slot = found?.slot ?? name;
+    const { left } = await removeKey({ repository, stateDirectory: plan.stateDirectory, slot });
     return {
-      json: { slot: found.slot, label: found.label, left: left.map((each) => ({ ...each })) },
-      text: (paint) => [`${paint.good('removed')} key slot ${nameSlot(found)}`, ...leftLines(left, paint)],
+      json: { slot, label: found?.label ?? null, left: left.map((each) => ({ ...each })) },
+      text: (paint) => [`${paint.good('removed')} key slot ${words}`, ...leftLines(left, paint)],
     };
   },
 };

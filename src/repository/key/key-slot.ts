@@ -130,13 +130,18 @@ export async function openSlotOfVersion2(
   slot: KeySlotWithKey,
   secret: KeySecret,
 ): Promise<SlotKeyPair | null> {
-  if (secret.kind !== slot.kind || whyNotSignedBy(slot.publicKey, slot.document) !== null) return null;
+  if (secret.kind !== slot.kind || !isSlotWhole(slot)) return null;
   const { signature: _s, nonce: _n, wrapped: _w, ...head } = slot.document as Record<string, unknown>;
   const locked: LockedKey = 'nonce' in slot ? { nonce: slot.nonce, wrapped: slot.wrapped } : { wrapped: slot.wrapped };
   const privateKey = await unlockKey(secret, slot as LockTerms, placeOf(repositoryId, slot.slot, head), locked);
   if (privateKey === null) return null;
   const publicKey = publicKeyOf(privateKey);
   return Buffer.from(publicKey).equals(slot.slotKey) ? { privateKey, publicKey } : null;
+}
+
+/** Whether a slot is as its maker signed it, whoever that was; of version 1 nobody can tell without its secret. */
+export function isSlotWhole(slot: KeySlot): boolean {
+  return slot.version === 1 || whyNotSignedBy(slot.publicKey, slot.document) === null;
 }
 
 /** Whether a slot was made by somebody who has the keys of this repository; of version 1 nobody can tell without its secret. */

@@ -6,7 +6,7 @@ import { formatKeyName } from './key-names.ts';
 import { openGrant } from './key-records.ts';
 import { type KeySlotWithKey, openSlotOfVersion1, openSlotOfVersion2 } from './key-slot.ts';
 import { signingKeyOf } from './ring/index.ts';
-import { findCurrentEpoch, getIfThere, listStoredKeys, type StoredKeys } from './stored-keys.ts';
+import { findCurrentEpoch, getProved, listStoredKeys, type StoredKeys } from './stored-keys.ts';
 
 /** What a secret opened. */
 export interface OpenedKeys {
@@ -102,10 +102,11 @@ async function openSlot(
   return { slot: slot.slot, version: 2, bundle, leftBehind: newest.epoch < current ? current : null, secret };
 
   async function openBundle(epoch: number): Promise<{ epoch: number; bundle: KeyBundle } | null> {
-    const bytes = await getIfThere(store, formatKeyName({ kind: 'grant', slot: slot.slot, epoch }));
-    const opened =
-      bytes === null ? null : openGrant(bytes, { repositoryId, slot: slot.slot, epoch, pair: pair!, signer });
-    return opened === null ? null : { epoch, bundle: decodeKeyBundle(opened, repositoryId) };
+    const name = formatKeyName({ kind: 'grant', slot: slot.slot, epoch });
+    const opened = await getProved(store, name, (bytes) =>
+      openGrant(bytes, { repositoryId, slot: slot.slot, epoch, pair: pair!, signer }),
+    );
+    return opened === null || opened === 'damaged' ? null : { epoch, bundle: decodeKeyBundle(opened, repositoryId) };
   }
 }
 

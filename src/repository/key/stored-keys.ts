@@ -1,15 +1,16 @@
 import { inLanes } from '../../lib/index.ts';
-import { isAbsent, type ObjectStore } from '../object-store/index.ts';
+import { damagedObject } from '../codec/index.ts';
+import { isAbsent, isDamageOfOnePlace, type ObjectStore, readProved } from '../object-store/index.ts';
 import { formatKeyName, type KeyName, parseKeyName, SLOT_PREFIX } from './key-names.ts';
 import { type KeyEpoch, readEpoch } from './key-records.ts';
-import { decodeKeySlot, type KeySlot } from './key-slot.ts';
+import { decodeKeySlot, isSlotWhole, type KeySlot } from './key-slot.ts';
 
 /** More slots than people and machines have keys; a store that lists more was tampered with, and each costs a derivation. */
 const SLOTS_MAX = 256;
 /** Slots are asked for together, as each is a small object far away. */
 const SLOTS_AT_ONCE = 16;
 
-/** What lies under `keys/`. Of all this only names were looked at, and the form of slots: nothing is proved. */
+/** What lies under `keys/`. Of all this only names were looked at, and that slots are as whoever made them has signed them; who that was is not proved. */
 export interface StoredKeys {
   slots: KeySlot[];
   /** Names of what cannot be read, and of what nobody writes there. */
@@ -49,11 +50,32 @@ export async function findCurrentEpoch(
   signer: Uint8Array,
 ): Promise<KeyEpoch | null> {
   for (const epoch of epochs) {
-    const bytes = await getIfThere(store, formatKeyName({ kind: 'epoch', epoch }));
-    const read = bytes === null ? null : readEpoch(bytes, signer);
-    if (read?.epoch === epoch) return read;
+    const read = await getProved(store, formatKeyName({ kind: 'epoch', epoch }), (bytes) => readEpoch(bytes, signer));
+    if (read !== null && read !== 'damaged' && read.epoch === epoch) return read;
   }
   return null;
+}
+
+/**
+ * What `read` makes of an object, `null` when it was removed since it was listed; where `read` gives `null` the object is damaged, and the copies of
+ * the repository are asked for it.
+ */
+export async function getProved<T>(
+  store: ObjectStore,
+  name: string,
+  read: (bytes: Buffer) => T | null,
+): Promise<T | 'damaged' | null> {
+  try {
+    return await readProved(store, name, async (from) => {
+      const value = read(await from.get(name));
+      if (value === null) throw damagedObject(name, 'It is no key object as it was written.');
+      return value;
+    });
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    if (isDamageOfOnePlace(error)) return 'damaged';
+    throw error;
+  }
 }
 
 /** The bytes of an object, `null` when it was removed since it was listed. */
@@ -74,10 +96,11 @@ function noteName(stored: StoredKeys, name: Exclude<KeyName, { kind: 'slot' }>):
 
 async function readSlot(store: ObjectStore, id: string, stored: StoredKeys): Promise<void> {
   const name = formatKeyName({ kind: 'slot', slot: id });
-  const bytes = await getIfThere(store, name);
-  if (bytes === null) return;
-  const slot = decodeKeySlot(bytes);
-  // A slot under another name than its own was moved there; its content still proves itself, but it is not in its place.
-  if (slot !== null && slot.slot === id) stored.slots.push(slot);
-  else stored.damaged.push(name);
+  const slot = await getProved(store, name, (bytes) => {
+    const read = decodeKeySlot(bytes);
+    // A slot under another name than its own was moved there; its content still proves itself, but it is not in its place.
+    return read !== null && read.slot === id && isSlotWhole(read) ? read : null;
+  });
+  if (slot === 'damaged') stored.damaged.push(name);
+  else if (slot !== null) stored.slots.push(slot);
 }
