@@ -108,10 +108,10 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
 
   /** The names of objects as the store has them, one of each kind, with the key in the bucket. */
   async function oneOfEachKind(): Promise<string[]> {
-    const { Contents = [] } = await clientOf().send(new s3.ListObjectsV2Command({ Bucket: bucket }));
+    const { Contents = [] } = await clientOf().send(new s3.ListObjectsV2Command({ Bucket: bucket, Prefix: prefix }));
     const kinds = new Map<string, string>();
     for (const { Key = '' } of Contents) {
-      const kind = Key.replace(/[0-9a-fA-F]{16,}/g, '#').replace(/[0-9]{16,}/g, '#');
+      const kind = Key.replace(/[0-9a-fA-F]{8,}/g, '#');
       if (!Key.includes('/volatile/')) kinds.set(kind, Key);
     }
     return [...kinds.values()];
@@ -252,6 +252,13 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
       await owner.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key }));
     const verified = await succeed(reader!, 'verify', '--all', '--read-only');
     assert.equal(verified.sound, true);
+    const locks = await run(reader!, 'repository', 'locks');
+    assert.equal(locks.code, 3);
+    const [tampering] = locks.document().tampering as { place: string; count: number }[];
+    assert.deepEqual(
+      [tampering?.place, tampering?.count],
+      ['primary', keys.filter((key) => !/fragments|attack-/.test(key)).length],
+    );
     const into = join(scratch, 'restored-after-attacks');
     await succeed(reader!, 'restore', '--read-only', '--into', into);
     assert.ok((await readdir(into)).includes('PG_VERSION'));

@@ -1,5 +1,5 @@
 import { formatCount, formatMoment, formatQuantity } from '../../lib/index.ts';
-import type { CheckedLocks, CheckedPlace } from '../../prove/index.ts';
+import type { CheckedLocks, CheckedPlace, FoundTampering } from '../../prove/index.ts';
 import type { SnapshotRecord } from '../../repository/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
 import { isoTime, type Json, type Paint, paintLock, shortId } from '../output/index.ts';
@@ -10,7 +10,7 @@ export const repositoryLocks: Command = {
   summary: 'Ask each place until when everything that snapshots count on is locked.',
   details: [
     'What list, show and status say of locks was attested by the backup; here the places themselves are asked, object by object. Nothing is changed.',
-    'Without a snapshot the newest of each cluster is looked at. It ends with 3 when a lock that was attested is gone or was shortened.',
+    'Without a snapshot the newest of each cluster is looked at. It ends with 3 when a lock that was attested is gone or was shortened, and when objects were overwritten or deleted by name, which no reader sees.',
   ],
   examples: [
     { line: 'holdfast repository locks', does: 'The newest snapshot of each cluster.' },
@@ -22,15 +22,20 @@ export const repositoryLocks: Command = {
   arguments: [{ name: '[snapshot...]', help: 'Ids, or so many of their first digits that no other begins with them.' }],
   flags: [{ flag: '--all', help: 'Every snapshot.' }],
   run: async (context, input) => {
-    const { checkLocks } = await import('../../prove/index.ts');
+    const { checkLocks, findTampering } = await import('../../prove/index.ts');
     const { repository, progress, signal, clock } = context;
     const snapshots = await chooseSnapshots(context, input);
     const checked = await checkLocks({ repository, snapshots, progress, signal });
-    const isSound = checked.every(({ places }) => places.every(({ isShortened }) => !isShortened));
+    const tampering = await findTampering(repository);
+    const isSound = tampering.length === 0 && checked.every(({ places }) => places.every((each) => !each.isShortened));
     return {
       reason: isSound ? 'done' : 'problemFound',
-      json: { sound: isSound, snapshots: checked.map(locksDocument) },
-      text: (paint) => locksText(checked, clock.now(), paint),
+      json: {
+        sound: isSound,
+        snapshots: checked.map(locksDocument),
+        tampering: tampering.map(({ place, count, names }) => ({ place, count, names: [...names] })),
+      },
+      text: (paint) => [...locksText(checked, clock.now(), paint), ...tamperingText(tampering, paint)],
     };
   },
 };
@@ -68,6 +73,14 @@ function locksText(checked: readonly CheckedLocks[], now: number, paint: Paint):
   return checked.flatMap(({ snapshot, places }) => [
     `${paint.strong(shortId(snapshot.id))} of ${snapshot.cluster}, completed ${formatMoment(Date.parse(snapshot.completedAt))}`,
     ...places.flatMap((place) => placeText(place, now, paint)),
+  ]);
+}
+
+function tamperingText(tampering: readonly FoundTampering[], paint: Paint): string[] {
+  return tampering.flatMap(({ place, count, names }) => [
+    paint.bad(`${place}: ${formatQuantity(count, 'object')} overwritten or deleted by name after they were stored`),
+    `    ${names.join(', ')}${count > names.length ? ` and ${formatCount(count - names.length)} more` : ''}`,
+    '    Readers take what was stored first, so that nothing is lost by it. Somebody who may write did it, or several wrote at once.',
   ]);
 }
 
