@@ -81,12 +81,12 @@ describe('a store that fails while the server recovers', () => {
   }
 
   const faultyStore = () => new FaultyStore(openDiskStore(world.place.path));
-  const walOf = (call: 'stat' | 'getRange') => ({ kind: 'fail', call, name: 'wal/' }) as const;
+  const readingWal = { kind: 'fail', call: 'getRange', name: 'wal/' } as const;
 
   it('recovers all the same when the trouble passes', async () => {
     const store = faultyStore();
     const result = await restoreFrom(store, () => {
-      for (const nth of [1, 2, 4]) store.plan({ ...walOf('getRange'), nth });
+      for (const nth of [1, 2, 4]) store.plan({ ...readingWal, nth });
     });
     try {
       assert.equal(await historyOf(result.instance!.instance), rowsUpTo(rows));
@@ -97,7 +97,7 @@ describe('a store that fails while the server recovers', () => {
 
   it('stops it when the store is away for longer than is borne', async () => {
     const store = faultyStore();
-    const restore = restoreFrom(store, () => store.plan({ ...walOf('stat') }), { retryMsMax: 600 });
+    const restore = restoreFrom(store, () => store.plan(readingWal), { retryMsMax: 600 });
     await assert.rejects(restore, (error: HoldfastError) => {
       assert.equal(error.code, 'RESTORE_WAL_UNAVAILABLE');
       assert.equal(error.retryable, true);
