@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { inspect } from 'node:util';
@@ -91,6 +91,9 @@ describe('the Azure store', () => {
     assert.equal(await store.putIfAbsent('a', Buffer.from('x')), 'created');
     assert.equal(await store.putIfAbsent('a', Buffer.from('y')), 'exists');
     assert.equal((await store.get('a')).toString(), 'x');
+    const probe = await probeStore(store, { clock: systemClock });
+    assert.deepEqual([probe.findings.overwrite.outcome, probe.findings.delete.outcome], ['unseen', 'unseen']);
+    assert.equal(whyUnfit(store, probe)?.code, 'STORE_DENIED');
     await assert.rejects(
       store.putVolatile('volatile/a', Buffer.from('x')).then(() => store.putVolatile('volatile/a', Buffer.from('y'))),
       {
@@ -135,14 +138,8 @@ describe('the Azure store', () => {
     });
     after(() => proxy?.[Symbol.asyncDispose]());
 
-    // What a store cannot see, others find: bytes are proved by who reads them, and the probe looks at dates and listings.
-    const unseen = new Set([
-      'flipped-answer-bit',
-      'shortened-answer',
-      'wrong-checksum',
-      'skewed-clock',
-      'stale-listing',
-    ]);
+    // What a store cannot see, others find: bytes are proved by whoever reads them, and the probe looks at listings.
+    const unseen = new Set(['flipped-answer-bit', 'stale-listing']);
     // Whether an hour is wrong here or there cannot be known: nobody repeats that.
     const final = new Set(['clock-refused']);
     for (const kind of httpFaultKinds.filter((kind) => !unseen.has(kind) && !final.has(kind))) {
@@ -259,31 +256,51 @@ describe('the Azure store', () => {
         [0, detail],
       ] as const) {
         // As Azure documents it; the emulator takes any date.
-        const azure = createServer((_, answer) => {
-          answer.writeHead(403, {
-            'content-type': 'application/xml',
-            date: new Date(Date.now() + offset).toUTCString(),
-            'x-ms-error-code': 'AuthenticationFailed',
-          });
-          answer.end(
-            `<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code><Message>No.</Message>${words}</Error>`,
-          );
-        });
-        await once(azure.listen(0, '127.0.0.1'), 'listening');
-        try {
-          const endpoint = `http://127.0.0.1:${(azure.address() as AddressInfo).port}`;
+        const refuse = (answer: ServerResponse) =>
+          answer
+            .writeHead(403, {
+              'content-type': 'application/xml',
+              date: new Date(Date.now() + offset).toUTCString(),
+              'x-ms-error-code': 'AuthenticationFailed',
+            })
+            .end(
+              `<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code><Message>No.</Message>${words}</Error>`,
+            );
+        await withAnswer(refuse, async (endpoint) => {
           const store = openWith(locationOf(container, endpoint), accountKey());
           await assert.rejects(store.get('a'), { code: 'STORE_CLOCK_SKEWED', retryable: false });
-        } finally {
-          azure.closeAllConnections();
-          azure.close();
-        }
+        });
       }
     });
 
     it('when nobody answers, and that it may pass', async () => {
       const store = openWith(`azure://${server.account}/${container}?endpoint=http://127.0.0.1:9`, accountKey());
       await assert.rejects(store.get('format'), { code: 'STORE_UNAVAILABLE', retryable: true });
+    });
+
+    it('when listings are out of order, or of something else', async () => {
+      const page = (names: string[]) =>
+        `<?xml version="1.0"?><EnumerationResults ContainerName="c"><Blobs>${names.map((name) => `<Blob><Name>${name}</Name><Properties><Last-Modified>Mon, 23 Nov 2026 10:00:00 GMT</Last-Modified><Content-Length>1</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>`).join('')}</Blobs><NextMarker/></EnumerationResults>`;
+      for (const [names, code] of [
+        [['packs/b', 'packs/a'], 'STORE_LISTS_UNORDERED'],
+        [['packs/a', 'wal/a'], 'STORE_FAILED'],
+      ] as const) {
+        await withAnswer(
+          (answer) => answer.writeHead(200, { 'content-type': 'application/xml' }).end(page([...names])),
+          async (endpoint) => {
+            const store = openWith(locationOf(container, endpoint), accountKey());
+            await assert.rejects(namesIn(store, 'packs/'), { code });
+          },
+        );
+      }
+      await withAnswer(
+        (answer) => answer.writeHead(200, { 'content-type': 'text/html' }).end('<html>Welcome</html>'),
+        async (endpoint) => {
+          const store = openWith(locationOf(container, endpoint), accountKey());
+          for (const [name, call] of Object.entries(calls))
+            await assert.rejects(call(store), { code: /^STORE_/ }, name);
+        },
+      );
     });
 
     it('when it is interrupted', async () => {
@@ -346,6 +363,21 @@ describe('the Azure store', () => {
     assert.equal(await store.stat('none'), null);
   });
 });
+
+/** A server that gives one answer to everything, for as long as it is used. */
+async function withAnswer(
+  give: (answer: ServerResponse) => void,
+  use: (endpoint: string) => Promise<void>,
+): Promise<void> {
+  const server = createServer((_, answer) => give(answer));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
 
 /** Sleeps a hundredth of what it is asked for. */
 const impatient = {

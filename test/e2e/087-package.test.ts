@@ -146,6 +146,17 @@ describe('the package', () => {
     }
   });
 
+  it('names the package that Azure needs, which does not come with it', async () => {
+    const words = ['repository', 'init', '--repository', 'azure://account/container', '--json'];
+    const key = join(scratch, 'azure.key');
+    const env = { AZURE_STORAGE_KEY: 'a2V5', HOLDFAST_STATE_DIR: join(scratch, 'state') };
+    const refused = start('npx', ['--no-install', 'holdfast', ...words, '--generate-key-file', key], {
+      cwd: project,
+      env,
+    });
+    await assert.rejects(refused, { code: 1, stdout: /"STORE_DRIVER_ABSENT".*npm install @azure\/storage-blob@12/ });
+  });
+
   it('is a library for JavaScript', async () => {
     await writeFile(
       join(project, 'use.js'),

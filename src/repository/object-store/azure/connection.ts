@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { ContainerClient, ContainerListBlobFlatSegmentResponse } from '@azure/storage-blob';
-import { assert, type Clock, codeOf, HoldfastError, type Secret } from '../../../lib/index.ts';
+import { type Clock, codeOf, HoldfastError, type Secret } from '../../../lib/index.ts';
 import { makeAgents } from '../agents.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
@@ -13,6 +13,9 @@ import { endingInSilence, type Watched } from './silence.ts';
 
 /** The package that speaks with Azure, as package.json names it among the optional peers. */
 const DRIVER = '@azure/storage-blob';
+
+/** More than any blob has. A range is asked for even of a whole blob, as the answer to one says how much there is in all. */
+const ALL_BYTES = 2 ** 40;
 
 /** Some bytes of a blob, at least one. */
 export interface ByteRange {
@@ -73,6 +76,9 @@ export class AzureConnection {
           ...(options.onlyNew ? { conditions: { ifNoneMatch: '*' } } : {}),
         }),
       );
+      if (answer.etag === undefined || answer.lastModified === undefined) {
+        throw unsound(`write object "${name}"`, 'Expected the tag of what was stored, found none.');
+      }
       this.#keepsVersions ||= answer.versionId !== undefined;
       return 'created';
     } catch (error) {
@@ -85,22 +91,27 @@ export class AzureConnection {
   }
 
   /** Reads a blob, or a range of it as far as it goes; `null` when absent. */
-  async get(name: string, range?: ByteRange): Promise<Buffer | null> {
+  async get(name: string, range: ByteRange = { offset: 0, length: ALL_BYTES }): Promise<Buffer | null> {
     const action = `read object "${name}"`;
+    const { offset, length } = range;
     try {
       return await this.#watch(action, async (watched) => {
         const answer = await this.#container
           .getBlobClient(this.#prefix + name)
-          .download(range?.offset ?? 0, range?.length, { abortSignal: watched.signal, maxRetryRequests: 0 });
-        const length = answer.contentLength ?? 0;
+          .download(offset, length, { abortSignal: watched.signal, maxRetryRequests: 0 });
         const body = answer.readableStreamBody as Readable;
-        if (range === undefined || length <= range.length) return this.#receive(body, length, action, watched);
+        const expected = partOf(answer.contentRange, range);
+        if (expected !== undefined && expected === answer.contentLength)
+          return this.#receive(body, expected, action, watched);
         body.destroy();
-        throw unsound(action, `Expected at most ${range.length} bytes, as asked for, found ${length} announced.`);
+        // No range of an empty blob can be named.
+        if (answer.contentLength === 0 && (await this.head(name))?.size === 0) return Buffer.alloc(0);
+        const told = answer.contentRange ?? 'no range';
+        throw notWhole(action, `Expected the bytes asked for, found ${answer.contentLength} announced, of "${told}".`);
       });
     } catch (error) {
       if (isBlobAbsent(error)) return null;
-      if (statusOf(error) === 416 && range !== undefined) return Buffer.alloc(0);
+      if (statusOf(error) === 416) return Buffer.alloc(0);
       throw this.#errorOf(error, action);
     }
   }
@@ -112,7 +123,11 @@ export class AzureConnection {
       const found = await this.#watch(action, ({ signal }) =>
         this.#container.getBlobClient(this.#prefix + name).getProperties({ abortSignal: signal }),
       );
-      return { size: found.contentLength ?? 0, modifiedAt: found.lastModified?.getTime() ?? 0 };
+      const { contentLength, lastModified } = found;
+      if (contentLength === undefined || lastModified === undefined) {
+        throw unsound(action, 'Expected its size and its date, found an answer without them.');
+      }
+      return { size: contentLength, modifiedAt: lastModified.getTime() };
     } catch (error) {
       if (isBlobAbsent(error)) return null;
       // An answer to HEAD has no words; those of the same refusal of a byte say what it is about.
@@ -168,7 +183,7 @@ export class AzureConnection {
     );
     const page = answer.value as ContainerListBlobFlatSegmentResponse;
     const entries = page.segment.blobItems.map(({ name, properties }) => ({
-      name: this.#nameOf(name),
+      name: this.#nameOf(name, prefix),
       size: properties.contentLength ?? 0,
       modifiedAt: properties.lastModified.getTime(),
     }));
@@ -186,10 +201,7 @@ export class AzureConnection {
       at += piece.length;
     }
     if (at === length) return bytes;
-    throw new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the answer is not whole`, {
-      detail: `Expected ${length} bytes, found ${at}.`,
-      retryable: true,
-    });
+    throw notWhole(action, `Expected ${length} bytes, found ${at}.`);
   }
 
   async #ask<Answer>(action: string, send: (watched: Watched) => Promise<Answer>): Promise<Answer> {
@@ -212,9 +224,12 @@ export class AzureConnection {
     return endingInSilence(clock, { action, signal }, send);
   }
 
-  #nameOf(name: string): string {
-    assert(name.startsWith(this.#prefix), 'a listing by prefix gives names with that prefix');
-    return name.slice(this.#prefix.length);
+  #nameOf(name: string, prefix: string): string {
+    if (name.startsWith(this.#prefix + prefix)) return name.slice(this.#prefix.length);
+    throw unsound(
+      `list objects under "${prefix}"`,
+      'Expected names with the prefix that was asked for, found another.',
+    );
   }
 
   #errorOf(error: unknown, action: string): Error {
@@ -288,6 +303,20 @@ function isTaken(error: unknown): boolean {
 /** The container's absence has a code of its own. */
 function isBlobAbsent(error: unknown): boolean {
   return statusOf(error) === 404 && azureCodeOf(error) === 'BlobNotFound';
+}
+
+/** How many bytes of a range an answer has to bring by what it says itself; `undefined` when it says nothing that can be. */
+function partOf(contentRange: string | undefined, { offset, length }: ByteRange): number | undefined {
+  const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? '') ?? [];
+  return Number(first) === offset ? Math.min(length, Number(total) - offset) : undefined;
+}
+
+function notWhole(action: string, detail: string): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: the answer is not whole`, {
+    detail,
+    retryable: true,
+    hints: ['If it stays so, look for a gateway or a cache between here and the store.'],
+  });
 }
 
 function unsound(action: string, detail: string): HoldfastError {

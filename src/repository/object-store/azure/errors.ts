@@ -39,8 +39,8 @@ const SKEW_MS_MAX = 15 * 60 * 1000;
  */
 export function azureErrorOf(error: unknown, action: string, place: AskedPlace): Error {
   if (error instanceof HoldfastError || !(error instanceof Error)) return error as Error;
-  // A broken invariant, or a fault in a program, is no answer of anybody.
-  if (['AssertionFailed', 'TypeError', 'RangeError', 'ReferenceError'].includes(error.name)) return error;
+  // A broken invariant of ours is no answer of anybody. The SDK's own TypeErrors and RangeErrors are: it throws them at an answer without sense.
+  if (error.name === 'AssertionFailed') return error;
   const answer = answerOf(error);
   const trouble = troubleOf(answer, place);
   const said = answer.status === undefined ? answer.name : `${answer.status} ${answer.name}`;
