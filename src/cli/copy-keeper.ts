@@ -4,6 +4,8 @@ import type { Json, Paint } from './output/index.ts';
 
 /** A backup is done when it is stored; so long it waits for copies to have it too, as long as they get on with it. */
 const SETTLE_MS_MAX = 10 * 60_000;
+/** Other commands write little: so long each waits for copies at its end. What is left is found by whoever writes next. */
+export const SETTLE_BRIEFLY_MS_MAX = 10_000;
 /** How often it is asked whether they do. */
 const ASK_MS = 1_000;
 
@@ -29,9 +31,9 @@ export class CopyKeeper {
     this.#store?.beginCatchUp();
   }
 
-  /** Waits until every copy that answers has all that the primary has, and gives how they stand. */
-  async settle(signal: AbortSignal): Promise<readonly CopyState[]> {
-    if (this.#store === null) return [];
+  /** Waits until every copy that answers has all that the primary has, or for so long, and gives how they stand. */
+  async settle(signal: AbortSignal, msMax = SETTLE_MS_MAX): Promise<readonly CopyState[]> {
+    if (this.#store === null || signal.aborted) return this.#store?.copyStates ?? [];
     this.#progress.begin('bringing it to the copies');
     const begun = this.#clock.monotonic();
     let brought = 0;
@@ -40,7 +42,7 @@ export class CopyKeeper {
       const bytes = states.reduce((sum, state) => sum + state.bytes, 0);
       this.#progress.advance(bytes - brought);
       brought = bytes;
-      const isOver = this.#clock.monotonic() - begun > SETTLE_MS_MAX || signal.aborted;
+      const isOver = this.#clock.monotonic() - begun > msMax || signal.aborted;
       if (isOver || states.every(({ state }) => state !== 'unknown' && state !== 'catching-up')) return states;
     }
   }
