@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { assert, type Clock, HoldfastError } from '../lib/index.ts';
 import { PlanError, PRIMARY, type ResolvedPlace, type ResolvedPlan } from '../plan/index.ts';
 import type {
@@ -5,6 +6,7 @@ import type {
   CopyEventSink,
   Intruder,
   ObjectStore,
+  SpooledStore,
   StoreCredentials,
   StoreOptions,
   StorePlace,
@@ -34,8 +36,8 @@ export async function openPlace(place: ResolvedPlace, opener: Opener): Promise<O
   return unusableStore(openStore(location, options).description, credentialsAbsent(place, credentials.problem));
 }
 
-/** Whoever has the credentials of one place; `null` where it is not known what to try. Errors: as `openPlace`; `STORE_CREDENTIALS_ABSENT`. */
-export async function openIntruderOf(place: ResolvedPlace, opener: Opener): Promise<Intruder | null> {
+/** Whoever has the credentials of one place. Errors: as `openPlace`; `STORE_CREDENTIALS_ABSENT`. */
+export async function openIntruderOf(place: ResolvedPlace, opener: Opener): Promise<Intruder> {
   const { openIntruder } = await import('../repository/index.ts');
   if (place.credentials.kind === 'absent') throw credentialsAbsent(place, place.credentials.problem);
   return openIntruder(place.location, await storeOptions(place, opener));
@@ -75,6 +77,8 @@ export interface OpenedPlaces {
   readonly store: ObjectStore;
   /** The same store, when it is made of several places. */
   readonly copied: CopiedStore | null;
+  /** Where WAL waits on this machine while the primary is away, when that was asked for. */
+  readonly spool: SpooledStore | null;
   /** Waits, within bounds, for what copies still lack. */
   close(): Promise<void>;
 }
@@ -87,26 +91,48 @@ export interface OpenedPlaces {
 export async function openPlaces(
   plan: ResolvedPlan,
   opener: Opener,
-  how: { access: 'read' | 'write'; only?: string | undefined; catchUp?: boolean; onEvent?: CopyEventSink },
+  how: {
+    access: 'read' | 'write';
+    only?: string | undefined;
+    catchUp?: boolean;
+    /** WAL that the primary does not take is kept on this machine, in the state directory. */
+    keepsWal?: boolean;
+    onEvent?: CopyEventSink;
+  },
 ): Promise<OpenedPlaces> {
   if (how.only !== undefined) return alone(await openPlace(findPlace(plan, how.only), opener));
   const patient = how.access === 'write' ? PRIMARY : null;
   const [first, ...further] = await openPlaceList(plan, opener, patient);
-  if (further.length === 0) return alone(first!.store);
+  const spool = how.keepsWal === true ? await openSpool(plan, first!.store, opener.clock) : null;
+  const primary = spool ?? first!.store;
+  if (further.length === 0) return alone(primary, spool);
   const { openCopiedStore } = await import('../repository/index.ts');
   const copied = openCopiedStore({
-    primary: first!.store,
+    primary,
     copies: further,
     clock: opener.clock,
     access: how.access,
     catchUp: how.catchUp ?? true,
     ...(how.onEvent === undefined ? {} : { onEvent: how.onEvent }),
   });
-  return { store: copied, copied, close: () => copied.close() };
+  const close = async () => {
+    await copied.close();
+    await spool?.close();
+  };
+  return { store: copied, copied, spool, close };
 }
 
-function alone(store: ObjectStore): OpenedPlaces {
-  return { store, copied: null, close: async () => {} };
+function alone(store: ObjectStore, spool: SpooledStore | null = null): OpenedPlaces {
+  return { store, copied: null, spool, close: async () => spool?.close() };
+}
+
+/** Where nothing but the primary makes WAL count, keeping it here as well would gain nothing: the server keeps it. */
+async function openSpool(plan: ResolvedPlan, primary: ObjectStore, clock: Clock): Promise<SpooledStore | null> {
+  const { protect, copies } = plan.repository;
+  if (protect === 'wal' && !copies.some(({ required }) => required)) return null;
+  const { SpooledStore } = await import('../repository/index.ts');
+  const directory = join(plan.stateDirectory, 'outage');
+  return new SpooledStore({ primary, directory, clock, budgetBytes: plan.wal.budgetBytes });
 }
 
 /**

@@ -184,6 +184,33 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
     }
   });
 
+  it('let a pruner delete what is not locked, and nothing else', async () => {
+    const client = clientOf(pruner);
+    const put = async (name: string) => {
+      const Key = `${prefix}/${name}`;
+      return {
+        Key,
+        ...(await client.send(new s3.PutObjectCommand({ Bucket: bucket, Key, Body: 'x', IfNoneMatch: '*' }))),
+      };
+    };
+    const statusOf = (request: Promise<unknown>) =>
+      request.then(
+        () => 200,
+        (error: { $metadata?: { httpStatusCode?: number } }) => error.$metadata?.httpStatusCode,
+      );
+    const { Key, VersionId } = await put(`tombstones/${'ab'.repeat(32)}`);
+    assert.equal(await statusOf(client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key, VersionId }))), 200);
+    const [locked = ''] = await oneOfEachKind();
+    const { Versions = [] } = await client.send(new s3.ListObjectVersionsCommand({ Bucket: bucket, Prefix: locked }));
+    const target = { Bucket: bucket, Key: locked, VersionId: Versions.at(-1)!.VersionId };
+    assert.equal(
+      await statusOf(client.send(new s3.DeleteObjectCommand({ ...target, BypassGovernanceRetention: true }))),
+      403,
+    );
+    assert.equal(await statusOf(put('snapshots/committed/forged')), 403);
+    assert.equal(await statusOf(client.send(new s3.DeleteBucketPolicyCommand({ Bucket: bucket }))), 403);
+  });
+
   it('keep every object, old or new, from whoever owns the bucket until its lock ends', async () => {
     const owner = clientOf();
     const { Versions = [] } = await owner.send(new s3.ListObjectVersionsCommand({ Bucket: bucket }));

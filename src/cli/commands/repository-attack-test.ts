@@ -35,7 +35,7 @@ export const repositoryAttackTest: Command = {
         text: (paint) => resultText(result, knownAttacks, isDangerous, paint),
       };
     } finally {
-      for (const { intruder } of places) intruder?.close();
+      for (const { intruder } of places) intruder.close();
     }
   },
 };
@@ -64,11 +64,10 @@ function resultDocument(
     safe: result.isSafe,
     places: result.places.map(({ place, results }) => ({
       place,
-      attacks:
-        results?.map((each) => ({
-          ...{ attack: each.id, outcome: each.outcome, dangerous: isDangerous(each), sentence: each.sentence },
-          ...tellAttack(attacks[each.id]),
-        })) ?? null,
+      attacks: results.map((each) => ({
+        ...{ attack: each.id, outcome: each.outcome, dangerous: isDangerous(each), sentence: each.sentence },
+        ...tellAttack(attacks[each.id]),
+      })),
     })),
     played: result.played.map(({ id, outcome }) => ({ attack: id, outcome, ...tellAttack(attacks[id]) })),
   };
@@ -84,8 +83,7 @@ function resultText(result: AttackTestResult, attacks: Attacks, isDangerous: IsD
   return [
     ...result.places.flatMap(({ place, results }) => [
       paint.title(`Place ${place}`),
-      ...(results ?? []).flatMap((each) => attackText(each, attacks, isDangerous(each), paint)),
-      ...(results === null ? ['Of stores of this kind it is not known what to try: nothing was tried.'] : []),
+      ...results.flatMap((each) => attackText(each, attacks, isDangerous(each), paint)),
       '',
     ]),
     paint.title('With the key, played through in memory'),

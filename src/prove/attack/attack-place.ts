@@ -25,8 +25,7 @@ export interface AttackResult {
 /** A place under attack. */
 export interface AttackedPlace {
   readonly name: string;
-  /** `null` where it is not known what to try. */
-  readonly intruder: Intruder | null;
+  readonly intruder: Intruder;
   /** The place as somebody sees it who has just come: nothing is remembered of what it was. */
   open(): Promise<ObjectStore>;
 }
@@ -43,16 +42,13 @@ const ON_CONTENT: ReadonlySet<AttemptId> = new Set([
 ]);
 const ON_LOCK: ReadonlySet<AttemptId> = new Set(['shorten-lock', 'weaken-lock'] as const);
 
-/** A place of which it is known what to try. */
-export type AttackablePlace = AttackedPlace & { readonly intruder: Intruder };
-
 /**
  * Tries every attack on one place, each on a bait of its own that `makeBait` has stored there, and looks afterwards what a reader finds.
  *
  * Errors: those of storing baits; what goes wrong with an attack is its outcome.
  */
 export async function attackPlace(
-  place: AttackablePlace,
+  place: AttackedPlace,
   makeBait: (id: AttemptId) => Promise<Bait>,
 ): Promise<AttackResult[]> {
   const results = new Map<AttemptId, AttackResult>();
@@ -64,7 +60,7 @@ export async function attackPlace(
   return [...results.values()].map((result) => inItsLight(result, results));
 }
 
-async function tryOne(place: AttackablePlace, attempt: Attempt, bait: Bait): Promise<AttackResult> {
+async function tryOne(place: AttackedPlace, attempt: Attempt, bait: Bait): Promise<AttackResult> {
   const { id } = attempt;
   try {
     const before = await lockOf(place, bait);
@@ -77,7 +73,7 @@ async function tryOne(place: AttackablePlace, attempt: Attempt, bait: Bait): Pro
 }
 
 async function judge(
-  place: AttackablePlace,
+  place: AttackedPlace,
   id: AttemptId,
   answer: AttemptAnswer,
   bait: Bait,
@@ -100,7 +96,7 @@ function inItsLight(result: AttackResult, results: ReadonlyMap<AttemptId, Attack
   return isHarmless && result.outcome === 'succeeded' ? { ...result, outcome: 'withstood' } : result;
 }
 
-async function isWhole(place: AttackablePlace, bait: Bait): Promise<boolean> {
+async function isWhole(place: AttackedPlace, bait: Bait): Promise<boolean> {
   try {
     return bait.bytes.equals(await (await place.open()).get(bait.name));
   } catch (error) {
@@ -109,16 +105,16 @@ async function isWhole(place: AttackablePlace, bait: Bait): Promise<boolean> {
   }
 }
 
-async function lockOf(place: AttackablePlace, bait: Bait): Promise<number | null> {
+async function lockOf(place: AttackedPlace, bait: Bait): Promise<number | null> {
   return (await (await place.open()).lock?.until(bait.name)) ?? null;
 }
 
-async function keepsLocks(place: AttackablePlace): Promise<boolean> {
+async function keepsLocks(place: AttackedPlace): Promise<boolean> {
   return (await (await place.open()).protection?.())?.lock === 'on';
 }
 
 /** Leaves each bait as it was made, a record that somebody tried: without it, places would differ and records be damaged. */
-async function putBack(place: AttackablePlace, bait: Bait): Promise<void> {
+async function putBack(place: AttackedPlace, bait: Bait): Promise<void> {
   try {
     await place.intruder.tidy(bait.name);
     if (await isWhole(place, bait)) return;

@@ -7,8 +7,7 @@ import { type PlayedResult, playAttacks } from './play-attacks.ts';
 
 /** What came of attacking a repository. */
 export interface AttackTestResult {
-  /** No results where it is not known what to try. */
-  readonly places: readonly { readonly place: string; readonly results: readonly AttackResult[] | null }[];
+  readonly places: readonly { readonly place: string; readonly results: readonly AttackResult[] }[];
   readonly played: readonly PlayedResult[];
   /** False when something succeeded that can take a backup away. */
   readonly isSafe: boolean;
@@ -43,12 +42,11 @@ export async function runAttackTest(options: {
   const places = [];
   for (const place of options.places) {
     progress.begin(`attacking ${place.name}`);
-    const { name, intruder } = place;
-    const results = intruder === null ? null : await attackPlace({ ...place, intruder }, (id) => makeBait(name, id));
-    places.push({ place: name, results });
+    const results = await attackPlace(place, (id) => makeBait(place.name, id));
+    places.push({ place: place.name, results });
   }
   const played = await playAttacks(repository);
-  const dangerous = places.flatMap(({ results }) => (results ?? []).filter(isDangerous));
+  const dangerous = places.flatMap(({ results }) => results.filter(isDangerous));
   const isSafe = dangerous.length === 0 && played.every(({ outcome }) => outcome !== 'succeeded');
   const facts = { baits: count, succeeded: dangerous.map(({ id }) => id) };
   await ledger.append({ action: 'attack-test', outcome: isSafe ? 'done' : 'failed', subject: run, facts });

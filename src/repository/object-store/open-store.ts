@@ -41,23 +41,26 @@ export function openStore(location: string, options: StoreOptions = {}): ObjectS
 }
 
 /**
- * Whoever has the credentials of a place, with all that the place lets them do; `null` where nothing is known of what to try.
+ * Whoever has the credentials of a place, with all that the place lets them do.
  *
  * For testing a place on purpose only. Errors: as `openStore`.
  */
-export async function openIntruder(location: string, options: StoreOptions = {}): Promise<Intruder | null> {
+export async function openIntruder(location: string, options: StoreOptions = {}): Promise<Intruder> {
   const directory = directoryOfLocation(location);
   if (directory !== null) return openDiskIntruder(directory);
-  if (schemeOf(location) !== 's3') return null;
-  // The SDK takes a tenth of a second to load, which only its users shall wait.
-  const { openS3Intruder } = await import('./s3/intruder.ts');
-  const place = parseS3Location(location);
-  const { credentials, signal } = options;
-  return openS3Intruder({
-    ...{ location: place, description: openStore(location).description },
+  const { clock = systemClock, credentials, signal } = options;
+  const given = {
+    description: openStore(location).description,
     ...(credentials === undefined ? {} : { credentials }),
     ...(signal === undefined ? {} : { signal }),
-  });
+  };
+  // The SDKs take a tenth of a second to load, which only their users shall wait.
+  if (schemeOf(location) === 'azure') {
+    const { openAzureIntruder } = await import('./azure/intruder.ts');
+    return openAzureIntruder(parseAzureLocation(location), { ...given, clock });
+  }
+  const { openS3Intruder } = await import('./s3/intruder.ts');
+  return openS3Intruder({ location: parseS3Location(location), ...given });
 }
 
 /** The directory that a location names; `null` for a store that is none. Errors: `STORE_LOCATION_INVALID`. */
