@@ -26,6 +26,8 @@ export interface Command {
   readonly readsFromPlace?: boolean;
   /** Whether it does without writing while the primary is away; it finds the repository opened for reading then. */
   readonly readsWithoutPrimary?: boolean;
+  /** Whether it ends at once instead of waiting for copies to have what it wrote. */
+  readonly leavesCopies?: boolean;
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
   readonly database: 'none' | 'wanted' | 'required';
   /** Options of the plan that are flags of this command too, besides those that follow from `access` and `database`. */

@@ -3,7 +3,7 @@ import { assert, HoldfastError } from '../lib/index.ts';
 import { PRIMARY, type ResolvedPlan } from '../plan/index.ts';
 import type { Repository } from '../repository/index.ts';
 import type { Access } from './command.ts';
-import { CopyKeeper } from './copy-keeper.ts';
+import { CopyKeeper, SETTLE_BRIEFLY_MS_MAX } from './copy-keeper.ts';
 import { askPassphrase, toCredential } from './credential.ts';
 import { type OpenedPlaces, openPlaceList, openPlaces } from './open-places.ts';
 import { PlaceTrouble } from './place-trouble.ts';
@@ -95,7 +95,15 @@ export class Opening {
     return 'read';
   }
 
-  /** Safe to repeat. What copies still lack is waited for, within bounds. */
+  /** Gives copies a while for what a command wrote. */
+  async settle(): Promise<void> {
+    const isWriting = this.#repository !== null && this.#repository.access === 'write';
+    if (isWriting && this.#options.catchUp) {
+      await this.copies.settle(this.#options.surroundings.signal, SETTLE_BRIEFLY_MS_MAX);
+    }
+  }
+
+  /** Safe to repeat. What required copies still lack is waited for, within bounds. */
   async close(): Promise<void> {
     const [repository, places] = [this.#repository, this.#places];
     this.#repository = null;

@@ -32,6 +32,7 @@ export async function runCommand(
     opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary, catchUp });
     if (access === 'read' || access === 'write') await opening.open(access);
     const outcome = await command.run(makeContext(plan, opening, surroundings, reporter, terminal), input);
+    if (command.leavesCopies !== true) await opening.settle();
     // Before the result, as copies that are caught up meanwhile may have something to tell.
     await opening.close();
     reporter.finish({ ...outcome, json: { ...outcome.json, ...opening.troubleDocument } });

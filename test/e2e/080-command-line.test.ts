@@ -141,7 +141,7 @@ describe('the command line', () => {
       const command = words.filter((word) => word !== first.snapshot).join(' ');
       assert.deepEqual(await findUndocumented(command, document), [], command);
       const text = await runHoldfast(words, { environment });
-      assert.equal(text.code, 0, text.stderr);
+      assert.equal(text.code, 0, `${command}: ${text.stdout}${text.stderr}`);
       assert.ok(text.stdout.length > 100, words.join(' '));
       assert.ok(!text.stdout.includes('\u001B'), 'colours in a pipe');
     }
@@ -157,7 +157,7 @@ describe('the command line', () => {
     assert.deepEqual(await codeOf(['backup', '--colour']), [2, 'USAGE_INVALID']);
     assert.deepEqual(await codeOf(['show', 'abcdef']), [2, 'SNAPSHOT_ABSENT']);
     assert.deepEqual(await codeOf(['list'], { HOLDFAST_REPOSITORY: '' }), [2, 'PLAN_INVALID']);
-    assert.deepEqual(await codeOf(['list'], { HOLDFAST_REPOSITORY: 's3://bucket' }), [2, 'STORE_LOCATION_INVALID']);
+    assert.deepEqual(await codeOf(['list'], { HOLDFAST_REPOSITORY: 'ftp://bucket' }), [2, 'STORE_LOCATION_INVALID']);
     assert.deepEqual(await codeOf(['list'], { HOLDFAST_REPOSITORY: join(scratch, 'none') }), [1, 'REPOSITORY_ABSENT']);
     const other = await makeRepository();
     const { HOLDFAST_KEY_FILE } = other.environment;

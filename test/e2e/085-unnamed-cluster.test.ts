@@ -90,7 +90,7 @@ describe('commands without a named cluster', () => {
     );
     assert.deepEqual(
       status.findings.map(({ code }) => code),
-      ['server-unreachable'],
+      ['server-unreachable', 'no-copy-away'],
     );
   });
 });

@@ -12,7 +12,7 @@ const examples = commands.flatMap(({ path, examples = [] }) =>
 );
 
 /** Those that wait for what the others make, in their order; whatever is not named here comes last. */
-const order = ['repository init', 'database setup', 'wal push', 'backup', 'wal stream'];
+const order = ['repository init', 'copies sync', 'database setup', 'wal push', 'backup', 'wal stream'];
 
 describe('the examples in the help', () => {
   let scratch: string;
@@ -59,6 +59,7 @@ describe('the examples in the help', () => {
         PGPASSFILE: join(scratch, '.pgpass'),
         HOLDFAST_ADMIN_URL: `postgresql://postgres@127.0.0.1:${server.port}/postgres`,
         HOLDFAST_REPOSITORY: join(scratch, 'backups/shop'),
+        HOLDFAST_COPIES: `west=${join(scratch, 'copies/west')}`,
         HOLDFAST_KEY_FILE: join(scratch, 'holdfast.key'),
         HOLDFAST_STATE_DIR: join(scratch, 'state'),
       },
@@ -76,6 +77,11 @@ describe('the examples in the help', () => {
 
   it('make a repository, set the server up and fill both', async () => {
     for (const line of linesOf('repository init')) await succeed(line);
+    // A new copy is made before it can be brought up to date.
+    const syncs = linesOf('copies sync').sort(
+      (a, b) => Number(b.includes('--create')) - Number(a.includes('--create')),
+    );
+    for (const line of syncs) await succeed(line);
     for (const line of linesOf('database setup')) await succeed(line, ...(line.includes('--dry-run') ? [] : ['--yes']));
     for (const line of linesOf('wal push', 'wal stream')) {
       await succeed(line, ...(line.includes('--until') || line.includes('push') ? [] : ['--until', '0/0']));
@@ -96,11 +102,14 @@ describe('the examples in the help', () => {
     const commit = before.filter(({ kind, reachable }) => kind === 'commit' && reachable).at(-1)!;
     places.unshift([/0\/5164A60/, commit.lsn], [/2026-11-23T09:00:00Z/, commit.at]);
     for (const { line } of examples.filter(({ command }) => !order.includes(command))) {
-      if (/ (restore|doctor|wal rescue|status|keys (add|rotate|remove|new-epoch))\b/.test(line)) continue;
+      if (/ (restore|doctor|wal rescue|status|attack-test|keys (add|rotate|remove|new-epoch))\b/.test(line)) continue;
       await succeed(line);
     }
     // What they find is of the moment: nobody streams, and the repository is on the server's own disk.
-    for (const line of linesOf('doctor', 'status')) assert.match(String((await tryOut(line)).code), /^[03]$/);
+    for (const line of linesOf('doctor', 'status', 'repository attack-test')) {
+      const run = await tryOut(line);
+      assert.match(String(run.code), /^[03]$/, run.said);
+    }
   });
 
   it('change the keys', async () => {

@@ -41,6 +41,7 @@ export const restore: Command = {
     input.isSet('dry-run') || input.isSet('read-only') || input.optional('from') !== undefined ? 'read' : 'write',
   readsFromPlace: true,
   readsWithoutPrimary: true,
+  leavesCopies: true,
   database: 'none',
   planOptions: ['cluster.name', 'backup.workers'],
   flags: [
