@@ -219,6 +219,10 @@ async function composeArchiveCommand(
       ...(primary.origin === plan.file
         ? {}
         : { repository: directoryOfLocation(primary.location) ?? primary.location }),
+      // A copy that only our environment names would be forgotten by the server's shell.
+      ...(copies.some(({ origin }) => origin !== plan.file)
+        ? { copy: copies.map(({ name, location }) => `${name}=${directoryOfLocation(location) ?? location}`) }
+        : {}),
       ...(credential.kind === 'key-file' ? { 'key-file': credential.path } : {}),
       ...(credential.kind === 'age-identity' ? { 'age-identity': credential.path } : {}),
       ...(credential.kind === 'command' && typeof credential.command === 'string'

@@ -6,8 +6,8 @@ export interface ArchiveCommandParts {
   readonly program: string;
   /** The plan's file; it says the rest. */
   readonly planFile: string | null;
-  /** Otherwise flags say it, by their names without dashes. */
-  readonly flags: Readonly<Record<string, string>>;
+  /** Otherwise flags say it, by their names without dashes; several values for one that may stand several times. */
+  readonly flags: Readonly<Record<string, string | readonly string[]>>;
 }
 
 /**
@@ -16,6 +16,8 @@ export interface ArchiveCommandParts {
  */
 export function formatArchiveCommand({ program, planFile, flags }: ArchiveCommandParts): string {
   const word = (text: string) => quoteWord(text).replaceAll('%', '%%');
-  const rest = Object.entries({ ...(planFile === null ? {} : { plan: planFile }), ...flags });
-  return [word(program), 'wal push "%p"', ...rest.map(([name, value]) => `--${name} ${word(value)}`)].join(' ');
+  const rest = Object.entries({ ...(planFile === null ? {} : { plan: planFile }), ...flags }).flatMap(([name, given]) =>
+    [given].flat().map((value) => `--${name} ${word(value)}`),
+  );
+  return [word(program), 'wal push "%p"', ...rest].join(' ');
 }

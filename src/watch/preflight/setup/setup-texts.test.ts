@@ -74,14 +74,24 @@ describe('the archive_command', () => {
     const command = formatArchiveCommand({
       program: '/opt/hold fast/bin/holdfast',
       planFile: null,
-      flags: { repository: "/back'ups/100%p", cluster: 'shop' },
+      flags: { repository: "/back'ups/100%p", cluster: 'shop', copy: ['a=/a', 'b=s3://b/b?region=b'] },
     });
     // As the server does: %% is a percent sign, %p the path.
     const ran = command
       .replaceAll(/%[%p]/g, (found) => (found === '%%' ? '%' : 'pg_wal/0A'))
       .replace("'/opt/hold fast/bin/holdfast'", 'printf "%s\\n"');
     const words = execFileSync('/bin/sh', ['-c', ran], { encoding: 'utf8' }).trimEnd().split('\n');
-    assert.deepEqual(words, ['wal', 'push', 'pg_wal/0A', '--repository', "/back'ups/100%p", '--cluster', 'shop']);
+    const flags = [
+      '--repository',
+      "/back'ups/100%p",
+      '--cluster',
+      'shop',
+      '--copy',
+      'a=/a',
+      '--copy',
+      'b=s3://b/b?region=b',
+    ];
+    assert.deepEqual(words, ['wal', 'push', 'pg_wal/0A', ...flags]);
   });
 });
 
