@@ -342,6 +342,16 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
     assert.equal(Rules?.[0]?.ID, 'old');
     assert.equal((await owner.send(new s3.GetBucketVersioningCommand({ Bucket: bad }))).Status, 'Enabled');
     assert.equal((await owner.send(new s3.GetBucketPolicyCommand({ Bucket: bad }))).Policy, Policy);
+    // And a backup that is to be locked there is refused before anything is written.
+    const { KeyCount: before } = await owner.send(new s3.ListObjectsV2Command({ Bucket: bad }));
+    const plan = join(scratch, 'bad-plan.json');
+    await writeFile(
+      plan,
+      JSON.stringify({ cluster: { name: 'shop' }, repository: { primary: { location, lock: '2d' } } }),
+    );
+    const refused = await runHoldfast(['backup', '--plan', plan, '--json'], { environment });
+    assert.equal(documentOf<{ error: { code: string } }>(refused).error.code, 'STORE_LOCK_ABSENT', refused.stderr);
+    assert.equal((await owner.send(new s3.ListObjectsV2Command({ Bucket: bad }))).KeyCount, before);
     const verified = await runHoldfast(['verify', '--all', '--repository', location], { environment });
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
   });

@@ -68,13 +68,20 @@ export async function keepLocks(options: {
         yield* await listNeededWal(store, lineage, snapshot.wal);
         yield pendingName(snapshot.id);
       };
-      const kept = new KnownLocks(stateDirectory, repository.id, place.name);
+      const kept = new KnownLocks(stateDirectory, {
+        ...{ repositoryId: repository.id, place: place.name },
+        description: store.description,
+      });
       const known = await kept.read();
       // Fragments among the WAL are needed as long as the rest, while no segment takes their place.
       const like = FORMAT_NAME;
-      const { until } = await extendLocks({ store, names: names(), known, like, ...(signal && { signal }) });
+      // What has not reached a copy yet is locked when it does; what older backups left there must not wait for it.
+      const passesAbsent = !isNeeded(place);
+      const rest = { known, like, passesAbsent, ...(signal && { signal }) };
+      const { until, absent } = await extendLocks({ store, names: names(), ...rest });
       await kept.write(known, await store.now());
-      locks.push({ place: place.name, until });
+      if (absent === 0) locks.push({ place: place.name, until });
+      else progress.note(`copy "${place.name}" is behind: until when it keeps this backup locked is not known yet`);
     });
   }
   return locks;
@@ -87,13 +94,17 @@ export async function* listAlwaysNeeded(store: ObjectStore): AsyncGenerator<stri
 
 const AWAY_CODES: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'STORE_ABSENT', 'OBJECT_ABSENT']);
 
+function isNeeded(place: StorePlace): boolean {
+  return place.required || place.name === 'primary';
+}
+
 /** A copy that need not have everything may be away or behind; its locks are extended by the next backup. */
 async function unlessAway(place: StorePlace, progress: Progress, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
-    if (place.required || place.name === 'primary' || !AWAY_CODES.has(codeOf(error) ?? '')) throw error;
-    progress.note(`copy "${place.name}" is away or behind: its locks are left to the next backup`);
+    if (isNeeded(place) || !AWAY_CODES.has(codeOf(error) ?? '')) throw error;
+    progress.note(`copy "${place.name}" is away: its locks are left to the next backup`);
   }
 }
 

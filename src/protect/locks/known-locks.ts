@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -14,9 +15,12 @@ export class KnownLocks {
   readonly #directory: string;
   readonly #path: string;
 
-  constructor(stateDirectory: string, repositoryId: string, place: string) {
+  /** `description` is the store's: another bucket under the name of a place has locks of its own. */
+  constructor(stateDirectory: string, options: { repositoryId: string; place: string; description: string }) {
+    const { repositoryId, place, description } = options;
+    const mark = createHash('sha256').update(description).digest('hex').slice(0, 16);
     this.#directory = join(stateDirectory, 'locks');
-    this.#path = join(this.#directory, `${repositoryId}.${place}.json`);
+    this.#path = join(this.#directory, `${repositoryId}.${place}.${mark}.json`);
   }
 
   /** By object name, in milliseconds since 1970. */

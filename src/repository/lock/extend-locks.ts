@@ -1,5 +1,5 @@
 import { assert, HoldfastError, inLanes } from '../../lib/index.ts';
-import type { ObjectLock, ObjectStore } from '../object-store/index.ts';
+import { isAbsent, type ObjectLock, type ObjectStore } from '../object-store/index.ts';
 import { lockNeed } from './lock-rule.ts';
 
 /** Requests under way at once: a lock is one small request, so that only the store's delay counts. */
@@ -13,6 +13,8 @@ export interface LockExtension {
   /** How many had to be asked about, and how many had less than they need. */
   readonly asked: number;
   readonly extended: number;
+  /** Objects that are not there, where that is no error. */
+  readonly absent: number;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface LockExtension {
  *
  * `like` names an object by whose rule all of them are locked, instead of each by its own. `known` says what earlier calls learnt, and is brought up to date: what it knows to be locked long enough is not asked about again. A lock cannot be
  * shortened, so what was true once holds; what an owner of the place might have done in spite of that is found by reading the locks themselves.
- * Safe to repeat. Errors: `OBJECT_ABSENT` when one of them is gone; `LOCK_REFUSED` when the store took an extension and keeps nothing of it; those of the
+ * Safe to repeat. Errors: `OBJECT_ABSENT` when one of them is gone, unless `passesAbsent`; `LOCK_REFUSED` when the store took an extension and keeps nothing of it; those of the
  * store, `STORE_DENIED` and `STORE_LOCK_ABSENT` among them.
  */
 export async function extendLocks(options: {
@@ -28,13 +30,14 @@ export async function extendLocks(options: {
   names: Iterable<string> | AsyncIterable<string>;
   known?: Map<string, number>;
   like?: string;
+  passesAbsent?: boolean;
   signal?: AbortSignal;
 }): Promise<LockExtension> {
   const { store, signal, known = new Map<string, number>() } = options;
   const { lock } = store;
   assert(lock !== undefined, 'only a place with locks has any to extend');
   const now = await store.now();
-  const tally = { until: Number.POSITIVE_INFINITY, objects: 0, asked: 0, extended: 0 };
+  const tally = { until: Number.POSITIVE_INFINITY, objects: 0, asked: 0, extended: 0, absent: 0 };
   await inLanes(LANES, options.names, async (name) => {
     signal?.throwIfAborted();
     const rule = options.like ?? name;
@@ -42,13 +45,19 @@ export async function extendLocks(options: {
     if (need === null) return;
     tally.objects += 1;
     let until = known.get(name) ?? 0;
-    if (until < now + need) {
-      tally.asked += 1;
-      until = (await lock.until(name)) ?? 0;
-    }
-    if (until < now + need) {
-      tally.extended += 1;
-      until = await extendOne(lock, name, now + lock.lockFor(rule)!);
+    try {
+      if (until < now + need) {
+        tally.asked += 1;
+        until = (await lock.until(name)) ?? 0;
+      }
+      if (until < now + need) {
+        tally.extended += 1;
+        until = await extendOne(lock, name, now + lock.lockFor(rule)!);
+      }
+    } catch (error) {
+      if (options.passesAbsent !== true || !isAbsent(error)) throw error;
+      tally.absent += 1;
+      return;
     }
     known.set(name, until);
     tally.until = Math.min(tally.until, until);

@@ -78,6 +78,7 @@ describe('extending locks', () => {
       objects: 10_000,
       asked: 10_000,
       extended: 0,
+      absent: 0,
     });
     store.asked.length = 0;
     await clock.advance(29 * day);
@@ -101,6 +102,8 @@ describe('extending locks', () => {
   it('ends with what went wrong: an object that is gone, a right that lacks, a server that forgets', async () => {
     const { store, names } = await setUp(2);
     await assert.rejects(extendLocks({ store, names: [...names, 'packs/none'] }), { code: 'OBJECT_ABSENT' });
+    const passing = await extendLocks({ store, names: ['packs/none', ...names], passesAbsent: true });
+    assert.deepEqual([passing.objects, passing.absent], [3, 1]);
     store.cut(names[0]!, null);
     store.behaviour = 'denies';
     await assert.rejects(extendLocks({ store, names }), { code: 'STORE_DENIED' });
