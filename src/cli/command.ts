@@ -1,6 +1,6 @@
 import type { Clock, Progress } from '../lib/index.ts';
 import type { ResolvedPlan } from '../plan/index.ts';
-import type { Repository } from '../repository/index.ts';
+import type { Repository, SpooledStore } from '../repository/index.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
 import type { ExitCodeKind } from './exit-code.ts';
 import type { Outcome, Paint, Redaction } from './output/index.ts';
@@ -26,6 +26,8 @@ export interface Command {
   readonly readsFromPlace?: boolean;
   /** Whether it does without writing while the primary is away; it finds the repository opened for reading then. */
   readonly readsWithoutPrimary?: boolean;
+  /** Whether WAL that the primary does not take is kept on this machine meanwhile. */
+  readonly keepsWal?: boolean;
   /** Whether it ends at once instead of waiting for copies to have what it wrote. */
   readonly leavesCopies?: boolean;
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
@@ -72,6 +74,8 @@ export interface CommandContext {
   readonly repository: Repository;
   /** The copies of the repository that was opened. */
   readonly copies: CopyKeeper;
+  /** Where WAL waits while the primary is away, for a command that keeps it. */
+  readonly spool: SpooledStore | null;
   /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. Errors: as opening. */
   open(): Promise<Repository>;
   readonly clock: Clock;

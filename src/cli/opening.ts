@@ -1,7 +1,7 @@
 import { access as accessPath, constants, mkdir } from 'node:fs/promises';
 import { assert, HoldfastError } from '../lib/index.ts';
 import { PRIMARY, type ResolvedPlan } from '../plan/index.ts';
-import type { Repository } from '../repository/index.ts';
+import type { Repository, SpooledStore } from '../repository/index.ts';
 import type { Access } from './command.ts';
 import { CopyKeeper, SETTLE_BRIEFLY_MS_MAX } from './copy-keeper.ts';
 import { askPassphrase, toCredential } from './credential.ts';
@@ -22,6 +22,8 @@ export interface OpeningOptions {
   readonly readsWithoutPrimary: boolean;
   /** Whether it lives long enough to look for what copies lack besides what it puts itself. */
   readonly catchUp: boolean;
+  /** Whether it goes on with WAL on this machine while the primary is away. */
+  readonly keepsWal: boolean;
 }
 
 /** The repository of one command, with all of its places: opened once, and closed with everything that belongs to it. */
@@ -51,6 +53,11 @@ export class Opening {
     });
   }
 
+  /** Where WAL waits while the primary is away; `null` for who does not keep it, and where the plan gains nothing by it. */
+  get spool(): SpooledStore | null {
+    return this.#places?.spool ?? null;
+  }
+
   /** What a document says of places that did not answer. */
   get troubleDocument(): PlaceTrouble['document'] {
     return this.#trouble.document;
@@ -64,8 +71,11 @@ export class Opening {
     const scratchDirectory = await findScratchDirectory(plan.stateDirectory, access);
     const opener = { ...surroundings, redaction: reporter.redaction, scratchDirectory };
     const usable = access === 'write' ? await this.#chooseAccess(opener) : 'read';
-    const { catchUp } = this.#options;
-    this.#places = await openPlaces(plan, opener, { access: usable, only: from, catchUp, onEvent: this.#trouble.tell });
+    const { catchUp, keepsWal } = this.#options;
+    this.#places = await openPlaces(plan, opener, {
+      ...{ access: usable, only: from, catchUp, keepsWal },
+      onEvent: this.#trouble.tell,
+    });
     const { credential } = plan.repository;
     assert(credential !== null || terminal !== null, 'a credential may be missing only where somebody can be asked');
     this.#repository = await openRepository({

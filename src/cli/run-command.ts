@@ -29,7 +29,8 @@ export async function runCommand(
     const readsWithoutPrimary = command.readsWithoutPrimary === true;
     // What PostgreSQL waits for brings its own file, and leaves comparing to others.
     const catchUp = access !== 'deferred';
-    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary, catchUp });
+    const keepsWal = command.keepsWal === true;
+    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary, catchUp, keepsWal });
     if (access === 'read' || access === 'write') await opening.open(access);
     const outcome = await command.run(makeContext(plan, opening, surroundings, reporter, terminal), input);
     if (command.leavesCopies !== true) await opening.settle();
@@ -93,6 +94,9 @@ function makeContext(
     },
     get copies() {
       return opening.copies;
+    },
+    get spool() {
+      return opening.spool;
     },
     clock: surroundings.clock,
     environment: surroundings.environment,

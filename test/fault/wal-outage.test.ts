@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -62,7 +62,7 @@ async function protect(
 ): Promise<Protection> {
   const { primary, copy, spoolDirectory, stateDirectory } = world;
   const spool = new SpooledStore({
-    ...{ primary: primary.store, spool: openDiskStore(spoolDirectory), directory: spoolDirectory, clock: systemClock },
+    ...{ primary: primary.store, directory: spoolDirectory, clock: systemClock },
     budgetBytes: 1 << 30,
   });
   const copied: CopiedStore | null = how.withCopy
@@ -135,7 +135,8 @@ describe('while the primary is away', () => {
     await using protection = await protect(world, 'writes', { protect: 'writes', withCopy: false });
     await protection.receiver.durable(end);
     for (let i = 0; i < 200 && (await protection.spool.state()).objects > 0; i++) await systemClock.sleep(50);
-    assert.deepEqual(await namesIn(openDiskStore(world.spoolDirectory)), []);
+    const [id] = readdirSync(world.spoolDirectory);
+    assert.deepEqual(await namesIn(openDiskStore(join(world.spoolDirectory, id!))), []);
     assert.ok((await storedIn(world.primary)) >= end);
   });
 

@@ -22,6 +22,7 @@ export const walStream: Command = {
     { line: 'holdfast wal stream --until 0/9000000', does: 'Until WAL is durable up to there.' },
   ],
   access: 'write',
+  keepsWal: true,
   database: 'required',
   planOptions: ['wal.flushInterval', 'wal.budget'],
   flags: [
@@ -49,6 +50,7 @@ export const walStream: Command = {
       signal: context.signal,
       flushIntervalMs: context.plan.wal.flushIntervalMs,
       budgetBytes: context.plan.wal.budgetBytes,
+      ...(context.spool === null ? {} : { outage: { spool: context.spool, protect: context.plan.repository.protect } }),
       ...(slot === undefined ? {} : { slot }),
       ...(until === undefined ? {} : { until: parseLsn(until) }),
       onEvent: (event) => {
@@ -223,6 +225,7 @@ function spoolDocument(state: SpoolState): { readonly [key: string]: Json } {
   const { awaySince, error, objects, bytes, budgetBytes, freeBytes, growthPerSecond, fullInSeconds } = state;
   return {
     awaySince: awaySince === null ? null : new Date(awaySince).toISOString(),
+    code: error?.code ?? null,
     reason: error?.message ?? null,
     ...{ objects, bytes, budgetBytes, freeBytes, growthPerSecond, fullInSeconds },
   };

@@ -10,6 +10,8 @@ interface LoopOptions {
   readonly step: () => Promise<number | null>;
   readonly onTrouble: (error: HoldfastError) => void;
   readonly onWell: () => void;
+  /** The longest pause after trouble. */
+  readonly retryMsMax?: number;
 }
 
 /** Work that goes on beside all other: step after step, again after trouble, until it is closed. */
@@ -60,7 +62,8 @@ export class Loop {
         if (!(error instanceof HoldfastError)) throw error;
         this.#options.onTrouble(error);
         this.#failures += 1;
-        await this.#sleep(Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (this.#failures - 1)), false);
+        const { retryMsMax = RETRY_MS_MAX } = this.#options;
+        await this.#sleep(Math.min(retryMsMax, RETRY_MS_MIN * 2 ** (this.#failures - 1)), false);
       }
     }
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { HoldfastError } from '../../lib/index.ts';
 import { BodyOpener, damagedObject, decodeHeader, HEADER_BYTES, kindPrefix, type ObjectKind } from '../codec/index.ts';
-import { FORMAT_NAME } from '../format/index.ts';
-import { type KeyRing, SLOT_PREFIX } from '../key/index.ts';
+import { FEATURE_BODY, FEATURE_PREFIX, FORMAT_NAME } from '../format/index.ts';
+import { isKeyObjectOurs, type KeyRing, SLOT_PREFIX } from '../key/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import { listPackEntries, PackOpener, packName, readPackDirectory } from '../pack/index.ts';
 
@@ -18,12 +18,13 @@ export interface Provers {
 /**
  * Reads every byte of an object in one place and proves it.
  *
- * What lies under `keys/` and `features/` has no envelope: of it only the form is looked at.
+ * What lies under `keys/` has no envelope, but is signed; of a slot of the first form only the form can be looked at.
  * Errors: `OBJECT_DAMAGED`, `CHUNK_DAMAGED` and whatever else damage looks like; `OBJECT_ABSENT`; those of the store.
  */
 export async function proveObject({ keys, formatSha256 }: Provers, from: ObjectStore, name: string): Promise<void> {
   if (name === FORMAT_NAME) return proveFormat(from, formatSha256);
-  if (name.startsWith(SLOT_PREFIX) || name.startsWith('features/')) return proveJson(from, name);
+  if (name.startsWith(SLOT_PREFIX)) return proveKeyObject(keys, from, name);
+  if (name.startsWith(FEATURE_PREFIX)) return proveFeature(from, name);
   if (name.startsWith(kindPrefix('data-pack'))) return provePack(keys, from, name);
   return proveBody(keys, from, name);
 }
@@ -35,13 +36,14 @@ async function proveFormat(from: ObjectStore, expected: string): Promise<void> {
   if (found !== expected) throw damagedObject(FORMAT_NAME, `Expected SHA-256 ${expected}, found ${found}.`);
 }
 
-async function proveJson(from: ObjectStore, name: string): Promise<void> {
-  const bytes = await from.get(name);
-  try {
-    JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw damagedObject(name, 'Expected JSON, found something else.', error);
-  }
+async function proveKeyObject(keys: KeyRing, from: ObjectStore, name: string): Promise<void> {
+  if (isKeyObjectOurs(keys, name, await from.get(name))) return;
+  throw damagedObject(name, 'Expected it as this repository has signed it, found something else.');
+}
+
+async function proveFeature(from: ObjectStore, name: string): Promise<void> {
+  if ((await from.get(name)).equals(FEATURE_BODY)) return;
+  throw damagedObject(name, 'Expected the body that every feature has, found another one.');
 }
 
 async function provePack(keys: KeyRing, from: ObjectStore, name: string): Promise<void> {

@@ -1,16 +1,18 @@
-import { copyFile, link, rm, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { type Clock, codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
-import { FORMAT_NAME } from '../format/index.ts';
+import { copyFile, link, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
+import { FORMAT_NAME, readFormatHead } from '../format/index.ts';
 import {
   isAbsent,
   newSpoolPath,
   type ObjectEntry,
   type ObjectStat,
   type ObjectStore,
+  openDiskStore,
   type PlaceProtection,
   type PutOutcome,
 } from '../object-store/index.ts';
+import { readFormatBytes } from './identity.ts';
 import { Loop } from './loop.ts';
 import { mergeListings } from './merge-listings.ts';
 import { isPlaceTrouble } from './place-watch.ts';
@@ -19,6 +21,8 @@ import { WRITE_STEPS, writeStepOf } from './write-order.ts';
 
 /** A primary that does not take an object for so long counts as away: commits may be waiting for it. */
 const SILENT_MS_MAX = 10_000;
+/** A primary that is away is asked at least this often. */
+const ASK_MS_MAX = 15_000;
 /** Objects that are handed over at the same moment. */
 const LANES = 4;
 /** The growth of the spool is measured over so long. */
@@ -50,12 +54,15 @@ export type SpoolEvent =
 
 export interface SpooledStoreOptions {
   readonly primary: ObjectStore;
-  /** On a disk of this machine, in a directory of its own. */
-  readonly spool: ObjectStore;
-  /** The directory of the spool, to be asked how much room is left. */
+  /** On a disk of this machine. Each repository has a directory of its own below it, named by its id: what waits for one never goes to another. */
   readonly directory: string;
   readonly clock: Clock;
   readonly budgetBytes: number;
+}
+
+interface Spool {
+  readonly store: ObjectStore;
+  readonly directory: string;
 }
 
 /** Whether an object holds the same in two places. */
@@ -81,12 +88,14 @@ export class SpooledStore implements ObjectStore {
   readonly #waiting = new Map<string, Spooled>();
   readonly #listeners = new Set<(event: SpoolEvent) => void>();
   readonly #handOver: Loop;
-  #opened: Promise<void> | null = null;
+  #opened: Promise<Spool | null> | null = null;
   #bytes = 0;
   #away: { since: number; error: HoldfastError } | null = null;
   #conflicts = new Set<string>();
   #samples: { at: number; bytes: number }[] = [];
   #isClosed = false;
+  /** The primary has taken something since this process began. */
+  #hasTaken = false;
   #isSameContent: ContentComparison = async () => false;
 
   constructor(options: SpooledStoreOptions) {
@@ -103,7 +112,8 @@ export class SpooledStore implements ObjectStore {
       });
     }
     const onTrouble = (error: HoldfastError) => this.#noteAway(error);
-    this.#handOver = new Loop({ clock, step: () => this.#handOverAll(), onTrouble, onWell: () => {} });
+    const step = () => this.#handOverAll();
+    this.#handOver = new Loop({ clock, step, onTrouble, onWell: () => {}, retryMsMax: ASK_MS_MAX });
   }
 
   /** Hears what happens, until the function that is given back is called. */
@@ -131,9 +141,8 @@ export class SpooledStore implements ObjectStore {
   }
 
   async state(): Promise<SpoolState> {
-    await this.#open();
-    const { budgetBytes, directory } = this.#options;
-    const freeBytes = await statfs(directory).then(
+    const { budgetBytes, directory: above } = this.#options;
+    const freeBytes = await statfs((await this.#open())?.directory ?? above).then(
       ({ bavail, bsize }) => bavail * bsize,
       () => null, // Not every system says it; the budget is known all the same.
     );
@@ -150,22 +159,22 @@ export class SpooledStore implements ObjectStore {
   }
 
   async putIfAbsent(name: string, parts: Uint8Array | readonly Uint8Array[]): Promise<PutOutcome> {
-    const { primary, spool } = this.#options;
-    if (!isSpooled(name)) return this.#asking(() => primary.putIfAbsent(name, parts));
-    await this.#open();
+    const { primary } = this.#options;
+    const spool = isSpooled(name) ? await this.#open() : null;
+    if (spool === null) return this.#asking(() => primary.putIfAbsent(name, parts));
     const size = (parts instanceof Uint8Array ? [parts] : parts).reduce((sum, part) => sum + part.length, 0);
     if (!this.#isSpooling) {
       const outcome = await this.#orAway(() => primary.putIfAbsent(name, parts));
       if (outcome !== null) return outcome;
     }
     this.#assertRoom(size);
-    return this.#keep(name, size, await spool.putIfAbsent(name, parts));
+    return this.#keep(name, size, await spool.store.putIfAbsent(name, parts));
   }
 
   async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
-    const { primary, spool } = this.#options;
-    if (!isSpooled(name)) return this.#asking(() => primary.putFileIfAbsent(name, path));
-    await this.#open();
+    const { primary } = this.#options;
+    const spool = isSpooled(name) ? await this.#open() : null;
+    if (spool === null) return this.#asking(() => primary.putFileIfAbsent(name, path));
     // The primary takes over what it is given, also when it fails.
     const second = newSpoolPath(dirname(path));
     await this.#linkOrAway(path, second);
@@ -174,10 +183,11 @@ export class SpooledStore implements ObjectStore {
         const outcome = await this.#orAway(() => primary.putFileIfAbsent(name, path));
         if (outcome !== null) return outcome;
       }
-      const own = newSpoolPath(await spool.spoolDirectory());
+      const { size } = await stat(second);
+      this.#assertRoom(size);
+      const own = newSpoolPath(await spool.store.spoolDirectory());
       await copyFile(second, own);
-      const put = await spool.putFileIfAbsent(name, own);
-      return this.#keep(name, (await spool.stat(name))?.size ?? 0, put);
+      return this.#keep(name, size, await spool.store.putFileIfAbsent(name, own));
     } finally {
       await rm(second, { force: true });
       if (this.#isSpooling) await rm(path, { force: true });
@@ -185,14 +195,14 @@ export class SpooledStore implements ObjectStore {
   }
 
   async spoolDirectory(): Promise<string> {
-    const { primary, spool } = this.#options;
-    if (this.#isSpooling) return spool.spoolDirectory();
+    const spool = await this.#open();
+    if (spool !== null && this.#isSpooling) return spool.store.spoolDirectory();
     try {
-      return await primary.spoolDirectory();
+      return await this.#options.primary.spoolDirectory();
     } catch (error) {
-      if (!isOutage(error)) throw error;
+      if (spool === null || !this.#isOutage(error)) throw error;
       this.#noteAway(error);
-      return spool.spoolDirectory();
+      return spool.store.spoolDirectory();
     }
   }
 
@@ -205,10 +215,10 @@ export class SpooledStore implements ObjectStore {
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
-    await this.#open();
-    if (this.#waiting.has(name)) {
-      const stat = await this.#options.spool.stat(name);
-      if (stat !== null) return stat;
+    const spool = await this.#open();
+    if (spool !== null && this.#waiting.has(name)) {
+      const found = await spool.store.stat(name);
+      if (found !== null) return found;
     }
     return this.#asking(() => this.#options.primary.stat(name));
   }
@@ -217,17 +227,17 @@ export class SpooledStore implements ObjectStore {
     prefix: string,
     options: { startAfter?: string; hidden?: boolean } = {},
   ): AsyncGenerator<ObjectEntry, void> {
-    await this.#open();
-    const { primary, spool } = this.#options;
-    const listings = [primary.list(prefix, options), spool.list(prefix, options)];
+    const spool = await this.#open();
+    const listings = [this.#options.primary.list(prefix, options)];
+    if (spool !== null && this.#waiting.size > 0) listings.push(spool.store.list(prefix, options));
     for await (const { entries } of mergeListings(listings)) yield entries.find((entry) => entry !== null)!;
   }
 
   async delete(name: string): Promise<void> {
-    await this.#open();
-    if (!this.#isSpooling) return this.#asking(() => this.#options.primary.delete(name));
+    const spool = await this.#open();
+    if (spool === null || !this.#isSpooling) return this.#asking(() => this.#options.primary.delete(name));
     // Whoever deletes fragments has their segment, which may wait here: then what is safe in the primary stays until a later receiver looks.
-    if (this.#waiting.has(name)) await this.#forget(name);
+    if (this.#waiting.has(name)) await this.#forget(spool, name);
   }
 
   putVolatile(name: string, body: Uint8Array): Promise<void> {
@@ -248,23 +258,37 @@ export class SpooledStore implements ObjectStore {
     return this.#away !== null || this.#waiting.size > this.#conflicts.size;
   }
 
-  /** What a process of before left is handed over first. */
-  async #open(): Promise<void> {
-    this.#opened ??= this.#readSpool();
-    await this.#opened;
+  /** `null` as long as the primary is no repository that can be told from others. What a process of before left is handed over first. */
+  async #open(): Promise<Spool | null> {
+    this.#opened ??= this.#openSpool();
+    try {
+      const spool = await this.#opened;
+      if (spool === null) this.#opened = null;
+      return spool;
+    } catch (error) {
+      this.#opened = null;
+      throw error;
+    }
   }
 
-  async #readSpool(): Promise<void> {
-    await this.#options.spool.createPlace?.();
-    for await (const { name, size } of this.#options.spool.list('')) this.#count(name, size);
+  async #openSpool(): Promise<Spool | null> {
+    const { primary, clock } = this.#options;
+    const format = await readFormatBytes(primary);
+    const head = format === null ? null : readFormatHead(format);
+    if (head?.state !== 'ours') return null;
+    const directory = join(this.#options.directory, head.id);
+    const store = openDiskStore(directory, { clock });
+    await store.createPlace?.();
+    for await (const { name, size } of store.list('')) this.#count(name, size);
     if (this.#waiting.size > 0) this.#handOver.wake();
+    return { store, directory };
   }
 
   async #reading(name: string, read: (from: ObjectStore) => Promise<Buffer>): Promise<Buffer> {
-    await this.#open();
-    if (this.#waiting.has(name)) {
+    const spool = await this.#open();
+    if (spool !== null && this.#waiting.has(name)) {
       try {
-        return await read(this.#options.spool);
+        return await read(spool.store);
       } catch (error) {
         // It was handed over a moment ago.
         if (!isAbsent(error)) throw error;
@@ -286,12 +310,15 @@ export class SpooledStore implements ObjectStore {
     const silent = this.#options.clock.sleep(SILENT_MS_MAX, timer.signal).then(() => silence(this.#options.primary));
     try {
       const answer = await Promise.race([calling, silent]);
-      if (!(answer instanceof HoldfastError)) return answer;
+      if (!(answer instanceof HoldfastError)) {
+        this.#hasTaken = true;
+        return answer;
+      }
       calling.catch(() => {}); // It was waited for long enough.
       this.#noteAway(answer);
       return null;
     } catch (error) {
-      if (!isOutage(error)) throw error;
+      if (!this.#isOutage(error)) throw error;
       this.#noteAway(error);
       return null;
     } finally {
@@ -343,31 +370,48 @@ export class SpooledStore implements ObjectStore {
     this.#sample();
   }
 
-  async #forget(name: string): Promise<void> {
-    await this.#options.spool.delete(name);
+  async #forget(spool: Spool, name: string): Promise<void> {
+    await spool.store.delete(name);
     this.#bytes -= this.#waiting.get(name)?.bytes ?? 0;
     this.#waiting.delete(name);
     this.#conflicts.delete(name);
   }
 
   async #handOverAll(): Promise<number | null> {
-    if (this.#away !== null) {
-      await this.#findPrimary();
-      this.#away = null;
-      this.#tell({ kind: 'outage-ended' });
-    }
+    const spool = await this.#open();
+    if (spool === null) return null;
+    if (this.#away !== null) await this.#findPrimary();
     const order = (name: string) => WRITE_STEPS.indexOf(writeStepOf(name) ?? 'others');
     const names = [...this.#waiting.keys()].filter((name) => !this.#conflicts.has(name));
     names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
+    if (names.length === 0) this.#endOutage();
     for (let at = 0; at < names.length; ) {
       const step = order(names[at]!);
-      let end = at;
-      while (end < names.length && end < at + LANES && order(names[end]!) === step) end += 1;
-      await Promise.all(names.slice(at, end).map((name) => this.#handOverOne(name)));
+      let end = at + 1;
+      // One alone first: a primary that answers need not have room.
+      const lanes = this.#away === null ? LANES : 1;
+      while (end < names.length && end < at + lanes && order(names[end]!) === step) end += 1;
+      await Promise.all(names.slice(at, end).map((name) => this.#handOverOne(spool, name)));
+      this.#endOutage();
       at = end;
     }
     if (names.length > 0) this.#tell({ kind: 'moved' });
     return [...this.#waiting.keys()].some((name) => !this.#conflicts.has(name)) ? 0 : null;
+  }
+
+  /**
+   * What may pass or be mended while WAL goes on here. A failed sync is not among them (rule C1), nor is a right that this process never had: that
+   * has to be told at once.
+   */
+  #isOutage(error: unknown): error is HoldfastError {
+    if (!isPlaceTrouble(error) || error.code === 'STORE_SYNC_FAILED') return false;
+    return this.#hasTaken || error.code === 'STORE_UNAVAILABLE' || error.code === 'STORE_FULL';
+  }
+
+  #endOutage(): void {
+    if (this.#away === null) return;
+    this.#away = null;
+    this.#tell({ kind: 'outage-ended' });
   }
 
   /** A disk that came back empty is not the primary. */
@@ -384,11 +428,12 @@ export class SpooledStore implements ObjectStore {
     );
   }
 
-  async #handOverOne(name: string): Promise<void> {
-    const { primary, spool } = this.#options;
-    const { outcome } = await transferObject({ name, from: spool, to: primary });
-    if (outcome !== 'differs' || (await this.#isSameContent(name, spool, primary))) {
-      await this.#forget(name);
+  async #handOverOne(spool: Spool, name: string): Promise<void> {
+    const { primary } = this.#options;
+    const { outcome } = await transferObject({ name, from: spool.store, to: primary });
+    if (outcome === 'gone') return;
+    if (outcome !== 'differs' || (await this.#isSameContent(name, spool.store, primary))) {
+      await this.#forget(spool, name);
       return;
     }
     this.#conflicts.add(name);
@@ -415,11 +460,6 @@ export class SpooledStore implements ObjectStore {
 /** WAL itself and what is made of it. A lineage is begun only where it can be seen whether there is one. */
 function isSpooled(name: string): boolean {
   return ['histories', 'wal', 'landmarks'].includes(writeStepOf(name) ?? '');
-}
-
-/** What may pass or be mended while WAL goes on here. A failed sync is not among them (rule C1). */
-function isOutage(error: unknown): error is HoldfastError {
-  return isPlaceTrouble(error) && codeOf(error) !== 'STORE_SYNC_FAILED';
 }
 
 function silence({ description }: ObjectStore): HoldfastError {
