@@ -1,14 +1,6 @@
 import { inLanes } from '../lib/index.ts';
 import { FEATURE_BODY, FEATURE_PREFIX, KEY_SLOTS_FEATURE } from './format/index.ts';
-import {
-  formatKeyName,
-  getIfThere,
-  isGrantFor,
-  isSlotOurs,
-  listStoredKeys,
-  readEpoch,
-  readRemoval,
-} from './key/index.ts';
+import { formatKeyName, getIfThere, isKeyObjectOurs, isSlotOurs, type KeyName, listStoredKeys } from './key/index.ts';
 import type { Repository } from './repository.ts';
 
 /** An object about which something is wrong, in a whole sentence. */
@@ -37,26 +29,15 @@ export async function checkKeyObjects(repository: Repository): Promise<KeyObject
     if (slot.version === 2 && !isSlotOurs(keys, slot)) report(object, 'It is not as this repository has signed it.');
     else if (slot.version === 2 && !stored.grants.has(slot.slot)) report(object, 'It was given no keys.');
   }
-  const signer = keys.publicKey;
-  const signed = [
-    ...[...stored.grants].flatMap(([slot, epochs]) =>
-      epochs.map((epoch) => ({
-        object: formatKeyName({ kind: 'grant', slot, epoch }),
-        isSound: (bytes: Buffer) => isGrantFor(bytes, slot, epoch, signer),
-      })),
-    ),
-    ...stored.epochs.map((epoch) => ({
-      object: formatKeyName({ kind: 'epoch', epoch }),
-      isSound: (bytes: Buffer) => readEpoch(bytes, signer)?.epoch === epoch,
-    })),
-    ...[...stored.removed].map((slot) => ({
-      object: formatKeyName({ kind: 'removal', slot }),
-      isSound: (bytes: Buffer) => readRemoval(bytes, signer)?.slot === slot,
-    })),
+  const signed: KeyName[] = [
+    ...[...stored.grants].flatMap(([slot, epochs]) => epochs.map((epoch) => ({ kind: 'grant', slot, epoch }) as const)),
+    ...stored.epochs.map((epoch) => ({ kind: 'epoch', epoch }) as const),
+    ...[...stored.removed].map((slot) => ({ kind: 'removal', slot }) as const),
   ];
-  await inLanes(READS_MAX, signed, async ({ object, isSound }) => {
+  await inLanes(READS_MAX, signed.map(formatKeyName), async (object) => {
     const bytes = await getIfThere(store, object);
-    if (bytes !== null && !isSound(bytes)) report(object, 'It is not as this repository has signed it.');
+    if (bytes !== null && !isKeyObjectOurs(keys, object, bytes))
+      report(object, 'It is not as this repository has signed it.');
   });
   const needsFeature = stored.slots.some(({ version }) => version === 2);
   problems.push(...(await checkFeatureObjects(repository, needsFeature ? [KEY_SLOTS_FEATURE] : [])));

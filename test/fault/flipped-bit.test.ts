@@ -8,15 +8,25 @@ import { openLedger } from '../../src/ledger/index.ts';
 import { HoldfastError, silentProgress, systemClock } from '../../src/lib/index.ts';
 import { runBackup } from '../../src/protect/backup/index.ts';
 import { verifySnapshots } from '../../src/prove/index.ts';
-import { listAttestations } from '../../src/repository/index.ts';
+import {
+  healObject,
+  listAttestations,
+  type ObjectStore,
+  openCopiedStore,
+  openDiskStore,
+  openRepository,
+} from '../../src/repository/index.ts';
 import { runRestore } from '../../src/restore/index.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
-import { makeRepository, reopenRepository, targetOf } from '../support/repository.ts';
+import { makeRepository, reopenRepository, targetOf, testCredential } from '../support/repository.ts';
+import { assertSameFiles, readRestoredFiles } from '../support/restored-files.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
-import { seededRandom } from '../support/seeded-random.ts';
+import { type Random, seededRandom } from '../support/seeded-random.ts';
 
 /** Bits tried in each kind of object; `npm run campaign` tries more. */
 const BITS_PER_KIND = Number(process.env.HOLDFAST_BITS_PER_KIND ?? 2);
+/** And so many with a whole copy beside. */
+const BITS_BESIDE_COPY_PER_KIND = Math.ceil(BITS_PER_KIND / 2);
 /** Of the other ways in which an object can be harmed, so many are tried on each kind. */
 const HARMS_PER_KIND = Number(process.env.HOLDFAST_HARMS_PER_KIND ?? 1);
 
@@ -39,15 +49,15 @@ before(async () => {
     progress: silentProgress,
   });
   await place.repository.close();
-  truth = readFiles((await restore(origin, 'truth')).into);
+  truth = readRestoredFiles((await restore(openDiskStore(origin), 'truth')).into);
 });
 after(async () => {
   await server.dispose();
   await rm(scratch, { recursive: true, force: true });
 });
 
-async function restore(path: string, name: string): Promise<{ into: string }> {
-  const repository = await reopenRepository(path);
+async function restore(store: ObjectStore, name: string): Promise<{ into: string }> {
+  const repository = await openRepository({ store, credential: testCredential, access: 'read', clock: systemClock });
   const into = join(scratch, `restored-${name}`);
   try {
     const stateDirectory = join(scratch, `state-${name}`);
@@ -64,16 +74,6 @@ async function restore(path: string, name: string): Promise<{ into: string }> {
   } finally {
     await repository.close();
   }
-}
-
-/** What a restore is for: the cluster's own files, without the settings and notes that name the restore itself. */
-function readFiles(directory: string): Map<string, Buffer> {
-  const files = new Map<string, Buffer>();
-  for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
-    const isOwn = path.startsWith('holdfast') || path === 'postgresql.auto.conf' || path.startsWith('recovery.');
-    if (!isOwn && statSync(join(directory, path)).isFile()) files.set(path, readFileSync(join(directory, path)));
-  }
-  return files;
 }
 
 function listObjects(path: string): string[] {
@@ -134,17 +134,38 @@ test('a flipped bit in any kind of object is found and named, and never restored
       const label = `${kind.replaceAll(/[^a-z]+/g, '-')}-${i}`;
       const path = join(scratch, label);
       cpSync(origin, path, { recursive: true });
-      const bytes = readFileSync(join(path, name));
-      const bit = random.below(bytes.length * 8);
-      bytes[bit >> 3]! ^= 1 << (bit & 7);
-      writeFileSync(join(path, name), bytes);
-      const where = `bit ${bit} of ${bytes.length * 8} in ${name}`;
+      const where = `${flipBitOf(join(path, name), random)} in ${name}`;
       await assertFound(path, label, kind, name, where);
       await assertNeverRestored(path, label, where);
       await rm(path, { recursive: true });
     }
   }
 });
+
+test('a flipped bit in any kind of object costs a restore nothing where a copy is whole, and is healed from there', async (t) => {
+  const seed = Number(process.env.HOLDFAST_SEED ?? randomInt(2 ** 31));
+  t.diagnostic(`HOLDFAST_SEED=${seed}`);
+  const random = seededRandom(seed);
+  for (const [kind, names] of Map.groupBy(listObjects(origin), kindOf)) {
+    for (let i = 0; i < BITS_BESIDE_COPY_PER_KIND; i++) {
+      const name = random.pick(names);
+      const label = `beside-${kind.replaceAll(/[^a-z]+/g, '-')}-${i}`;
+      const path = join(scratch, label);
+      cpSync(origin, path, { recursive: true });
+      await assertHealed(path, label, name, `${flipBitOf(join(path, name), random)} in ${name}`);
+      await rm(path, { recursive: true });
+    }
+  }
+});
+
+/** Turns one bit of a file over, and says which. */
+function flipBitOf(file: string, random: Random): string {
+  const bytes = readFileSync(file);
+  const bit = random.below(bytes.length * 8);
+  bytes[bit >> 3]! ^= 1 << (bit & 7);
+  writeFileSync(file, bytes);
+  return `bit ${bit} of ${bytes.length * 8}`;
+}
 
 /** What else a disk, a store or a person can do to an object. `null` when it cannot be done to this one. */
 const harms: Record<string, (path: string, name: string, others: readonly string[]) => string | null> = {
@@ -227,13 +248,32 @@ async function assertFound(path: string, label: string, kind: string, name: stri
 async function assertNeverRestored(path: string, label: string, where: string): Promise<void> {
   let into: string;
   try {
-    ({ into } = await restore(path, label));
+    ({ into } = await restore(openDiskStore(path), label));
   } catch (error) {
     assert.ok(error instanceof HoldfastError, `${where}: ${String(error)}`);
     return;
   }
-  const files = readFiles(into);
-  assert.deepEqual([...files.keys()].sort(), [...truth.keys()].sort(), where);
-  for (const [file, bytes] of truth) assert.ok(bytes.equals(files.get(file)!), `${file} after ${where}`);
+  assertSameFiles(readRestoredFiles(into), truth, where);
   await rm(into, { recursive: true });
+}
+
+/** With a whole copy beside it the damage costs nothing: all is restored, and the object is healed from there. */
+async function assertHealed(path: string, label: string, name: string, where: string): Promise<void> {
+  const beside = (access: 'read' | 'write') => {
+    const copies = [{ name: 'copy', store: openDiskStore(origin), required: true }];
+    return openCopiedStore({ primary: openDiskStore(path), copies, clock: systemClock, access, catchUp: false });
+  };
+  const reading = beside('read');
+  const { into } = await restore(reading, `${label}-beside`);
+  assertSameFiles(readRestoredFiles(into), truth, `beside a copy: ${where}`);
+  await rm(into, { recursive: true });
+  await reading.close();
+  const store = beside('write');
+  const repository = await openRepository({ store, credential: testCredential, access: 'write', clock: systemClock });
+  const { healed } = await healObject(repository, name);
+  await repository.close();
+  await store.close();
+  const isWhole = readFileSync(join(path, name)).equals(readFileSync(join(origin, name)));
+  assert.ok(isWhole, `healed: ${where}`);
+  assert.deepEqual(healed, [{ place: 'primary', was: 'damaged', outcome: 'replaced' }], where);
 }

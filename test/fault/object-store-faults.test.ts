@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it, type TestContext } from 'node:test';
@@ -23,6 +22,7 @@ import { type PostgresServer, startPostgres } from '../support/postgres-server.t
 import { historyOf } from '../support/protected-server.ts';
 import { type MetCodes, repeatUntilDone } from '../support/repeat-until-done.ts';
 import { targetOf } from '../support/repository.ts';
+import { assertSameFiles, readRestoredFiles } from '../support/restored-files.ts';
 import { type S3Server, startS3Server, whyNoS3Server } from '../support/s3-server.ts';
 import { makeScratchDirectory, nobody, runsAsRoot } from '../support/scratch.ts';
 import { type Random, seededRandom } from '../support/seeded-random.ts';
@@ -218,7 +218,7 @@ describe('a store behind a network that does everything wrong', { skip: whyNoS3S
     const truth = await restoreFiles(world, straight);
     const found = await insist('restore', () => restoreFiles(world, repository, truth));
     proxy.heal();
-    assertSameFiles(found.into, truth.into);
+    assertSameFiles(readRestoredFiles(found.into), readRestoredFiles(truth.into));
     for (const { into } of [found, truth]) await rm(into, { recursive: true });
     await repository.close();
     await straight.close();
@@ -309,22 +309,6 @@ function keepReceiving(start: () => RunningReceiver): { stop(met: MetCodes): Pro
       }
     },
   };
-}
-
-/** What a restore is for: the cluster's own files, without the settings and notes that name the restore itself. */
-function assertSameFiles(left: string, right: string): void {
-  const [found, expected] = [readFiles(left), readFiles(right)];
-  assert.deepEqual([...found.keys()], [...expected.keys()]);
-  for (const [path, bytes] of found) assert.ok(bytes.equals(expected.get(path)!), `${path} is as it should be`);
-}
-
-function readFiles(directory: string): Map<string, Buffer> {
-  const files = new Map<string, Buffer>();
-  for (const path of readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()) {
-    const isOwn = path.startsWith('holdfast') || path === 'postgresql.auto.conf' || path.startsWith('recovery.');
-    if (!isOwn && statSync(join(directory, path)).isFile()) files.set(path, readFileSync(join(directory, path)));
-  }
-  return files;
 }
 
 async function spoolFile(store: ObjectStore, bytes: Uint8Array): Promise<string> {

@@ -21,6 +21,7 @@ export * from './key-bundle.ts';
 export type { KeyCommand } from './key-command.ts';
 export { generateKeyFile } from './key-file.ts';
 export * from './key-names.ts';
+export { isKeyObjectOurs } from './key-proof.ts';
 export * from './key-records.ts';
 export { isSlotOurs, type KeySlot, type KeySlotWithKey, makeKeySlot, openSlotOfVersion1 } from './key-slot.ts';
 export { decodeKeyText, encodeKeyText } from './key-text.ts';
