@@ -10,8 +10,8 @@ const MEASURE_MS = 50;
 const NEWEST_PART = 0.2;
 /** Where the quickest answer takes longer, it does not come from a disk. */
 const FAR_MS = 10;
-/** With what it begins where the first answer says so, as a restore of a second is half over before it is measured. */
-const FAR_BYTES_FIRST = 4 << 20;
+/** The least from there, and with what it begins when the first answer says so: a restore of a second is half over before it is measured. */
+const FAR_BYTES_MIN = 4 << 20;
 
 /** What was seen since the window changed last: bytes that workers were done with, and the quickest answer, null while there was none. */
 interface Measurement {
@@ -68,7 +68,7 @@ export class ReadWindow {
     const took = this.#clock.monotonic() - begunAt;
     if (this.#answerMs === 0) {
       this.#isFar = took > FAR_MS;
-      if (this.#isFar) this.#bytes = Math.max(this.#bytes, FAR_BYTES_FIRST);
+      if (this.#isFar) this.#bytes = Math.max(this.#bytes, FAR_BYTES_MIN);
       this.#answerMs = took;
     }
     this.#answerMs = this.#answerMs * (1 - NEWEST_PART) + took * NEWEST_PART;
@@ -84,7 +84,7 @@ export class ReadWindow {
     const { quickestMs, bytes: given } = this.#measured;
     if (quickestMs !== null) this.#isFar = quickestMs > FAR_MS;
     // While the window holds the workers back, they take all of it in the time of an answer: then it doubles.
-    const wanted = this.#isFar ? (given / elapsed) * this.#answerMs * WINDOW_ANSWERS : 0;
+    const wanted = this.#isFar ? Math.max((given / elapsed) * this.#answerMs * WINDOW_ANSWERS, FAR_BYTES_MIN) : 0;
     this.#bytes = Math.min(Math.max(wanted, this.#bytesMin), WINDOW_BYTES_MAX);
     this.#measured = this.#measureAnew();
   }
