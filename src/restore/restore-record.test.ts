@@ -24,7 +24,7 @@ async function regressed(test: TestContext) {
   const ledger = await openLedger(made.repository, made.scratch);
   await ledger.append({ action: 'backup', outcome: 'done', subject: 'x', facts: {} });
   for await (const { name } of made.store.list('ledger/')) await made.store.delete(name);
-  return { repository: made.repository, stateDirectory: made.scratch };
+  return { repository: made.repository, stateDirectory: made.scratch, open: made.open };
 }
 
 describe('the record of a restore', () => {
@@ -53,6 +53,13 @@ describe('the record of a restore', () => {
     const record = await openRestoreRecord({ repository, stateDirectory: scratch }, latest);
     await record.started();
     assert.match(record.notes.join(), /opened for reading: the ledger has no entry/);
+  });
+
+  it('says to whoever only reads that newest entries may be missing', async (test) => {
+    const { repository, stateDirectory, open } = await regressed(test);
+    assert.equal(repository.access, 'write');
+    const { notes } = await openRestoreRecord({ repository: await open({ access: 'read' }), stateDirectory }, latest);
+    assert.match(notes.join(), /lacks entries that this host has seen/);
   });
 
   it('keeps a restore to the latest from a store that hides what it had, but not one to a position', async (test) => {

@@ -1,4 +1,4 @@
-import { type Ledger, type LedgerEvent, openLedger } from '../ledger/index.ts';
+import { findRegressions, type Ledger, type LedgerEvent, openLedger, RememberedHeads } from '../ledger/index.ts';
 import { codeOf, messageOf } from '../lib/index.ts';
 import { formatLsn, formatTimestamp } from '../postgres/index.ts';
 import type { Repository } from '../repository/index.ts';
@@ -86,6 +86,26 @@ export class RestoreRecord {
   }
 }
 
+/**
+ * What this host has seen of the ledger and the store lacks: of a copy that was behind when the primary was lost, or of a place that hides what is newest. Whoever only reads is not
+ * stopped by it, as it may be all that is left.
+ */
+async function noteRegressions({
+  repository,
+  stateDirectory,
+}: {
+  repository: Repository;
+  stateDirectory: string;
+}): Promise<string[]> {
+  try {
+    const lost = await findRegressions(repository, new RememberedHeads(stateDirectory, repository.id));
+    if (lost.length === 0) return [];
+    return ['The ledger lacks entries that this host has seen: what is newest may be missing here, or hidden.'];
+  } catch (error) {
+    return [`Whether the ledger is what it was could not be found out: ${messageOf(error)}.`];
+  }
+}
+
 /** What keeps a ledger from being written and is no reason to refuse a restore to a position that was named. */
 export async function openRestoreRecord(
   options: { repository: Repository; stateDirectory: string },
@@ -94,6 +114,7 @@ export async function openRestoreRecord(
   if (options.repository.access === 'read') {
     return new RestoreRecord(proposal, null, [
       'The repository was opened for reading: the ledger has no entry of this restore.',
+      ...(await noteRegressions(options)),
     ]);
   }
   try {
