@@ -8,10 +8,10 @@ import { landmarksPrefix, parseWalObjectName } from '../object-names.ts';
 import { scanWal } from '../scan.ts';
 import { pathInLineage } from '../timeline-path.ts';
 import type { SegmentBlock } from './block.ts';
-import { FAN_OUT, indexObjectName, readBlock } from './index-objects.ts';
+import { IndexAtHand } from './index-at-hand.ts';
+import { FAN_OUT, indexObjectName } from './index-objects.ts';
 import { listSegmentRuns, type SegmentRun } from './segment-runs.ts';
 import type { LandmarkSummary } from './summary.ts';
-import { SummaryFinder } from './summary-finder.ts';
 
 const LSN_MAX = 1n << 64n;
 
@@ -46,7 +46,7 @@ export class LandmarkReader {
   readonly #timeline: number;
   readonly #size: bigint;
   readonly #runs: readonly SegmentRun[];
-  readonly #summaries: SummaryFinder;
+  readonly #atHand: IndexAtHand;
   #nextXid: bigint | null = null;
   #isCut = false;
 
@@ -58,7 +58,7 @@ export class LandmarkReader {
     this.#timeline = history.timeline;
     this.#size = BigInt(this.#lineage.header.segmentBytes);
     this.#runs = listSegmentRuns(this.#lineage, pathInLineage(this.#lineage, history.timeline));
-    this.#summaries = new SummaryFinder(repository);
+    this.#atHand = IndexAtHand.of(repository, this.#lineage);
   }
 
   /**
@@ -159,7 +159,7 @@ export class LandmarkReader {
   ): Promise<{ summary: LandmarkSummary; decision: SummaryDecision } | null> {
     const run = this.#runOf(number);
     if (run === null) return null;
-    for await (const summary of this.#summaries.from(run, number)) {
+    for await (const summary of this.#atHand.summaries.from(run, number)) {
       // A record that nobody counted ends in it.
       if (!summary.isWhole) continue;
       const decision = decide(summary);
@@ -177,7 +177,7 @@ export class LandmarkReader {
   /** The block of a segment; null when it has none from which one can tell what is in the segment. */
   async #readUsable(number: bigint): Promise<SegmentBlock | null> {
     const run = this.#runOf(number);
-    const block = run === null ? null : await readBlock(this.#repository, run.place, number);
+    const block = run === null ? null : await this.#atHand.readBlock(run.place, number);
     return block !== null && isUsable(block) ? block : null;
   }
 
