@@ -83,17 +83,21 @@ export async function writeLauncher(
   privateLibraries?: string,
 ): Promise<void> {
   const libraries = await findLibraries(root);
-  const names = await readdir(join(root, libraries));
-  const loader = names.find((name) => name.startsWith('ld-linux'));
-  const searched = ['$libraries', ...(privateLibraries === undefined ? [] : [`$libraries/${privateLibraries}`])];
-  if (loader === undefined) throw new Error('the packages of Debian brought no dynamic loader');
+  // Packages of releases before the merged /usr have the loader, and some libraries, without "usr".
+  const folders = [libraries, libraries.replace(/^usr\//, '')].filter((folder) => existsSync(join(root, folder)));
+  const names = await Promise.all(folders.map((folder) => readdir(join(root, folder))));
+  const loaders = folders.flatMap((folder, i) =>
+    names[i]!.flatMap((name) => (name.startsWith('ld-linux') ? `$root/${folder}/${name}` : [])),
+  );
+  const searched = folders.map((folder) => `$root/${folder}`);
+  if (privateLibraries !== undefined) searched.push(`$root/${libraries}/${privateLibraries}`);
+  if (loaders[0] === undefined) throw new Error('the packages of Debian brought no dynamic loader');
   if (!existsSync(join(root, program))) throw new Error(`the packages of Debian brought no "${program}"`);
   await writeFile(
     path,
     `#!/bin/sh
 root="$(dirname "$0")/${relative(dirname(path), root)}"
-libraries="$root/${libraries}"
-exec "$libraries/${loader}" --library-path "${searched.join(':')}" --argv0 "$0" "$root/${program}" "$@"
+exec "${loaders[0]}" --library-path "${searched.join(':')}" --argv0 "$0" "$root/${program}" "$@"
 `,
     { mode: 0o755 },
   );
