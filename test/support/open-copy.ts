@@ -15,7 +15,7 @@ const parts = [
   'node_modules/.holdfast-installed',
   'toolchain/node_modules/.holdfast-installed',
 ];
-const packages = ['@node-rs', 'canonicalize', 'commander', 'zod'];
+const packages = ['@node-rs', 'canonicalize', 'commander', 'qrcode-generator', 'zod'];
 
 /**
  * Copies the command line, with the Node that runs us, into a new directory that everybody can read, as the checkout may be closed to the user
