@@ -81,7 +81,10 @@ export class Repository extends SealedObjects {
     await this.store.untilCopied?.(names);
   }
 
-  /** The same repository as it lies in one place, to be read there. It shares the keys and need not be closed. */
+  /**
+   * The same repository as it lies in one place: what is damaged or missing there is not made up for by others, and what is put there is brought to
+   * others by the next comparison. It shares the keys and need not be closed.
+   */
   inPlace(store: ObjectStore): Repository {
     const bundle = { material: this.keys.material(), formatSha256: this.formatSha256 };
     const opened = { slot: this.#slot, secret: this.#secret, bundle };
@@ -89,7 +92,7 @@ export class Repository extends SealedObjects {
       store,
       format: this.format,
       opened,
-      access: 'read',
+      access: this.access,
       clock: this.clock,
       ...this.#scratch(),
     });

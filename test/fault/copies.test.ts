@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
 import { runBackup } from '../../src/protect/backup/index.ts';
+import { healRepository, verifySnapshots } from '../../src/prove/index.ts';
 import {
   type CopyEvent,
   compareCopies,
@@ -74,12 +75,26 @@ function backUp(repository: Repository, name: string) {
 /** The primary and its copy as whoever restores opens them. */
 function opened(primary: ObjectStore, copy: string) {
   const events: CopyEvent[] = [];
-  const copies = [{ name: 'copy', store: openDiskStore(copy), required: true }];
+  const copies = [{ name: 'copy', store: fartherThanPrimary(openDiskStore(copy)), required: true }];
   const store = openCopiedStore({
     ...{ primary, copies, clock: systemClock, access: 'read' as const },
     onEvent: (event) => events.push(event),
   });
   return { store, events };
+}
+
+/** A place that is slow to say whose it is, by which readers measure how near it is: so the primary is asked first. */
+function fartherThanPrimary(store: ObjectStore): ObjectStore {
+  const slow = async (name: string) => {
+    if (name === 'format') await systemClock.sleep(500);
+    return store.get(name);
+  };
+  return new Proxy(store, {
+    get(target, call) {
+      const value: unknown = call === 'get' ? slow : Reflect.get(target, call, target);
+      return typeof value === 'function' && call !== 'get' ? value.bind(target) : value;
+    },
+  });
 }
 
 async function restore(store: ObjectStore, name: string): Promise<string> {
@@ -133,9 +148,8 @@ test('a burnt primary costs nothing: the whole comes from the copy, in its place
   const gone = opened(openDiskStore(where.primary), where.copy);
   assert.deepEqual(readFiles(await restore(gone.store, 'burnt')), truth);
   assert.ok(gone.events.some(({ kind, ...event }) => kind === 'place-away' && event.place === 'primary'));
-  // A disk that came back empty, and one of which half is left.
+  // A disk of which half is left.
   mkdirSync(where.primary);
-  assert.deepEqual(readFiles(await restore(opened(openDiskStore(where.primary), where.copy).store, 'empty')), truth);
   cpSync(join(origin.primary, 'keys'), join(where.primary, 'keys'), { recursive: true });
   cpSync(join(origin.primary, 'wal'), join(where.primary, 'wal'), { recursive: true });
   assert.deepEqual(readFiles(await restore(opened(openDiskStore(where.primary), where.copy).store, 'half')), truth);
@@ -165,6 +179,29 @@ test('a bit turned over in every object of the primary is restored from the copy
   const now = await objectsOf(primary);
   const notHealed = [...before].filter(([name, bytes]) => now.get(name) !== bytes).map(([name]) => name);
   assert.deepEqual(notHealed, []);
+});
+
+test('a verification says what is damaged in the primary, whatever the copy has, and healing takes it from there', async () => {
+  const where = copyOf('verified');
+  const primary = openDiskStore(where.primary);
+  const copies = [{ name: 'copy', store: openDiskStore(where.copy), required: true }];
+  const store = openCopiedStore({ primary, copies, clock: systemClock, access: 'write' });
+  const repository = await openRepository({ store, credential: testCredential, access: 'write', clock: systemClock });
+  const stateDirectory = join(scratch, 'state-verified');
+  mkdirSync(stateDirectory, { recursive: true });
+  const options = { repository, stateDirectory, clock: systemClock, progress: silentProgress };
+  for (const prefix of ['packs/', 'snapshots/committed/', 'wal/']) {
+    const name = (await namesIn(primary, prefix)).find((each) => prefix !== 'wal/' || each.includes('/segments/'))!;
+    const bytes = readFileSync(join(where.primary, name));
+    bytes[bytes.length >> 1]! ^= 4;
+    writeFileSync(join(where.primary, name), bytes);
+  }
+  assert.equal((await verifySnapshots({ ...options, record: true })).isSound, false);
+  const { fromPlaces } = await healRepository(options);
+  assert.ok(fromPlaces.length >= 3 && fromPlaces.every(({ from }) => from === 'copy'), JSON.stringify(fromPlaces));
+  assert.equal((await verifySnapshots({ ...options, record: true })).isSound, true);
+  await repository.close();
+  await store.close();
 });
 
 test('a copy that is made the primary goes on being one: backups, WAL, restores', async () => {

@@ -9,6 +9,7 @@ export const repositoryHeal: Command = {
   path: ['repository', 'heal'],
   summary: 'Mend what can be mended without a backup: the index, records, and WAL that the server still has.',
   details: [
+    'What is damaged in one place of the repository and whole in another is taken from there.',
     'An index that is lost or damaged is made anew from the packs; a committed record that is gone, from its pending copy.',
     'With a connection to the server, damaged WAL is fetched from it again, once it is proved to be the same.',
     'Only what holdfast verify has recorded is looked at. Contents of files are healed by the next holdfast backup.',
@@ -40,6 +41,12 @@ export const repositoryHeal: Command = {
           ...{ packs: result.index.packs, chunks: result.index.chunks, objects: result.index.objects },
           unreadable: result.index.unreadable.map(({ name, reason }) => ({ object: name, sentence: reason })),
         },
+        fromPlaces: result.fromPlaces.map(({ name, from, healed, away }) => ({
+          object: name,
+          from,
+          places: healed.map((each) => ({ ...each })),
+          away: [...away],
+        })),
         snapshots: result.snapshots,
         copies: result.copies,
         wal: result.wal.map((each) => ({ ...each })),
@@ -49,9 +56,14 @@ export const repositoryHeal: Command = {
   },
 };
 
-function healText({ index, snapshots, copies, wal }: HealResult, paint: Paint): string[] {
+function healText({ fromPlaces, index, snapshots, copies, wal }: HealResult, paint: Paint): string[] {
   const healed = wal.filter(({ problem }) => problem === null);
   const lines = [
+    ...fromPlaces.flatMap(({ name, from, healed: places }) =>
+      places
+        .filter(({ outcome }) => outcome !== 'kept')
+        .map(({ place }) => `took ${name} from "${from}" to "${place}"`),
+    ),
     ...(index.packs === 0
       ? []
       : [`named ${formatQuantity(index.packs, 'pack')} with ${formatCount(index.chunks)} chunks in the index again`]),

@@ -6,12 +6,15 @@ import {
   acquireLease,
   commitSnapshot,
   damageRecordName,
+  type HealedObject,
+  healObject,
   kindPrefix,
   listAttestations,
   listKnownDamage,
   listPendingIds,
   type RebuiltIndex,
   type Repository,
+  readDamagedObject,
   readPending,
 } from '../../repository/index.ts';
 import { findGoneSegments, listWalObjects, type PlacedWal, withoutObjects } from '../scrub/index.ts';
@@ -35,6 +38,8 @@ export interface HealedWal {
 }
 
 export interface HealResult {
+  /** Objects known as damaged that were looked at in every place of the repository; empty where it lies in one place only. */
+  readonly fromPlaces: readonly HealedObject[];
   readonly index: RebuiltIndex;
   /** Snapshots whose committed record was gone and was written again. */
   readonly snapshots: readonly string[];
@@ -53,6 +58,7 @@ export async function healRepository(options: HealOptions): Promise<HealResult> 
   await using cleanup = new AsyncDisposableStack();
   cleanup.use(await acquireLease(repository, { purpose: 'heal' }));
   const ledger = await openLedger(repository, options.stateDirectory);
+  const fromPlaces = await healFromPlaces(repository, progress, signal);
   progress.begin('naming packs that no index names', { unit: 'files' });
   const index = await repository.rebuildIndex({
     onPack: () => progress.advance(1),
@@ -65,7 +71,26 @@ export async function healRepository(options: HealOptions): Promise<HealResult> 
   const wal = await healWal(options, inventory);
   const facts = { packs: index.packs, snapshots: snapshots.length, copies: copies.length, wal: wal.length };
   await ledger.append({ action: 'heal', outcome: 'done', subject: repository.id, facts });
-  return { index, snapshots, copies, wal };
+  return { fromPlaces, index, snapshots, copies, wal };
+}
+
+/** What is known to be damaged is first of all taken from a place that has it whole: that costs nothing and loses nothing. */
+async function healFromPlaces(
+  repository: Repository,
+  progress: Progress,
+  signal: AbortSignal | undefined,
+): Promise<HealedObject[]> {
+  if (repository.store.places === undefined) return [];
+  progress.begin('taking what is damaged from other places', { unit: 'files' });
+  const healed: HealedObject[] = [];
+  for (const { recordName, note } of await listKnownDamage(repository)) {
+    signal?.throwIfAborted();
+    const name = note?.state === 'healed' ? null : await readDamagedObject(repository, recordName);
+    if (name === null) continue;
+    healed.push(await healObject(repository, name));
+    progress.advance(1);
+  }
+  return healed;
 }
 
 /** An announced backup about which there is a statement was committed: whoever removed the record did not mean to, and its name is free. */

@@ -10,7 +10,7 @@ const NEWEST_WEIGHT = 0.2;
 /** Until it is measured a copy counts as farther than the primary, which is nearest for most. */
 const UNMEASURED_MS = 1_000;
 /** A copy is asked before the primary, which has everything first, only where that gains something. */
-const NEARER_MS = 2;
+const NEARER_MS = 10;
 
 /** How near one place is, and whether it answers. */
 export class PlaceWatch {

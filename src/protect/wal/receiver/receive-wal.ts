@@ -11,6 +11,7 @@ import type { LineagePlace } from '../object-names.ts';
 import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
 import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
+import { CopySweep } from './copy-sweep.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
 import { ForkSearch } from './fork-search.ts';
 import { KeysKeeper } from './keys-keeper.ts';
@@ -109,6 +110,7 @@ class WalReceiver {
   #synchronous: boolean | null = null;
   readonly #space: SpaceKeeper;
   readonly #sweep = new LeftoverSweep((error) => this.#background.reject(error));
+  readonly #copySweep: CopySweep;
   readonly #announcer: Announcer;
   readonly #outage: OutageKeeper;
 
@@ -117,6 +119,7 @@ class WalReceiver {
     this.#options = options;
     this.#announcer = new Announcer(options.onEvent);
     this.#background.promise.catch(() => {});
+    this.#copySweep = new CopySweep(options.repository.store);
     const name = serverSideName(cluster);
     const applicationName = temporary ? `${name}_backup` : name;
     this.#linkOptions = { source, applicationName, clock, signal: this.#stop.signal };
@@ -336,7 +339,10 @@ class WalReceiver {
       ...{ plan, path: pathOfServer(this.#link!) },
       spoolDirectory: join(stateDirectory, 'wal'),
       isUrgent: () => this.#synchronous !== false,
-      emit: (event) => this.#announcer.emit(event),
+      emit: (event) => {
+        this.#announcer.emit(event);
+        if (event.kind === 'segment-stored') this.#copySweep.noteSegment(lineage);
+      },
       onDurable: (lsn) => this.#onDurable(lsn),
     });
     try {
@@ -380,6 +386,7 @@ class WalReceiver {
       const emit = (event: WalEvent) => this.#announcer.emit(event);
       const { repository } = this.#options;
       this.#sweep.start({ repository, lineage: this.#lineage!, before: this.#open!.plan.start, emit });
+      this.#copySweep.start(this.#lineage!);
     }
     this.#onDurable(this.#open!.reception.durable);
   }
@@ -534,6 +541,7 @@ class WalReceiver {
     await this.#closeReception().catch(() => {});
     await this.#closeLink();
     await this.#sweep.settled();
+    await this.#copySweep.settled();
     await this.#outage.end();
     await this.#keys.end();
     await this.#locks.end();

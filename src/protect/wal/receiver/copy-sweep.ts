@@ -1,0 +1,77 @@
+import { formatSegmentName, segmentNumberOf } from '../../../postgres/index.ts';
+import type { ObjectStore, StorePlace } from '../../../repository/index.ts';
+import type { LineageInventory } from '../inventory.ts';
+import { lineagePrefix, parseWalObjectName, segmentObjectName } from '../object-names.ts';
+
+/** Copies are looked at when so many segments were stored since: often enough for fragments to be few, seldom enough to cost nothing. */
+const SEGMENTS_PER_SWEEP = 16;
+
+/**
+ * Removes from each copy the fragments that it has as a whole segment too. The primary's own go when they are joined, and a deletion there reaches no
+ * copy: without this a copy would keep all WAL twice.
+ *
+ * Each copy is judged by what lies in it: a fragment goes when its segment, brought and verified there, has the size that it has in the primary.
+ */
+export class CopySweep {
+  readonly #store: ObjectStore;
+  #segments = 0;
+  #sweeping: Promise<void> | null = null;
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  /** A segment of the lineage was stored. */
+  noteSegment(lineage: LineageInventory): void {
+    this.#segments += 1;
+    if (this.#segments >= SEGMENTS_PER_SWEEP) this.start(lineage);
+  }
+
+  /** Begins to sweep, unless it does already. */
+  start(lineage: LineageInventory): void {
+    const copies = (this.#store.places ?? []).slice(1);
+    if (copies.length === 0 || this.#sweeping !== null) return;
+    this.#segments = 0;
+    this.#sweeping = this.#sweepAll(copies, lineage).finally(() => {
+      this.#sweeping = null;
+    });
+  }
+
+  async settled(): Promise<void> {
+    await this.#sweeping;
+  }
+
+  async #sweepAll(copies: readonly StorePlace[], lineage: LineageInventory): Promise<void> {
+    for (const copy of copies) {
+      try {
+        await sweepCopy(this.#store.places![0]!.store, copy.store, lineage);
+      } catch {
+        // A copy that is away or does not let go costs space, and whoever brings WAL there tells of it. The next sweep tries again.
+      }
+    }
+  }
+}
+
+/** Gives the names that went. Errors: those of both stores. */
+export async function sweepCopy(primary: ObjectStore, copy: ObjectStore, lineage: LineageInventory): Promise<string[]> {
+  const { segmentBytes } = lineage.header;
+  const isWhole = new Map<string, boolean>();
+  const gone: string[] = [];
+  for await (const { name } of copy.list(`${lineagePrefix(lineage)}fragments/`)) {
+    const parsed = parseWalObjectName(name);
+    if (parsed?.kind !== 'fragment') continue;
+    const { timeline, start } = parsed.fragment;
+    const segmentName = formatSegmentName(timeline, segmentNumberOf(start, segmentBytes), segmentBytes);
+    const segment = segmentObjectName(lineage, segmentName);
+    if (!isWhole.has(segment)) isWhole.set(segment, await isSameSize(primary, copy, segment));
+    if (isWhole.get(segment) === false || (await primary.stat(name)) !== null) continue;
+    await copy.delete(name);
+    gone.push(name);
+  }
+  return gone;
+}
+
+async function isSameSize(primary: ObjectStore, copy: ObjectStore, name: string): Promise<boolean> {
+  const held = await copy.stat(name);
+  return held !== null && held.size === (await primary.stat(name))?.size;
+}
