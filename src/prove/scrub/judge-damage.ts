@@ -160,7 +160,8 @@ function isNotNeeded({ surroundings }: Findings, object: string): boolean {
 
 function costOfRecord(object: string): string {
   if (object.startsWith('keys/')) return 'Whoever has only this key may no longer be able to open the repository.';
-  if (object.startsWith('features/')) return 'An older version could misread what it should refuse; no restore needs it.';
+  if (object.startsWith('features/'))
+    return 'An older version could misread what it should refuse; no restore needs it.';
   if (object.startsWith(kindPrefix('tombstone')))
     return 'Nobody may write until it can be read: it says what is about to be deleted.';
   if (object.startsWith(kindPrefix('ledger'))) return 'What was done then cannot be proved; no restore needs it.';
