@@ -36,7 +36,9 @@ describe('snapshots', () => {
     ];
     for (const snapshot of [late, early, pending]) await writePending(repository, snapshot);
     for (const snapshot of [late, early]) await commitSnapshot(repository, snapshot);
-    assert.deepEqual(await listSnapshots(repository), { snapshots: [early, late], damaged: [], replaced: [] });
+    const { storedAt, ...listed } = await listSnapshots(repository);
+    assert.deepEqual(listed, { snapshots: [early, late], damaged: [], replaced: [] });
+    assert.deepEqual([...storedAt.keys()].sort(), [early.id, late.id].sort());
     assert.deepEqual((await listPendingIds(repository)).sort(), [late.id, early.id, pending.id].sort());
   });
 
