@@ -152,7 +152,8 @@ class RunningProxy implements FaultProxy {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    this.#resetAll();
+    // A reset of a socket that TLS is about to shut down fails, and what it leaves keeps the process from ending.
+    for (const socket of this.#sockets) socket.destroy();
     const closed = new Promise((resolve) => this.#server.close(resolve));
     await this.settled();
     this.#agent.destroy();

@@ -42,7 +42,9 @@ export async function uploadOfFile(path: string, algorithm: UploadDigest, rate: 
     digest,
     open: () => {
       if (size === 0) return Buffer.alloc(0);
-      const file = createReadStream(path, { highWaterMark: rate === null ? PIECE_BYTES : LIMITED_PIECE_BYTES });
+      const highWaterMark = rate === null ? PIECE_BYTES : LIMITED_PIECE_BYTES;
+      // Never more than was announced: the request would not end.
+      const file = createReadStream(path, { highWaterMark, end: size - 1 });
       return rate === null ? file : (file.compose(paced(rate)) as Readable);
     },
   };

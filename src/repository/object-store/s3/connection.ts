@@ -106,6 +106,7 @@ export class S3Connection {
   ): Promise<{ outcome: PutOutcome; version?: string | undefined }> {
     const body = upload.open();
     const broken = new AbortController();
+    let isTaken = false;
     if (!Buffer.isBuffer(body)) body.once('error', (error) => broken.abort(error));
     const base64 = upload.digest.toString('base64');
     const command = new PutObjectCommand({
@@ -130,13 +131,18 @@ export class S3Connection {
     );
     try {
       const { VersionId } = await this.#client.send(command, this.#sendOptions(broken.signal));
+      isTaken = true;
       return { outcome: 'created', version: VersionId };
     } catch (error) {
       if (options.onlyNew && statusOf(error) === 412) return { outcome: 'exists' };
       const cause = broken.signal.aborted ? storeErrorOf(broken.signal.reason, 'read a spool file') : error;
       throw this.#errorOf(cause, `write object "${name}"`, { isOfLock: options.lockedUntil !== null });
     } finally {
-      if (!Buffer.isBuffer(body)) body.destroy();
+      // A body that the server took whole ends by itself; one that it did not wait for would keep its connection for ever.
+      if (!isTaken && !Buffer.isBuffer(body)) {
+        broken.abort();
+        body.destroy();
+      }
     }
   }
 
@@ -185,6 +191,10 @@ export class S3Connection {
         yield { name: this.#nameOf(Key), size: Size ?? 0, modifiedAt: toSeconds(LastModified) };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      // To end here would hide every name behind it.
+      if (page.IsTruncated === true && token === undefined) {
+        throw unsound(`list objects under "${prefix}"`, 'Expected a page to name the next one.');
+      }
     } while (token !== undefined);
   }
 
