@@ -20,7 +20,7 @@ import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } fr
 import { KnownVersions, type OpenedBucket } from './known-versions.ts';
 import type { S3Location } from './location.ts';
 import { makeLock, toWholeSecond } from './lock.ts';
-import { isFragment, isHidden, isVolatile } from './versions.ts';
+import { countingVersion, isFragment, isHidden, isVolatile } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
 const PAGE_SIZE = 1000;
@@ -236,6 +236,11 @@ class S3Store implements ObjectStore {
   async #checkIsOldest({ connection, versions }: OpenedBucket, name: string, version: string): Promise<PutOutcome> {
     const oldest = await versions.findAfresh(name);
     if (oldest === null || oldest.id === version) return 'created';
+    // Before it takes back what it has stored it asks once more, and believes no listing without it: one that is old or was altered on the way.
+    versions.forget(name);
+    const again = await versions.listOf(name);
+    if (!again.versions.some(({ id }) => id === version)) throw unlisted(name);
+    if (countingVersion(again)?.id === version) return 'created';
     try {
       await connection.delete(name, version);
     } catch {
@@ -312,6 +317,13 @@ class S3Store implements ObjectStore {
   #absent(name: string): HoldfastError {
     return objectAbsent(name, this.description);
   }
+}
+
+function unlisted(name: string): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not write object "${name}": the listing does not have it`, {
+    detail: 'Expected the version that was stored a moment ago among those of its name, found others only.',
+    retryable: true,
+  });
 }
 
 function toStat(found: ObjectStat | null): ObjectStat | null {
