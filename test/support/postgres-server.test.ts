@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { postgresMajors } from './postgres-binaries.ts';
+import { createOnce, postgresMajors } from './postgres-binaries.ts';
 import { startPostgres } from './postgres-server.ts';
 import { isAlive } from './processes.ts';
 import { makeScratchDirectory, nobody, runsAsRoot } from './scratch.ts';
@@ -181,6 +181,51 @@ it('lets several processes make the cache at the same time', async () => {
     await Promise.all(Array.from({ length: 6 }, () => promisify(execFile)(process.execPath, arguments_)));
     const { stdout } = await promisify(execFile)('ls', [directory, target]);
     assert.equal(stdout.trim().split('\n').length, 50 + 4, stdout);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+it('ends several processes at once when the one that started them is killed', async () => {
+  const directory = await makeScratchDirectory('guarded');
+  const script = `
+    import { spawn } from 'node:child_process';
+    import { startProcessGuard } from ${JSON.stringify(new URL('./process-guard.ts', import.meta.url).href)};
+    const guard = startProcessGuard(process.argv[1], 'KILL');
+    const pids = [1, 2, 3].map(() => spawn('sleep', ['600'], { stdio: 'ignore' }).pid);
+    guard.watch(pids);
+    console.log(JSON.stringify(pids));`;
+  const owner = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script, directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  for await (const chunk of owner.stdout) {
+    output += chunk;
+    if (output.includes('\n')) break;
+  }
+  const pids = JSON.parse(output) as number[];
+  assert.equal(pids.filter(isAlive).length, 3);
+  owner.kill('SIGKILL');
+  const deadline = Date.now() + 20_000;
+  while ((pids.some(isAlive) || existsSync(directory)) && Date.now() < deadline) await promisify(setTimeout)(20);
+  assert.deepEqual([pids.filter(isAlive), existsSync(directory)], [[], false]);
+});
+
+it('takes nothing half-filled for the cache, and removes what was left of one that was killed while filling it', async () => {
+  const directory = await makeScratchDirectory('cache');
+  try {
+    const target = join(directory, 'target');
+    const [killed, busy, recent] = [
+      `${target}.unfinished-4194304-a`,
+      `${target}.unfinished-${process.pid}-b`,
+      `${target}.unfinished-4194304-c`,
+    ];
+    const longAgo = new Date(Date.now() - 2 * 60 * 60_000);
+    for (const path of [killed, busy, recent]) await mkdir(path);
+    for (const path of [killed, busy]) await utimes(path, longAgo, longAgo);
+    await createOnce(target, (unfinished) => writeFile(unfinished, 'whole'));
+    assert.equal(await readFile(target, 'utf8'), 'whole');
+    assert.deepEqual([killed, busy, recent].map(existsSync), [false, true, true]);
   } finally {
     await rm(directory, { recursive: true });
   }
