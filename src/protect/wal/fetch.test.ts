@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { FaultyStore } from '../../../test/support/faulty-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
+import { cuttablePlace, severalPlaces } from '../../../test/support/several-places.ts';
 import { WalBuilder } from '../../../test/support/wal-builder.ts';
 import { fillTo, LineageWriter, testSystem } from '../../../test/support/wal-lineage.ts';
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError, systemClock } from '../../lib/index.ts';
 import { fetchWalFile, type WalFetchOptions } from './fetch.ts';
 
 const MIB = 1024n * 1024n;
@@ -93,6 +94,35 @@ describe('wal fetch', () => {
         }
       }
     }
+  });
+
+  it('says above 125 where the primary is away and the copy that answers may be behind', async (test) => {
+    const { store, open, lineage, wal, scratch } = await stored(test);
+    const primary = cuttablePlace('primary', { inner: store });
+    const copy = cuttablePlace('elsewhere');
+    const places = severalPlaces(test, { primary, copies: [copy], access: 'write' });
+    places.store.beginCatchUp();
+    await places.store.settled();
+    fillTo(wal, START + 4n * MIB);
+    await lineage.segment(wal, FIRST + 2n);
+    await lineage.segment(wal, FIRST + 3n);
+    await lineage.history(2, [{ timeline: 1, switchLsn: START + 4n * MIB, reason: '' }]);
+    const repository = await open({ store: places.open('read'), access: 'read' });
+    const ask = (name: string) =>
+      fetchWalFile(repository, { system: testSystem, name, destination: join(scratch, 'asked') });
+    const [there, behind, history] = ['000000010000000100000001', '000000010000000100000003', '00000002.history'];
+    assert.equal((await ask('000000030000000100000005')).exitCode, 1);
+    primary.isCut = true;
+    assert.equal((await ask(there!)).exitCode, 0);
+    for (const name of [behind!, history!]) {
+      const { exitCode, error } = await ask(name);
+      assert.deepEqual([exitCode, error?.code], [126, 'WAL_FETCH_FAILED'], name);
+    }
+    primary.isCut = false;
+    copy.isCut = true;
+    await systemClock.sleep(5_500);
+    assert.equal((await ask(behind!)).exitCode, 0);
+    assert.equal((await ask('000000030000000100000005')).exitCode, 1);
   });
 
   it('says above 125 of damage, by name', async (test) => {

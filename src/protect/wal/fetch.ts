@@ -43,10 +43,13 @@ export interface WalFetchOptions {
  * shows it: every error, a hole in the WAL, damage and a system that the repository has never seen are "failed". Never throws.
  */
 export async function fetchWalFile(repository: Repository, options: WalFetchOptions): Promise<WalFetchResult> {
+  const { listingsWithoutPrimary: before } = repository.store;
   try {
     const inventory = await readWalInventory(repository, options.system);
     const lineage = chooseLineage(inventory, options);
-    return await fetchFrom(repository, inventory, lineage, options);
+    const result = await fetchFrom(repository, inventory, lineage, options);
+    const isWhole = repository.store.listingsWithoutPrimary === before;
+    return result.exitCode === WAL_FETCH_EXIT.absent && !isWhole ? failed(endUnknown(options.name, result)) : result;
   } catch (error) {
     return failed(error);
   }
@@ -170,6 +173,15 @@ function failed(error: unknown): WalFetchResult {
       ? error
       : new HoldfastError('WAL_FETCH_FAILED', 'could not fetch WAL', { detail: `${messageOf(error)}.`, cause: error });
   return { exitCode: WAL_FETCH_EXIT.failed, reason: named.message, error: named };
+}
+
+/** A copy may be behind: what it lacks, the primary may have. */
+function endUnknown(name: string, { reason }: WalFetchResult): HoldfastError {
+  return new HoldfastError('WAL_FETCH_FAILED', `could not find out whether there is WAL file "${name}"`, {
+    detail: `Of the places that answer, ${reason}; the primary did not answer, and may have more.`,
+    hints: ['Mend the way to the primary. If it is lost, make a copy the primary, or read from one alone with --from.'],
+    retryable: true,
+  });
 }
 
 function hole(name: string, from: bigint, to: bigint): HoldfastError {

@@ -117,6 +117,10 @@ export class CopiedStore implements ObjectStore {
     return this.#reader.readProved(name, read);
   }
 
+  get listingsWithoutPrimary(): number {
+    return this.#reader.listingsWithoutPrimary;
+  }
+
   /** What is known of each copy, from memory alone. */
   get copyStates(): CopyState[] {
     return this.#copiers.map((copier) => copier.state);

@@ -36,12 +36,17 @@ export class PlaceReader {
   readonly #tell: CopyEventSink;
   readonly #told = new Set<string>();
   #greeting: Promise<void> | null = null;
+  #listingsWithoutPrimary = 0;
 
   constructor(options: { watches: readonly PlaceWatch[]; clock: Clock; kind: ReaderKind; tell: CopyEventSink }) {
     this.#watches = options.watches;
     this.#clock = options.clock;
     this.#kind = options.kind;
     this.#tell = options.tell;
+  }
+
+  get listingsWithoutPrimary(): number {
+    return this.#listingsWithoutPrimary;
   }
 
   get #primary(): PlaceWatch {
@@ -120,8 +125,13 @@ export class PlaceReader {
     const all = await this.#order();
     const answering = all.filter((watch) => !watch.isAvoided);
     const asked = answering.length === 0 ? all : answering;
+    if (!asked.includes(this.#primary)) this.#listingsWithoutPrimary += 1;
     const troubles: HoldfastError[] = [];
-    const listings = asked.map((watch) => listGuarded(watch, prefix, options, (error) => troubles.push(error)));
+    const noteTrouble = (watch: PlaceWatch, error: HoldfastError) => {
+      troubles.push(error);
+      if (watch.isPrimary) this.#listingsWithoutPrimary += 1;
+    };
+    const listings = asked.map((watch) => listGuarded(watch, prefix, options, (error) => noteTrouble(watch, error)));
     for await (const { entries } of mergeListings(listings)) yield entries.find((entry) => entry !== null)!;
     if (troubles.length === asked.length) throw troubles[0]!;
   }

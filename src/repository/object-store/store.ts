@@ -77,6 +77,12 @@ export interface ObjectStore {
   /** What the store is made of, the primary first; missing where it is one place. */
   readonly places?: readonly StorePlace[];
 
+  /**
+   * How many listings so far lack what the primary alone may have, as it did not answer; missing where the store is one place. Whoever takes a name for
+   * absent because it was not listed compares before and after (rule A3).
+   */
+  readonly listingsWithoutPrimary?: number;
+
   /** See the function `readProved`, which everybody calls; missing where the store is one place. */
   readProved?<T>(name: string, read: (from: ObjectStore) => Promise<T>): Promise<T>;
 
