@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf } from '../../../test/support/several-places.ts';
-import { systemClock } from '../../lib/index.ts';
-import { openDiskStore } from '../object-store/index.ts';
+import { HoldfastError, systemClock } from '../../lib/index.ts';
+import { memoryStore, type ObjectEntry, openDiskStore } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
 import { type SpoolEvent, SpooledStore } from './spooled-store.ts';
 
@@ -85,6 +85,86 @@ describe('a spool for outages', () => {
     primary.isCut = false;
     assert.equal((await open().get(fragment(1))).toString(), 'one');
     await until(async () => (await primary.inner.stat(fragment(1))) !== null);
+  });
+
+  it('hands nothing over to another repository that came in the place of the primary', async (test) => {
+    const { primary, store } = await setUp(test);
+    const other = memoryStore();
+    await createRepository(test, { store: other });
+    primary.isCut = true;
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    for (const call of ['get', 'getRange', 'stat', 'putIfAbsent', 'list'] as const)
+      Object.assign(primary.inner, { [call]: other[call].bind(other) });
+    const before = primary.calls.length;
+    primary.isCut = false;
+    // It asks again after a pause, so that it has been asked twice when it was judged once.
+    await until(() => primary.calls.slice(before).filter((call) => call.endsWith(' format')).length > 1);
+    assert.deepEqual(await namesIn(other, 'wal/'), []);
+    assert.deepEqual(store.onlyHere, [fragment(1)]);
+    assert.notEqual((await store.state()).awaySince, null);
+  });
+
+  it('keeps what the primary shows, but never said to be durable', async (test) => {
+    const { primary, store } = await setUp(test);
+    primary.isCut = true;
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    await store.putIfAbsent(segment, randomBytes(5 << 20));
+    // As an earlier try left it whose directory could not be synced.
+    for (const name of [fragment(1), segment]) await primary.inner.putIfAbsent(name, await store.get(name));
+    const { putIfAbsent, putFileIfAbsent } = primary.inner;
+    const refuse = async () => {
+      throw new HoldfastError('STORE_SYNC_FAILED', 'cannot write: an earlier write could not be made durable');
+    };
+    Object.assign(primary.inner, { putIfAbsent: refuse, putFileIfAbsent: refuse });
+    const before = primary.calls.length;
+    primary.isCut = false;
+    await until(() => primary.calls.slice(before).filter((call) => call.endsWith(' format')).length > 1);
+    assert.deepEqual(store.onlyHere, [fragment(1), segment]);
+    Object.assign(primary.inner, { putIfAbsent, putFileIfAbsent });
+    await until(() => store.onlyHere.length === 0);
+  });
+
+  it('hands the rest over where one object is damaged in the primary', async (test) => {
+    const { primary, events, store } = await setUp(test);
+    store.compareBy(async (name) => {
+      throw new HoldfastError('OBJECT_DAMAGED', `object "${name}" is damaged`);
+    });
+    primary.isCut = true;
+    for (const n of [1, 2]) await store.putIfAbsent(fragment(n), Buffer.from('mine'));
+    await store.putIfAbsent(`${lineage}/landmarks/000000010000000000000001`, Buffer.from('index'));
+    await primary.inner.putIfAbsent(fragment(1), Buffer.from('rot'));
+    primary.isCut = false;
+    await until(() => store.onlyHere.length === 1);
+    assert.deepEqual(store.onlyHere, [fragment(1)]);
+    assert.equal((await store.state()).awaySince, null);
+    assert.ok(events.some(({ kind }) => kind === 'conflict'));
+  });
+
+  it('lists what is handed over in the middle of the listing', async (test) => {
+    const { primary, store } = await setUp(test);
+    for (const n of [1, 9]) await store.putIfAbsent(fragment(n), Buffer.from('there'));
+    primary.isCut = true;
+    // More than a disk looks at in one go.
+    const waiting = Array.from({ length: 40 }, (_, n) => 200 + n);
+    for (const n of waiting) await store.putIfAbsent(fragment(n), Buffer.from('here'));
+    // The primary lists what it had when it was asked.
+    const before: ObjectEntry[] = [];
+    for await (const entry of primary.inner.list(`${lineage}/fragments/`)) before.push(entry);
+    const handedOver = Promise.withResolvers<void>();
+    const list = async function* () {
+      yield* before.slice(0, 1);
+      await handedOver.promise;
+      yield* before.slice(1);
+    };
+    Object.assign(primary.inner, { list });
+    primary.isCut = false;
+    const listing = store.list(`${lineage}/fragments/`)[Symbol.asyncIterator]();
+    const first = listing.next();
+    await until(() => store.onlyHere.length === 0);
+    handedOver.resolve();
+    const names = [];
+    for (let next = await first; !next.done; next = await listing.next()) names.push(next.value.name);
+    assert.deepEqual(names, [1, ...waiting, 9].map(fragment));
   });
 
   it('deletes nothing in the primary while something waits here', async (test) => {

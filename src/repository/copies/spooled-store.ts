@@ -1,9 +1,11 @@
 import { copyFile, link, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
-import { FORMAT_NAME, readFormatHead } from '../format/index.ts';
+import { readFormatHead } from '../format/index.ts';
 import {
   isAbsent,
+  isDamageOfOnePlace,
   newSpoolPath,
   type ObjectEntry,
   type ObjectStat,
@@ -63,6 +65,8 @@ export interface SpooledStoreOptions {
 interface Spool {
   readonly store: ObjectStore;
   readonly directory: string;
+  /** The primary's `format`, by which it is known again. */
+  readonly format: Buffer;
 }
 
 /** Whether an object holds the same in two places. */
@@ -70,6 +74,7 @@ export type ContentComparison = (name: string, one: ObjectStore, other: ObjectSt
 
 interface Spooled {
   readonly bytes: number;
+  readonly modifiedAt: number;
   /** A required copy has it: it is durable away. */
   isHeld: boolean;
 }
@@ -227,9 +232,11 @@ export class SpooledStore implements ObjectStore {
     prefix: string,
     options: { startAfter?: string; hidden?: boolean } = {},
   ): AsyncGenerator<ObjectEntry, void> {
-    const spool = await this.#open();
+    await this.#open();
+    // As it is now: what is handed over while the primary is listed may be in neither listing by then.
+    const waiting = this.#listWaiting(prefix, options.startAfter ?? '');
     const listings = [this.#options.primary.list(prefix, options)];
-    if (spool !== null && this.#waiting.size > 0) listings.push(spool.store.list(prefix, options));
+    if (waiting.length > 0) listings.push(Readable.from(waiting));
     for await (const { entries } of mergeListings(listings)) yield entries.find((entry) => entry !== null)!;
   }
 
@@ -258,6 +265,14 @@ export class SpooledStore implements ObjectStore {
     return this.#away !== null || this.#waiting.size > this.#conflicts.size;
   }
 
+  #listWaiting(prefix: string, startAfter: string): ObjectEntry[] {
+    const names = [...this.#waiting.keys()].filter((name) => name.startsWith(prefix) && name > startAfter);
+    return names.sort().map((name) => {
+      const { bytes, modifiedAt } = this.#waiting.get(name)!;
+      return { name, size: bytes, modifiedAt };
+    });
+  }
+
   /** `null` as long as the primary is no repository that can be told from others. What a process of before left is handed over first. */
   async #open(): Promise<Spool | null> {
     this.#opened ??= this.#openSpool();
@@ -275,13 +290,13 @@ export class SpooledStore implements ObjectStore {
     const { primary, clock } = this.#options;
     const format = await readFormatBytes(primary);
     const head = format === null ? null : readFormatHead(format);
-    if (head?.state !== 'ours') return null;
+    if (format === null || head?.state !== 'ours') return null;
     const directory = join(this.#options.directory, head.id);
     const store = openDiskStore(directory, { clock });
     await store.createPlace?.();
-    for await (const { name, size } of store.list('')) this.#count(name, size);
+    for await (const { name, size, modifiedAt } of store.list('')) this.#count(name, size, modifiedAt);
     if (this.#waiting.size > 0) this.#handOver.wake();
-    return { store, directory };
+    return { store, directory, format };
   }
 
   async #reading(name: string, read: (from: ObjectStore) => Promise<Buffer>): Promise<Buffer> {
@@ -358,14 +373,14 @@ export class SpooledStore implements ObjectStore {
   }
 
   #keep(name: string, bytes: number, outcome: PutOutcome): PutOutcome {
-    if (outcome === 'created') this.#count(name, bytes);
+    if (outcome === 'created') this.#count(name, bytes, this.#options.clock.now());
     this.#handOver.wake();
     return outcome;
   }
 
-  #count(name: string, bytes: number): void {
+  #count(name: string, bytes: number, modifiedAt: number): void {
     if (this.#waiting.has(name)) return;
-    this.#waiting.set(name, { bytes, isHeld: false });
+    this.#waiting.set(name, { bytes, modifiedAt, isHeld: false });
     this.#bytes += bytes;
     this.#sample();
   }
@@ -380,7 +395,7 @@ export class SpooledStore implements ObjectStore {
   async #handOverAll(): Promise<number | null> {
     const spool = await this.#open();
     if (spool === null) return null;
-    if (this.#away !== null) await this.#findPrimary();
+    if (this.#away !== null) await this.#findPrimary(spool);
     const order = (name: string) => WRITE_STEPS.indexOf(writeStepOf(name) ?? 'others');
     const names = [...this.#waiting.keys()].filter((name) => !this.#conflicts.has(name));
     names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
@@ -414,30 +429,42 @@ export class SpooledStore implements ObjectStore {
     this.#tell({ kind: 'outage-ended' });
   }
 
-  /** A disk that came back empty is not the primary. */
-  async #findPrimary(): Promise<void> {
+  /** A disk that came back empty, or that is another one, is not the primary: what waits for one repository never goes to another. */
+  async #findPrimary({ format }: Spool): Promise<void> {
     const { primary } = this.#options;
-    if ((await primary.stat(FORMAT_NAME)) !== null) return;
+    const found = await readFormatBytes(primary);
+    if (found?.equals(format) === true) return;
     throw new HoldfastError(
       'STORE_ABSENT',
-      `could not hand WAL over to ${primary.description}: it is no repository now`,
+      `could not hand WAL over to ${primary.description}: it is not the repository that went away`,
       {
-        detail: 'Expected the object "format", found none.',
-        hints: ['Check that the disk is mounted, or make a copy the primary.'],
+        detail: `Expected the object "format" as it was before, found ${found === null ? 'none' : 'another one'}.`,
+        hints: ['Check that the right disk is mounted, or make a copy the primary.'],
       },
     );
   }
 
   async #handOverOne(spool: Spool, name: string): Promise<void> {
     const { primary } = this.#options;
-    const { outcome } = await transferObject({ name, from: spool.store, to: primary });
+    // Put also where it seems to be: a try that failed may have left it there, and only a put that succeeds says that it is durable.
+    const { outcome } = await transferObject({ name, from: spool.store, to: primary, isPutAlways: true });
     if (outcome === 'gone') return;
-    if (outcome !== 'differs' || (await this.#isSameContent(name, spool.store, primary))) {
+    if (outcome !== 'differs' || (await this.#isSame(name, spool.store))) {
       await this.#forget(spool, name);
       return;
     }
     this.#conflicts.add(name);
     this.#tell({ kind: 'conflict', name });
+  }
+
+  /** What the primary has there and cannot be read is not the same, and holds nothing else up. */
+  async #isSame(name: string, spool: ObjectStore): Promise<boolean> {
+    try {
+      return await this.#isSameContent(name, spool, this.#options.primary);
+    } catch (error) {
+      if (isDamageOfOnePlace(error)) return false;
+      throw error;
+    }
   }
 
   #sample(): void {

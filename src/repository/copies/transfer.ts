@@ -27,6 +27,8 @@ export interface TransferOptions {
   readonly to: ObjectStore;
   /** The whole object, when it is at hand. */
   readonly bytes?: Buffer | null;
+  /** Put also what is there already: a store that says `exists` makes sure that it is durable, which `stat` does not. */
+  readonly isPutAlways?: boolean;
   /** Waits until so many more bytes may be sent. */
   readonly pace?: (bytes: number) => Promise<void>;
 }
@@ -37,12 +39,13 @@ export interface TransferOptions {
  * Memory: 4 MiB. Safe to repeat. Errors: those of both stores.
  */
 export async function transferObject(options: TransferOptions): Promise<Transfer> {
-  const { name, from, to, bytes = null } = options;
+  const { name, from, to, bytes = null, isPutAlways = false } = options;
   if (bytes !== null) return sendBytes(options, bytes);
   const stat = await from.stat(name);
   if (stat === null) return { outcome: 'gone', bytes: 0 };
   // What is there already need not be fetched.
-  if ((await to.stat(name)) !== null) return { outcome: await judge(options, stat.size, 'exists'), bytes: 0 };
+  if (!isPutAlways && (await to.stat(name)) !== null)
+    return { outcome: await judge(options, stat.size, 'exists'), bytes: 0 };
   try {
     return stat.size <= PART_BYTES
       ? await sendBytes(options, await from.get(name))
