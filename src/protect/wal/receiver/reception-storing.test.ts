@@ -17,6 +17,7 @@ const MIB = 1024n * 1024n;
 const START = 0x1_0000_0000n;
 const FIRST = START / MIB;
 const LINEAGE = 'a'.repeat(64);
+const OWN = 'f'.repeat(16);
 
 interface Setting {
   /** Stores what was there before. */
@@ -43,7 +44,7 @@ async function makeReception(test: TestContext, setting: Setting = {}) {
   const signal = new AbortController().signal;
   const reception = new Reception({
     ...{ repository, lineage, timeline: 1, start: START, storedUntil: setting.storedUntil ?? START, clock },
-    ...{ receiver: 'f'.repeat(16), spoolDirectory: made.scratch, flushIntervalMs: 1_000 },
+    ...{ receiver: OWN, spoolDirectory: made.scratch, flushIntervalMs: 1_000 },
     stored: storedObjectsFrom(lineage, [{ timeline: 1, from: 0n, to: null }], START),
     isUrgent: () => setting.urgent === true,
     persistence: new Persistence({ clock, signal, onAway: () => {}, onBack: () => {} }),
@@ -83,6 +84,9 @@ async function makeReception(test: TestContext, setting: Setting = {}) {
     checkStored,
   };
 }
+
+/** As the same receiver did over an earlier connection. */
+const storeOwn = (writer: LineageWriter, wal: WalBuilder) => writer.fragment(wal, START, START + 10_000n, 1, OWN);
 
 const ofKind = <Kind extends WalEvent['kind']>(events: readonly WalEvent[], kind: Kind) =>
   events.filter((event): event is Extract<WalEvent, { kind: Kind }> => event.kind === kind);
@@ -184,18 +188,20 @@ describe('WAL that arrives', () => {
 
   it('stores a whole segment while the one before is still on its way', async (test) => {
     const { reception, send, store, checkStored, events } = await makeReception(test, { segments: 4 });
-    const held: (() => void)[] = [];
+    const held = new Map<string, () => void>();
     const put = store.putFileIfAbsent.bind(store);
     store.putFileIfAbsent = async (name, path) => {
-      if (held.length < 2) await new Promise<void>((resolve) => held.push(resolve));
+      if (held.size < 2) await new Promise<void>((resolve) => held.set(name, resolve));
       return put(name, path);
     };
     const sending = send(3n * MIB);
-    while (held.length < 2) await systemClock.sleep(1);
-    held[1]!();
+    while (held.size < 2) await systemClock.sleep(1);
+    // Which of the two is sealed first is left to chance.
+    const [first, second] = [...held.keys()].sort();
+    held.get(second!)!();
     while (ofKind(events, 'segment-stored').length === 0) await systemClock.sleep(1);
     assert.equal(reception.durable, START, 'the first segment is missing');
-    held[0]!();
+    held.get(first!)!();
     await sending;
     await reception.finish();
     assert.equal(reception.durable, START + 3n * MIB);
@@ -271,6 +277,20 @@ describe('WAL that arrives', () => {
     const all = await readWalInventory(repository);
     const found = await readSegment(repository, all, { lineage: LINEAGE, timeline: 1, segmentNumber: FIRST });
     assert.equal(found.validUntil, START + 50_000n);
+  });
+
+  it('takes another name where its own is that of a damaged object', async (test) => {
+    const first = { storedUntil: START + 10_000n, before: storeOwn };
+    const { reception, send, store, lineage, checkStored } = await makeReception(test, first);
+    const damaged = lineage.timelines.get(1)!.fragments[0]!.objectName;
+    const sealed = await store.get(damaged);
+    sealed[sealed.length - 1]! ^= 1;
+    await store.delete(damaged);
+    await store.putIfAbsent(damaged, sealed);
+    await send(10_000n);
+    await reception.finish();
+    assert.equal(reception.durable, START + 10_000n);
+    await checkStored(10_000n);
   });
 
   it('that is no sound WAL stays in fragments, with an alarm, and the reception goes on', async (test) => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { assert, type Clock, codeOf, type HoldfastError } from '../../../lib/index.ts';
 import { formatSegmentName, segmentNumberOf, segmentOffsetOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
@@ -6,7 +7,7 @@ import type { LineageInventory, StoredFragment } from '../inventory.ts';
 import type { CollectedBlock } from '../landmarks/index.ts';
 import { LsnCoverage, type LsnRange, minLsn } from '../lsn-ranges.ts';
 import { fragmentObjectName } from '../object-names.ts';
-import type { WalObject } from '../stored-wal.ts';
+import { isWalDamage, type WalObject } from '../stored-wal.ts';
 import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
 import type { Continuation } from './continuation.ts';
 import { checkSegment, deleteFragments, keepLandmarks, storeSegment } from './join-segment.ts';
@@ -349,7 +350,7 @@ export class Reception {
   }
 
   async #storeFragment(range: LsnRange): Promise<void> {
-    const { repository, lineage, timeline, receiver, clock, persistence, emit } = this.#options;
+    const { lineage, timeline, receiver, clock, persistence, emit } = this.#options;
     const begun = clock.monotonic();
     // What is left over for another fragment is no younger than this one.
     if (range.end === this.#received) this.#unstoredSince = null;
@@ -357,14 +358,29 @@ export class Reception {
     assert(segment !== undefined, 'WAL that is not durable is kept at hand');
     const offset = segmentOffsetOf(range.start, this.#segmentBytes);
     const bytes = await segment.buffer.read(offset, offset + Number(range.end - range.start));
-    const fragment = { timeline, start: range.start, end: range.end, receiver };
-    const objectName = fragmentObjectName(lineage, fragment);
-    // A name of our own that is taken holds what an earlier attempt stored, whose answer was lost: the same bytes.
-    await persistence.run(() => repository.putBody('wal-fragment', objectName, bytes));
+    let fragment = { timeline, start: range.start, end: range.end, receiver };
+    let objectName = fragmentObjectName(lineage, fragment);
+    while (!(await persistence.run(() => this.#isStored(objectName, bytes)))) {
+      // Damaged since an earlier connection stored it. What has a name is never written again, so that this gets another.
+      fragment = { ...fragment, receiver: randomBytes(receiver.length / 2).toString('hex') };
+      objectName = fragmentObjectName(lineage, fragment);
+    }
     this.#ownFragments.push({ ...fragment, objectName });
     this.#lastStoreMs = clock.monotonic() - begun;
     emit({ kind: 'fragment-stored', timeline, range });
     this.#addDurable(range);
+  }
+
+  /** Stores a fragment. False when its name is taken and does not hold these bytes, as it does where an earlier attempt's answer was lost. */
+  async #isStored(objectName: string, bytes: Uint8Array): Promise<boolean> {
+    const { repository } = this.#options;
+    if ((await repository.putBody('wal-fragment', objectName, bytes)) === 'created') return true;
+    try {
+      return (await repository.getBody('wal-fragment', objectName)).equals(bytes);
+    } catch (error) {
+      if (isWalDamage(error)) return false;
+      throw error;
+    }
   }
 
   // Segments.
