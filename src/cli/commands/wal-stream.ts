@@ -111,6 +111,8 @@ class PushDoor implements AsyncDisposable {
 
   async #open(): Promise<PushSocket | null> {
     const context = this.#context;
+    const { spool } = context;
+    const { protect } = context.plan.repository;
     try {
       const { openPushSocket } = await import('../../protect/wal/push/index.ts');
       return await openPushSocket({
@@ -120,6 +122,7 @@ class PushDoor implements AsyncDisposable {
         clock: context.clock,
         place: () => this.#place!,
         onAlarm: (alarm) => tellAlarm(context, alarm),
+        ...(protect === 'wal' && spool !== null ? { isHeldBack: (names) => spool.isAnyOnlyHere(names) } : {}),
       });
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;

@@ -58,6 +58,7 @@ describe('a spool for outages', () => {
     assert.equal((await store.get(segment)).toString(), 'whole');
     assert.equal((await store.stat(fragment(2)))?.size, 3);
     assert.deepEqual(store.onlyHere, [fragment(2), segment]);
+    assert.deepEqual([store.isAnyOnlyHere([fragment(1)]), store.isAnyOnlyHere([fragment(1), segment])], [false, true]);
     const state = await store.state();
     assert.deepEqual([state.objects, state.bytes, state.error?.code], [2, 8, 'STORE_UNAVAILABLE']);
     assert.ok(state.awaySince !== null && state.freeBytes !== null);

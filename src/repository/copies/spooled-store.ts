@@ -137,6 +137,11 @@ export class SpooledStore implements ObjectStore {
     return [...this.#waiting].filter(([, { isHeld }]) => !isHeld).map(([name]) => name);
   }
 
+  /** Whether any of these waits here and no required copy has it. */
+  isAnyOnlyHere(names: readonly string[]): boolean {
+    return names.some((name) => this.#waiting.get(name)?.isHeld === false);
+  }
+
   /** A required copy has the object. */
   noteHeld(name: string): void {
     const waiting = this.#waiting.get(name);

@@ -92,3 +92,30 @@ it('an alarm that a file gives rise to is told to whoever pushed it, and by the 
   );
   assert.deepEqual(words(byClient!), words(byReceiver!));
 });
+
+it('a file that is on this machine alone is not said to be kept where the plan wants it away', async (test) => {
+  const { repository, scratch, store } = await createRepository(test);
+  const wal = makeWal(START + 100n * MIB);
+  const lineage = await LineageWriter.create(repository);
+  const stored = await lineage.segment(wal, FIRST);
+  const stateDirectory = join(scratch, 's');
+  const common = { stateDirectory, clock: systemClock, onAlarm: () => {} };
+  const onlyHere = new Set<string>();
+  const socket = await openPushSocket({
+    ...{ ...common, repository, cluster: 'main', place: () => lineage.place },
+    isHeldBack: (names) => names.some((name) => onlyHere.has(name)),
+  });
+  assert.ok(socket !== null);
+  test.after(() => socket.close());
+  const path = join(scratch, formatSegmentName(1, FIRST, Number(MIB)));
+  await writeFile(path, wal.bytes().subarray(0, Number(MIB)));
+  const push = () =>
+    pushWalFile({
+      ...{ ...common, path, store, openRepository: async () => repository, cluster: 'main', clusterDefault: 'main' },
+      signal: new AbortController().signal,
+    });
+  onlyHere.add(stored);
+  await assert.rejects(push(), { code: 'WAL_PRIMARY_AWAY' });
+  onlyHere.clear();
+  assert.equal((await push()).road, 'receiver');
+});

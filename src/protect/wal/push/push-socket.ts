@@ -37,6 +37,8 @@ export interface PushSocketOptions {
   /** Where the receiver stores now. */
   readonly place: () => LineagePlace;
   readonly onAlarm: (alarm: WalAlarm) => void;
+  /** Whether any of these objects is on this machine alone although the plan wants WAL away before it is confirmed (`protect: wal`). */
+  readonly isHeldBack?: (names: readonly string[]) => boolean;
 }
 
 /** A receiver's open door for files. */
@@ -159,11 +161,12 @@ class PushDesk {
     try {
       if (/^[0-9A-F]{24}$/.test(file)) {
         const stored = { kind: 'wal-segment' as const, name: segmentObjectName(place(), file) };
-        return (await hashOf(getBodyStream(repository, stored))) === sha256;
+        return (await hashOf(getBodyStream(repository, stored))) === sha256 && this.#assertAway([stored.name]);
       }
       if (/^[0-9A-F]{8}\.history$/.test(file)) {
         const name = historyObjectName(place(), Number.parseInt(file.slice(0, 8), 16));
-        return (await hashOf(getBodyStream(repository, { kind: 'timeline-history', name }))) === sha256;
+        const hash = await hashOf(getBodyStream(repository, { kind: 'timeline-history', name }));
+        return hash === sha256 && this.#assertAway([name]);
       }
     } catch (error) {
       if (isAbsent(error) || (error instanceof HoldfastError && error.code.startsWith('OBJECT_'))) return false;
@@ -193,9 +196,20 @@ class PushDesk {
     const { header } = findLineage(await this.#ingest.list(), place().lineage);
     this.#alarms = [];
     const kept = await keepFile(this.#ingest, file, header.segmentBytes);
+    this.#assertAway(kept.objects);
     await tellPushed(repository, cluster, file, kept);
     const alarms = this.#alarms.map(({ alarm, error }) => ({ alarm, ...partsOfError(error) }));
     return { answer: 'kept', ...kept.place, isNew: kept.isNew, alarms };
+  }
+
+  /** True, or an error: PostgreSQL keeps the file and asks again. Errors: WAL_PRIMARY_AWAY. */
+  #assertAway(names: readonly string[]): true {
+    if (this.#options.isHeldBack?.(names) !== true) return true;
+    throw new HoldfastError('WAL_PRIMARY_AWAY', 'could not keep the file away from this machine yet', {
+      detail: 'It waits on this machine for the primary, and no required copy has it; the plan has `protect: wal`.',
+      hints: ['Mend the way to the primary; PostgreSQL keeps the file and offers it again.'],
+      retryable: true,
+    });
   }
 
   async #receive(offer: Offer, input: SocketInput): Promise<AsyncDisposable & { file: StorableFile }> {
