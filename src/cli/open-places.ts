@@ -126,13 +126,17 @@ function alone(store: ObjectStore, spool: SpooledStore | null = null): OpenedPla
   return { store, copied: null, spool, close: async () => spool?.close() };
 }
 
+/** Where WAL waits on this machine while the primary is away, for any repository. */
+export function spoolDirectory({ stateDirectory }: ResolvedPlan): string {
+  return join(stateDirectory, 'outage');
+}
+
 /** Where nothing but the primary makes WAL count, keeping it here as well would gain nothing: the server keeps it. */
 async function openSpool(plan: ResolvedPlan, primary: ObjectStore, clock: Clock): Promise<SpooledStore | null> {
   const { protect, copies } = plan.repository;
   if (protect === 'wal' && !copies.some(({ required }) => required)) return null;
   const { SpooledStore } = await import('../repository/index.ts');
-  const directory = join(plan.stateDirectory, 'outage');
-  return new SpooledStore({ primary, directory, clock, budgetBytes: plan.wal.budgetBytes });
+  return new SpooledStore({ primary, directory: spoolDirectory(plan), clock, budgetBytes: plan.wal.budgetBytes });
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Repository, SpooledStore } from '../repository/index.ts';
 import type { Access } from './command.ts';
 import { CopyKeeper, SETTLE_BRIEFLY_MS_MAX } from './copy-keeper.ts';
 import { askPassphrase, toCredential } from './credential.ts';
-import { type OpenedPlaces, openPlaceList, openPlaces } from './open-places.ts';
+import { type OpenedPlaces, openPlaceList, openPlaces, spoolDirectory } from './open-places.ts';
 import { PlaceTrouble } from './place-trouble.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -88,7 +88,15 @@ export class Opening {
       clock: surroundings.clock,
       ...(scratchDirectory === null ? {} : { stateDirectory: scratchDirectory }),
     });
+    if (!keepsWal) await this.#tellWaiting(this.#repository.id);
     return this.#repository;
+  }
+
+  /** What waits here is in no place yet: whoever restores now does so without it, and may never hear of it. */
+  async #tellWaiting(repositoryId: string): Promise<void> {
+    const { countSpooled } = await import('../repository/index.ts');
+    const count = await countSpooled(spoolDirectory(this.#options.plan), repositoryId);
+    if (count > 0) this.#trouble.tellWaiting(count, spoolDirectory(this.#options.plan));
   }
 
   /** Reading only, where that will do and the primary is away. */

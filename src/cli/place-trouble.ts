@@ -50,6 +50,13 @@ export class PlaceTrouble {
     }
   };
 
+  /** WAL that an outage left on this machine. */
+  tellWaiting(count: number, directory: string): void {
+    const objects = count === 1 ? '1 object' : `${count} objects`;
+    const what = `may lack the newest WAL: ${objects} of it wait in "${directory}" of this machine, until holdfast wal stream has handed them over`;
+    this.#announce('waiting', PRIMARY, what, { objects: count });
+  }
+
   /** What a document says of the places that did not answer; nothing where all did. */
   get document(): { readonly [key: string]: Json } {
     if (this.#away.size === 0) return {};

@@ -9,7 +9,7 @@ import { cuttablePlace, namesIn, objectsOf } from '../../../test/support/several
 import { HoldfastError, systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectEntry, openDiskStore } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
-import { type SpoolEvent, SpooledStore } from './spooled-store.ts';
+import { countSpooled, type SpoolEvent, SpooledStore } from './spooled-store.ts';
 
 const lineage = `wal/7123/${'ab'.repeat(32)}`;
 const fragment = (n: number) => `${lineage}/fragments/00000001.${n}`;
@@ -78,14 +78,18 @@ describe('a spool for outages', () => {
   });
 
   it('survives the process: what it held is handed over by the next one', async (test) => {
-    const { primary, store, open } = await setUp(test);
+    const { primary, store, open, directory } = await setUp(test);
     primary.isCut = true;
     await store.putIfAbsent(fragment(1), Buffer.from('one'));
     await store.close();
+    const [id] = await readdir(directory);
+    assert.equal(await countSpooled(directory, id!), 1);
     await assert.rejects(open().get('format'), { code: 'STORE_UNAVAILABLE' });
     primary.isCut = false;
     assert.equal((await open().get(fragment(1))).toString(), 'one');
     await until(async () => (await primary.inner.stat(fragment(1))) !== null);
+    await until(async () => (await countSpooled(directory, id!)) === 0);
+    assert.equal(await countSpooled(directory, 'another'), 0);
   });
 
   it('hands nothing over to another repository that came in the place of the primary', async (test) => {

@@ -1,4 +1,4 @@
-import { copyFile, link, rm, stat, statfs } from 'node:fs/promises';
+import { copyFile, link, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
@@ -487,6 +487,16 @@ export class SpooledStore implements ObjectStore {
   #tell(event: SpoolEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/**
+ * How many objects wait in a directory of spools for a repository, as seen by whoever does not hand them over; what cannot be looked at counts as
+ * nothing, as it is no word about the repository.
+ */
+export async function countSpooled(directory: string, repositoryId: string): Promise<number> {
+  const options = { recursive: true, withFileTypes: true } as const;
+  const found = await readdir(join(directory, repositoryId, 'wal'), options).catch(() => []);
+  return found.filter((entry) => entry.isFile()).length;
 }
 
 /** WAL itself and what is made of it. A lineage is begun only where it can be seen whether there is one. */
