@@ -172,6 +172,23 @@ describe('a spool for outages', () => {
     assert.deepEqual(names, [1, ...waiting, 9].map(fragment));
   });
 
+  it('goes on where another process of this machine has handed over what waited', async (test) => {
+    const { primary, store, directory } = await setUp(test);
+    primary.isCut = true;
+    await store.putIfAbsent(segment, Buffer.from('whole'));
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    const other = new SpooledStore({
+      ...{ primary: primary.inner, directory, clock: systemClock, budgetBytes: 1 << 30 },
+    });
+    test.after(() => other.close());
+    await other.get('format');
+    await until(async () => (await other.state()).objects === 0);
+    primary.isCut = false;
+    await until(async () => (await store.state()).objects === 0);
+    assert.equal((await store.state()).bytes, 0);
+    assert.equal((await store.get(segment)).toString(), 'whole');
+  });
+
   it('deletes nothing in the primary while something waits here', async (test) => {
     const { primary, store } = await setUp(test);
     await store.putIfAbsent(fragment(1), Buffer.from('one'));

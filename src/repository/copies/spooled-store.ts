@@ -453,8 +453,9 @@ export class SpooledStore implements ObjectStore {
     const { primary } = this.#options;
     // Put also where it seems to be: a try that failed may have left it there, and only a put that succeeds says that it is durable.
     const { outcome } = await transferObject({ name, from: spool.store, to: primary, isPutAlways: true });
-    if (outcome === 'gone') return;
-    if (outcome !== 'differs' || (await this.#isSame(name, spool.store))) {
+    // Another process of this machine shares the spool: it has handed the object over, or a fragment went when it was joined.
+    const isElsewhere = outcome === 'gone' && (name.includes('/fragments/') || (await primary.stat(name)) !== null);
+    if (isElsewhere || outcome === 'copied' || outcome === 'there' || (await this.#isSame(name, spool.store))) {
       await this.#forget(spool, name);
       return;
     }
@@ -467,7 +468,7 @@ export class SpooledStore implements ObjectStore {
     try {
       return await this.#isSameContent(name, spool, this.#options.primary);
     } catch (error) {
-      if (isDamageOfOnePlace(error)) return false;
+      if (isDamageOfOnePlace(error) || isAbsent(error)) return false;
       throw error;
     }
   }
