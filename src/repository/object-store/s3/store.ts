@@ -20,7 +20,7 @@ import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } fr
 import { KnownVersions, type OpenedBucket } from './known-versions.ts';
 import type { S3Location } from './location.ts';
 import { makeLock, toWholeSecond } from './lock.ts';
-import { countingVersion, isFragment, isHidden, isVolatile } from './versions.ts';
+import { isFragment, isHidden, isVolatile, winningVersion } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
 const PAGE_SIZE = 1000;
@@ -234,13 +234,13 @@ class S3Store implements ObjectStore {
    * a version then, and the oldest is the object: each finds out whether that is its own, and takes it back if not.
    */
   async #checkIsOldest({ connection, versions }: OpenedBucket, name: string, version: string): Promise<PutOutcome> {
-    const oldest = await versions.findAfresh(name);
-    if (oldest === null || oldest.id === version) return 'created';
+    const winner = isVolatile(name) ? winningVersion(await versions.listOf(name)) : await versions.findAfresh(name);
+    if (winner === null || winner.id === version) return 'created';
     // Before it takes back what it has stored it asks once more, and believes no listing without it: one that is old or was altered on the way.
     versions.forget(name);
     const again = await versions.listOf(name);
     if (!again.versions.some(({ id }) => id === version)) throw unlisted(name);
-    if (countingVersion(again)?.id === version) return 'created';
+    if (winningVersion(again)?.id === version) return 'created';
     try {
       await connection.delete(name, version);
     } catch {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { S3Version } from './connection.ts';
-import { countingVersion, groupByName, isHidden, type NamedVersions } from './versions.ts';
+import { countingVersion, groupByName, isHidden, type NamedVersions, winningVersion } from './versions.ts';
 
 const version = (name: string, number: number, more: Partial<S3Version> = {}): S3Version => ({
   ...{ name, id: `${name}-${number}`, isLatest: false, isMarker: false, size: number, modifiedAt: number },
@@ -69,5 +69,25 @@ describe('of several versions', () => {
     assert.equal(hidden('wal/x/y/fragments/1', []), false);
     assert.equal(hidden('wal/x/y/fragments/1', [version('wal/x/y/fragments/1', 1, { isMarker: true })]), false);
     assert.equal(hidden('wal/x/y/segments/1', [marker('wal/x/y/segments/1')]), false);
+  });
+});
+
+describe('the winner of several versions that were put as the first at once', () => {
+  const names = { packs: 'packs/a', volatile: 'volatile/a' };
+
+  it('is the oldest, of whatever name, so that all who look see the same one', () => {
+    for (const name of Object.values(names)) {
+      const versions = [version(name, 3), version(name, 2), version(name, 1)];
+      assert.equal(winningVersion({ name, versions, markers: [] })?.id, `${name}-1`);
+    }
+  });
+
+  it('is the oldest since the name was free, where names are given again', () => {
+    const name = names.volatile;
+    const versions = [version(name, 9), version(name, 8), version(name, 2)];
+    const markers = [version(name, 5, { isMarker: true }), version(name, 1, { isMarker: true })];
+    assert.equal(winningVersion({ name, versions, markers })?.id, `${name}-8`);
+    assert.equal(winningVersion({ name: names.packs, versions, markers })?.id, `${name}-2`);
+    assert.equal(winningVersion({ name, versions: [], markers }), null);
   });
 });

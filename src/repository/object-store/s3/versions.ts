@@ -55,3 +55,13 @@ export function countingVersion({ name, versions, markers }: NamedVersions): S3V
   if (!isVolatile(name)) return versions.at(-1) ?? null;
   return markers.some(({ isLatest }) => isLatest) ? null : (versions[0] ?? null);
 }
+
+/**
+ * The one of several versions, each put as the first of its name at the same time, that has won: the oldest. Under `volatile/` older ones may lie
+ * beneath a marker; there it is the oldest since the name was last free.
+ */
+export function winningVersion({ name, versions, markers }: NamedVersions): S3Version | null {
+  if (!isVolatile(name)) return versions.at(-1) ?? null;
+  const freedAt = Math.max(0, ...markers.map(({ modifiedAt }) => modifiedAt));
+  return versions.findLast(({ modifiedAt }) => modifiedAt >= freedAt) ?? null;
+}
