@@ -90,7 +90,7 @@ export function describeState({ state, comparison }: CopyStatus, paint: Paint): 
     case 'away':
       return paint.bad('away');
     case 'foreign':
-      return paint.bad('of another repository');
+      return paint.bad('no copy of this repository');
   }
 }
 

@@ -65,7 +65,7 @@ export function describeCopyState(
     case 'away':
       return paint.warning(`"${name}" is away, and catches up when it is back`);
     case 'foreign':
-      return paint.bad(`"${name}" is of another repository`);
+      return paint.bad(`"${name}" is no copy of this repository`);
     default: {
       const since = waitingSince === null ? '' : `, the oldest for ${formatDuration(Math.max(0, now - waitingSince))}`;
       return paint.warning(`"${name}" is behind: ${formatQuantity(waiting, 'object')} on the way${since}`);

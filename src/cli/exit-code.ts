@@ -95,6 +95,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'LEDGER_CHAIN_BROKEN':
     case 'LEDGER_HEAD_REGRESSED':
     case 'REPOSITORY_COPY_FOREIGN':
+    case 'REPOSITORY_COPY_SAME':
     case 'REPOSITORY_EXISTS':
     case 'REPOSITORY_PLACE_NOT_EMPTY':
     case 'RESTORE_PROPOSAL_OUTDATED':

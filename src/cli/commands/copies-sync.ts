@@ -2,6 +2,7 @@ import { formatBytes, formatDuration, formatQuantity, HoldfastError } from '../.
 import type { StorePlace, SyncResult } from '../../repository/index.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { placeErrorDocument } from '../copies-text.ts';
+import { exitReasonOf } from '../exit-code.ts';
 import { chooseCopies, openPlaceList } from '../open-places.ts';
 import type { Paint } from '../output/index.ts';
 
@@ -39,9 +40,9 @@ export const copiesSync: Command = {
     for (const copy of copies)
       if (chosen.has(copy.name)) synced.push(await sync(context, primary!, copy, input.isSet('create')));
     const isWhole = synced.every(({ result }) => result !== null && result.differing.length === 0);
-    const hasFailed = synced.some(({ error }) => error !== null);
+    const failure = synced.find(({ error }) => error !== null)?.error;
     return {
-      reason: hasFailed ? 'failed' : isWhole ? 'done' : 'problemFound',
+      reason: failure !== undefined ? exitReasonOf(failure) : isWhole ? 'done' : 'problemFound',
       json: {
         copies: synced.map(({ name, result, error, seconds }) => ({
           name,

@@ -33,7 +33,7 @@ export const status: Command = {
   run: async (context) => {
     const source = await readDatabaseIfGiven(context);
     const { formatLsn } = await import('../../postgres/index.ts');
-    const { readStatus } = await import('../../watch/index.ts');
+    const { judgeWithoutPrimary, readStatus } = await import('../../watch/index.ts');
     const { cluster } = context.plan;
     const known = await readStatus({
       repository: context.repository,
@@ -42,8 +42,13 @@ export const status: Command = {
       ...(source === null ? {} : { source }),
     });
     const standing = await readStanding(context, source);
+    const isUntold = (standing.places?.primary.error ?? null) !== null;
+    const clusters = isUntold
+      ? known.clusters.map((each) => ({ ...each, findings: each.findings.map(judgeWithoutPrimary) }))
+      : known.clusters;
     const result = {
       ...known,
+      clusters,
       findings: [...known.findings, ...standing.findings],
       isWell: known.isWell && standing.findings.every(({ severity }) => severity !== 'problem'),
     };
@@ -163,7 +168,10 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
       'durable to',
       `${formatLsn(wal.durableLsn)} on timeline ${wal.timeline}, lineage ${shortId(wal.lineage)}`,
     ]);
-    facts.push(['receiver', receiver?.running === true ? paint.good('running') : paint.warning('not running')]);
+    const isUntold = status.findings.some(({ code }) => code === 'receiver-untold');
+    const stands =
+      receiver?.running === true ? paint.good('running') : paint.warning(isUntold ? 'not known' : 'not running');
+    facts.push(['receiver', stands]);
     if (wal.push !== null) facts.push(['last pushed', `${wal.push.file}, ${formatAge(now, wal.push.saidAt)}`]);
     if (receiver !== null && receiver.knownUntil !== null) {
       facts.push(['complete to', `${formatMoment(receiver.knownUntil)}, ${formatAge(now, receiver.knownUntil)}`]);

@@ -1,4 +1,4 @@
-import { type Clock, codeOf, type HoldfastError } from '../../lib/index.ts';
+import type { Clock, HoldfastError } from '../../lib/index.ts';
 import type {
   ObjectEntry,
   ObjectStat,
@@ -14,6 +14,7 @@ import { PlaceReader, type ReaderKind } from './place-reader.ts';
 import { isPlaceTrouble, PlaceWatch } from './place-watch.ts';
 import { requireObjects, type UntilCopiedOptions } from './require-objects.ts';
 import { SpooledStore } from './spooled-store.ts';
+import { isNoCopy, tellApart } from './tell-apart.ts';
 
 /** The name of the place that is written. */
 export const PRIMARY_NAME = 'primary';
@@ -134,16 +135,17 @@ export class CopiedStore implements ObjectStore {
   /**
    * Finds out whether every copy that answers is one of this repository, before anything is put there.
    *
-   * Errors: `REPOSITORY_COPY_FOREIGN`; those of the primary. A place that does not answer is told as an event.
+   * Errors: `REPOSITORY_COPY_FOREIGN`, `REPOSITORY_COPY_SAME`; those of the primary. A place that does not answer is told as an event.
    */
   async checkCopies(): Promise<void> {
     const format = await readFormatBytes(this.#primary);
     if (format === null) return;
     for (const watch of this.#watches.slice(1)) {
       try {
-        await watch.use(() => identifyPlace(watch.place, format));
+        const identity = await watch.use(() => identifyPlace(watch.place, format));
+        if (identity === 'same') await tellApart(this.#primary, watch.place);
       } catch (error) {
-        if (codeOf(error) === 'REPOSITORY_COPY_FOREIGN') watch.markForeign(error as HoldfastError);
+        if (isNoCopy(error)) watch.markForeign(error as HoldfastError);
         // What it lacks is brought when it answers.
         if (!isPlaceTrouble(error)) throw error;
       }

@@ -24,3 +24,4 @@ export {
   type SyncResult,
   syncCopy,
 } from './sync-copy.ts';
+export { isNoCopy } from './tell-apart.ts';

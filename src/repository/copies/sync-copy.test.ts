@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, objectsOf } from '../../../test/support/several-places.ts';
 import { stopStoreAt } from '../../../test/support/stopping-store.ts';
 import { systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectStore } from '../object-store/index.ts';
 import { compareCopies } from './compare-copies.ts';
+import { openCopiedStore } from './copied-store.ts';
 import { proposeSync, syncCopy } from './sync-copy.ts';
 import { WRITE_STEPS, writeStepOf } from './write-order.ts';
 
@@ -161,6 +164,35 @@ describe('catching up', () => {
     await assert.rejects(syncCopy({ from: one.store, to, clock: systemClock }), { code: 'REPOSITORY_COPY_FOREIGN' });
     assert.deepEqual(await objectsOf(other.store), before);
     await assert.rejects(syncCopy({ from: memoryStore(), to, clock: systemClock }), { code: 'REPOSITORY_ABSENT' });
+  });
+});
+
+describe('a copy that is the primary by another name', () => {
+  it('is refused by whoever brings, compares or begins to write, and nothing stays there', async (test) => {
+    const { store } = await createRepository(test);
+    const before = await objectsOf(store);
+    const refused = {
+      code: 'REPOSITORY_COPY_SAME',
+      message: /^cannot use copy "twin" in .+: it is the primary itself$/,
+    };
+    const twin = cuttablePlace('twin', { inner: store });
+    await assert.rejects(syncCopy({ from: store, to: twin, clock: systemClock }), refused);
+    await assert.rejects(compareCopies({ primary: store, copy: twin }), refused);
+    const common = { primary: store, clock: systemClock, access: 'write', scratchDirectory: tmpdir() } as const;
+    const several = openCopiedStore({ ...common, copies: [twin] });
+    test.after(() => several.close());
+    await assert.rejects(several.checkCopies(), refused);
+    assert.deepEqual(await objectsOf(store), before);
+  });
+
+  it('is told from a copy of the same moment', async (test) => {
+    const clock = new ManualClock(Date.now());
+    const { store } = await createRepository(test, { clock });
+    const copy = cuttablePlace('copy', { inner: memoryStore({ clock }) });
+    await syncCopy({ from: store, to: copy, clock: systemClock });
+    await syncCopy({ from: store, to: copy, clock: systemClock });
+    assert.equal((await store.stat('format'))!.modifiedAt, (await copy.inner.stat('format'))!.modifiedAt);
+    assert.deepEqual(await objectsOf(copy.inner), await objectsOf(store));
   });
 });
 

@@ -3,6 +3,7 @@ import type { ObjectStore, StorePlace } from '../object-store/index.ts';
 import { identifyPlace, readFormatBytes } from './identity.ts';
 import { comparePlaces } from './merge-listings.ts';
 import { Pacer } from './pacer.ts';
+import { tellApart } from './tell-apart.ts';
 import { transferObject } from './transfer.ts';
 import { knownPrefixes, prefixesOf, WRITE_STEPS, type WriteStep, writeStepOf } from './write-order.ts';
 
@@ -57,7 +58,7 @@ export interface SyncOptions {
  * Brings everything that a copy lacks, in the order in which it is a consistent repository at every moment.
  *
  * Nothing is overwritten or deleted; memory is bounded. It may be stopped and begun again at any time: what is there is not sent twice.
- * Errors: `REPOSITORY_COPY_FOREIGN` before anything is written; `REPOSITORY_ABSENT` when there is nothing to be copied; those of both stores.
+ * Errors: `REPOSITORY_COPY_FOREIGN` and `REPOSITORY_COPY_SAME` before anything is copied; `REPOSITORY_ABSENT` when there is nothing to be copied; those of both stores.
  */
 export async function syncCopy(options: SyncOptions): Promise<SyncResult> {
   await admitCopy(options.from, options.to);
@@ -84,7 +85,7 @@ export async function admitCopy(from: ObjectStore, to: StorePlace): Promise<void
       hints: ['Run `holdfast repository init` to create a repository there.'],
     });
   }
-  await identifyPlace(to, format);
+  if ((await identifyPlace(to, format)) === 'same') await tellApart(from, to);
 }
 
 /**

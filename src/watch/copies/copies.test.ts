@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { HoldfastError } from '../../lib/index.ts';
 import { memoryStore, type ObjectStore, unusableStore } from '../../repository/index.ts';
 import { judgeAway } from './away.ts';
-import { judgeCopies } from './judge-copies.ts';
+import { judgeCopies, judgeWithoutPrimary } from './judge-copies.ts';
 import { type CopyStatus, type PlacesStatus, readPlaces } from './read-places.ts';
 
 const minute = 60_000;
@@ -56,6 +56,25 @@ describe('what is said of a copy', () => {
   it('is that nothing could be told when the primary is away, which is the first thing to hear', () => {
     const copy = copyBehind(0, { state: 'not-compared', comparison: null });
     assert.deepEqual(judge(copy, away), ['problem primary-away', 'notice copy-not-compared']);
+  });
+});
+
+describe('without the primary', () => {
+  it('nobody is told that no receiver runs, as it says so in the primary alone', () => {
+    const finding = { severity: 'notice', code: 'no-receiver', sentence: 'x', advice: null } as const;
+    assert.equal(judgeWithoutPrimary(finding).code, 'receiver-untold');
+    const other = { ...finding, code: 'gap' };
+    assert.equal(judgeWithoutPrimary(other), other);
+  });
+
+  it('a directory that is not there is made for a copy that is new', () => {
+    const error = new HoldfastError('STORE_ABSENT', 'x', { hints: ['Check the path.'] });
+    const primary = { description: '', stored: null, error: null };
+    const copy = copyBehind(0, { comparison: null, stored: null, error, state: 'away' });
+    assert.equal(
+      judgeCopies({ primary, copies: [copy] })[0]!.advice,
+      'Check the path. The directory of a new copy is made by holdfast copies sync west --create.',
+    );
   });
 });
 

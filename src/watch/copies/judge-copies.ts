@@ -33,7 +33,10 @@ function judgeCopy(copy: CopyStatus): Finding[] {
     }
     case 'away': {
       const sentence = `Copy "${name}" does not answer: ${error?.message}.`;
-      const advice = `When it is back it catches up, by a running holdfast wal stream or by holdfast copies sync ${name}.`;
+      const advice =
+        error?.code === 'STORE_ABSENT'
+          ? `${error.hints[0] ?? 'Look where it went.'} The directory of a new copy is made by holdfast copies sync ${name} --create.`
+          : `When it is back it catches up, by a running holdfast wal stream or by holdfast copies sync ${name}.`;
       return [{ severity, code: 'copy-away', sentence, advice }];
     }
     case 'differing': {
@@ -57,4 +60,16 @@ function judgeLag({ name, required, comparison }: CopyStatus): Finding[] {
 
 function upperFirst(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** What a receiver says of itself lies in the primary alone: with that away, "none is running" would make people start a second one. */
+export function judgeWithoutPrimary(finding: Finding): Finding {
+  if (finding.code !== 'no-receiver') return finding;
+  return {
+    severity: 'notice',
+    code: 'receiver-untold',
+    sentence: 'Whether a receiver of WAL is running could not be told without the primary.',
+    advice:
+      'Look at its service. One that runs keeps WAL on its own machine until the primary is back: leave it running.',
+  };
 }

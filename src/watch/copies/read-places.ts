@@ -2,6 +2,7 @@ import { HoldfastError } from '../../lib/index.ts';
 import {
   type CopyComparison,
   compareCopies,
+  isNoCopy,
   measureStore,
   type ObjectStore,
   type StoredAmount,
@@ -23,7 +24,7 @@ export interface CopyStatus {
   readonly name: string;
   readonly description: string;
   readonly required: boolean;
-  /** `not-compared`: it answers, and the primary does not. `foreign`: it is of another repository. */
+  /** `not-compared`: it answers, and the primary does not. `foreign`: it is of another repository, or the primary by another name. */
   readonly state: 'in-step' | 'behind' | 'differing' | 'not-compared' | 'away' | 'foreign';
   /** What it holds, without what is volatile; `null` when it could not be listed. */
   readonly stored: StoredAmount | null;
@@ -72,7 +73,7 @@ async function readCopy(
     return { ...common, state: stateOf(comparison), stored: sumOf(comparison, 'copy'), comparison, error: null };
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    const state = error.code === 'REPOSITORY_COPY_FOREIGN' ? 'foreign' : 'away';
+    const state = isNoCopy(error) ? 'foreign' : 'away';
     return { ...common, state, stored: null, comparison: null, error };
   }
 }
