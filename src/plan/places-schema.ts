@@ -124,8 +124,11 @@ export const repositoryProtect = z.enum(['writes', 'wal']).register(optionFacts,
   },
 });
 
-/** A text without a name stays one, so that the refusal can quote it. */
+/**
+ * A text without a name stays one, so that the refusal can quote it. An address whose parameters have a "=" is one, too: taken for a name it would be
+ * refused as a name, which helps nobody.
+ */
 function splitCopy(text: string): unknown {
   const at = text.indexOf('=');
-  return at < 1 ? text : { name: text.slice(0, at), location: text.slice(at + 1) };
+  return at < 1 || text.slice(0, at).includes('/') ? text : { name: text.slice(0, at), location: text.slice(at + 1) };
 }

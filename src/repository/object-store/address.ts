@@ -135,13 +135,23 @@ function readParameters<Parameters extends object>(
     }
     const result = rule.read(value);
     if (result === null)
-      throw invalidAddress(rules, `its parameter "${name}" is invalid`, `Expected ${rule.expected}.`);
+      throw invalidAddress(
+        rules,
+        `its parameter "${name}" is invalid`,
+        `Expected ${rule.expected}${foundIn(name, value)}.`,
+      );
     if (Object.hasOwn(read, name)) {
       throw invalidAddress(rules, `its parameter "${name}" is invalid`, `Expected ${rule.expected}, once.`);
     }
     read[name] = result;
   }
   return read as Partial<Parameters>;
+}
+
+/** What may be said of a value that may hold a credential: that the scheme is forgotten, which is the commonest slip. */
+function foundIn(name: string, value: string): string {
+  const isHost = ['endpoint', 'proxy'].includes(name) && /^[A-Za-z0-9.-]+(:\d+)?\/?$/.test(value);
+  return isHost ? ', found no http:// or https:// at its start' : '';
 }
 
 function decode(part: string): string | null {

@@ -20,3 +20,11 @@ const tlsCodes = new Set([
 export function isDistrust(code: string): boolean {
   return tlsCodes.has(code);
 }
+
+/** Whether the other side was reached, and answered in plain text to the first words of TLS: it will never do otherwise. */
+export function isPlain(code: string, message: string): boolean {
+  return (
+    ['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG'].includes(code) &&
+    /wrong version number|packet length too long/i.test(message)
+  );
+}

@@ -13,6 +13,7 @@ export type RemoteTrouble =
   | 'lock'
   | 'slow'
   | 'distrust'
+  | 'plain'
   | 'altered'
   | 'unavailable'
   | 'failed';
@@ -41,7 +42,10 @@ export function remoteErrorOf(
     case 'region':
       return new HoldfastError('STORE_REGION_WRONG', `cannot reach ${place}: the region is wrong`, said);
     case 'denied':
-      return new HoldfastError('STORE_DENIED', `could not ${action}: the credentials lack the right`, said);
+      return new HoldfastError('STORE_DENIED', `could not ${action}: the credentials lack the right`, {
+        ...said,
+        detail: `It was refused by ${place}. ${detail}`,
+      });
     case 'credentials-absent':
       return new HoldfastError('STORE_CREDENTIALS_ABSENT', `cannot reach ${place}: no credentials were found`, said);
     case 'credentials-expired':
@@ -77,6 +81,14 @@ export function remoteErrorOf(
         hints: [
           'Name the file of its certificate authority with caFile in the address, or in NODE_EXTRA_CA_CERTS.',
           'Check that the certificate is for the host of the endpoint and has not expired.',
+        ],
+      });
+    case 'plain':
+      return new HoldfastError('STORE_UNAVAILABLE', `cannot reach ${place}: what answers there does not speak TLS`, {
+        ...said,
+        hints: [
+          'If the server has no TLS, write http:// in place of https:// in the endpoint; else name the port that has it.',
+          'If there is a proxy between, check that it lets TLS through.',
         ],
       });
     case 'altered':

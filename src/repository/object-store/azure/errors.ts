@@ -1,5 +1,5 @@
 import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
-import { isDistrust } from '../distrust.ts';
+import { isDistrust, isPlain } from '../distrust.ts';
 import { type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
@@ -112,8 +112,9 @@ function isUnauthenticated({ name, message }: Answer): boolean {
 }
 
 function troubleOf(answer: Answer, place: AskedPlace): RemoteTrouble {
-  const { name, status, date, reason } = answer;
+  const { name, message, status, date, reason } = answer;
   if (isDistrust(name)) return 'distrust';
+  if (isPlain(name, message)) return 'plain';
   const known = isUnauthenticated(answer)
     ? 'credentials-rejected'
     : Object.hasOwn(byName, name)

@@ -14,6 +14,7 @@ const sesame = 'sesame-of-the-test';
 async function storeBefore(
   test: TestContext,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
+  scheme: 'http' | 'https' = 'http',
 ): Promise<ObjectStore> {
   const server = createServer((request, response) => {
     request.resume();
@@ -25,7 +26,7 @@ async function storeBefore(
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return openS3Store(parseS3Location(`s3://bb/p?endpoint=http://127.0.0.1:${port}&region=eu-central-1`), {
+  return openS3Store(parseS3Location(`s3://bb/p?endpoint=${scheme}://127.0.0.1:${port}&region=eu-central-1`), {
     clock: systemClock,
     credentials: {
       ...{ kind: 'access-key', accessKeyId: 'AK' },
@@ -46,6 +47,16 @@ async function errorOf(act: Promise<unknown>): Promise<HoldfastError> {
   }
   return assert.fail('it succeeds');
 }
+
+describe('a server without TLS behind https', () => {
+  it('is told as what it is, at once', async (test) => {
+    const store = await storeBefore(test, (_, response) => response.end(), 'https');
+    const { code, message, hints, retryable } = await errorOf(store.get('format'));
+    assert.deepEqual([code, retryable], ['STORE_UNAVAILABLE', false]);
+    assert.match(message, /^cannot reach S3 "bb\/p" at 127\.0\.0\.1:\d+: what answers there does not speak TLS$/);
+    assert.match(hints[0]!, /write http:\/\//);
+  });
+});
 
 describe('an answer of S3', () => {
   const region = '<Region>eu-west-3</Region>';

@@ -1,5 +1,5 @@
 import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
-import { isDistrust } from '../distrust.ts';
+import { isDistrust, isPlain } from '../distrust.ts';
 import { type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
@@ -139,6 +139,7 @@ function ofAll(trouble: RemoteTrouble, ...names: string[]): Record<string, Remot
 
 function troubleOf({ name, message, status }: Answer): RemoteTrouble {
   if (isDistrust(name)) return 'distrust';
+  if (isPlain(name, message)) return 'plain';
   if (name === 'CredentialsProviderError' && /expired/i.test(message)) return 'credentials-expired';
   if (name === 'InvalidRequest' && /object ?lock|lock configuration/i.test(message)) return 'lock';
   if (isRegionUnnamed(message)) return 'region';

@@ -49,7 +49,7 @@ describe('an address in S3', () => {
     ['with a parameter twice', 's3://bb?region=a&region=b', /"region" is invalid/],
     ['with an endpoint that has a path', 's3://bb?endpoint=http://h/x', /"endpoint" is invalid/],
     ['with an endpoint of another kind', 's3://bb?endpoint=ftp://h', /"endpoint" is invalid/],
-    ['with an endpoint that is none', 's3://bb?endpoint=h', /"endpoint" is invalid/],
+    ['with an endpoint that is none', 's3://bb?endpoint=h h', /"endpoint" is invalid/],
     ['with a region that is none', 's3://bb?region=a%20b', /"region" is invalid/],
     ['with neither true nor false', 's3://bb?pathStyle=yes', /"pathStyle" is invalid/],
     ['with a mode of checksums that there is none of', 's3://bb?checksums=never', /"checksums" is invalid/],
@@ -61,6 +61,13 @@ describe('an address in S3', () => {
       assert.throws(() => openStore(location), { code: 'STORE_LOCATION_INVALID', message: said });
     });
   }
+
+  it('says of an endpoint without a scheme what it lacks', () => {
+    const detail =
+      'Expected an address such as https://s3.example.net, without a path and without credentials, found no http:// or https:// at its start.';
+    for (const endpoint of ['s3.example.net', 'localhost:9000', '10.0.0.1:9000/'])
+      assert.throws(() => openStore(`s3://bb?endpoint=${endpoint}`), { code: 'STORE_LOCATION_INVALID', detail });
+  });
 
   for (const location of [
     's3://AKIAEXAMPLE:sesame@bb/x',
