@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
 import { encodeKeyText, KEY_BYTES, type Repository } from '../../../repository/index.ts';
 import { addKey, removeKey } from '../change-keys.ts';
@@ -60,8 +60,12 @@ async function createFile(path: string) {
     return await open(path, 'wx', 0o600);
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw unwritable(path, error);
+    const isEmpty = (await stat(path).catch(() => null))?.size === 0;
     throw new HoldfastError('KIT_FILE_EXISTS', `cannot write a recovery kit to "${path}": the file exists`, {
-      hints: ['Name another file with --out; a kit is never overwritten, as it may hold the only copy of its key.'],
+      ...(isEmpty ? { detail: 'Expected no file, found an empty one, as a command leaves that was killed.' } : {}),
+      hints: isEmpty
+        ? ['Delete it, if no other holdfast recovery-kit is at work; no key stands in it.']
+        : ['Name another file with --out; a kit is never overwritten, as it may hold the only copy of its key.'],
     });
   }
 }

@@ -156,6 +156,13 @@ describe('a recovery kit', () => {
     await writeFile(path, 'mine');
     const withKey = { label: 'kit' };
     await assert.rejects(makeKit({ ...options, path, withKey }), { code: 'KIT_FILE_EXISTS' });
+    await writeFile(join(scratch, 'killed.html'), '');
+    await assert.rejects(makeKit({ ...options, path: join(scratch, 'killed.html'), withKey }), {
+      ...{
+        code: 'KIT_FILE_EXISTS',
+        hints: ['Delete it, if no other holdfast recovery-kit is at work; no key stands in it.'],
+      },
+    });
     await assert.rejects(makeKit({ ...options, path: join(scratch, 'none', 'kit.html'), withKey }), {
       code: 'KIT_FILE_UNWRITABLE',
     });
@@ -164,7 +171,7 @@ describe('a recovery kit', () => {
     await assert.rejects(makeKit({ ...options, places: tooLong, path: join(scratch, 'kit.html'), withKey }));
     assert.deepEqual(
       (await readdir(scratch)).filter((name) => name.endsWith('.html')),
-      ['taken.html'],
+      ['killed.html', 'taken.html'],
     );
     assert.equal((await listSlots(repository)).slots.length, 1);
   });
