@@ -67,6 +67,12 @@ describe('without the primary', () => {
     assert.equal(judgeWithoutPrimary(other), other);
   });
 
+  it('the first thing to do is what mends it, before anybody moves the primary', () => {
+    const error = new HoldfastError('STORE_CREDENTIALS_EXPIRED', 'x', { hints: ['Sign in again.'] });
+    const [finding] = judgeCopies({ primary: { description: '', stored: null, error }, copies: [] });
+    assert.match(finding!.advice!, /^Sign in again\. Nothing new can be stored .+ make a copy the primary/);
+  });
+
   it('a directory that is not there is made for a copy that is new', () => {
     const error = new HoldfastError('STORE_ABSENT', 'x', { hints: ['Check the path.'] });
     const primary = { description: '', stored: null, error: null };

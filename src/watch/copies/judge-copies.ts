@@ -12,8 +12,11 @@ export function judgeCopies({ primary, copies }: PlacesStatus): Finding[] {
   const findings = copies.flatMap(judgeCopy);
   if (primary.error === null) return findings;
   const sentence = `The primary does not answer (${primary.description}): ${primary.error.message}.`;
-  const advice =
-    'Nothing new can be stored until it does; what the copies hold can be restored. If it is lost, make a copy the primary (docs/guides/copies.md).';
+  // First what mends it: for credentials that have run out nobody should move the primary.
+  const advice = [
+    ...primary.error.hints.slice(0, 1),
+    'Nothing new can be stored until it does; what the copies hold can be restored. If it is lost, make a copy the primary (docs/guides/copies.md).',
+  ].join(' ');
   return [{ severity: 'problem', code: 'primary-away', sentence, advice }, ...findings];
 }
 
