@@ -5,12 +5,16 @@ import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { WalBuilder } from '../../../test/support/wal-builder.ts';
 import { fillTo, LineageWriter } from '../../../test/support/wal-lineage.ts';
+import { systemClock } from '../../lib/index.ts';
 import { currentLineage, describeContinuity } from './continuity.ts';
 import { findLineage, readWalInventory } from './inventory.ts';
 import { decodeLineageHeader, encodeLineageHeader, type LineageHeader } from './lineage.ts';
+import { openLineage } from './receiver/index.ts';
 
 const MIB = 1024n * 1024n;
 const START = 0x1_0000_0000n;
+
+const beginning = { system: '7', cluster: 'main', segmentBytes: Number(MIB), startTimeline: 1, startLsn: START };
 
 function makeWal(): WalBuilder {
   const wal = new WalBuilder({ startLsn: START });
@@ -41,6 +45,32 @@ describe('the inventory of WAL', () => {
       ],
       gaps: [{ start: START + MIB + 500n, end: START + 2n * MIB }],
     });
+  });
+
+  it('reads the second copy of a lineage whose head names a version or an epoch of keys that nobody has', async (test) => {
+    for (const [byte, code] of [
+      [4, 'OBJECT_NEWER'],
+      [8, 'KEY_EPOCH_ABSENT'],
+    ] as const) {
+      const { repository, store } = await createRepository(test);
+      const { lineage } = (await openLineage(repository, { ...beginning }, systemClock)).lineage;
+      const objectName = `wal/7/${lineage}/lineage`;
+      const sealed = await store.get(objectName);
+      sealed[byte]! ^= 4;
+      await store.delete(objectName);
+      await store.putIfAbsent(objectName, sealed);
+      const { lineages, damaged, replaced = [] } = await readWalInventory(repository);
+      assert.deepEqual(
+        lineages.map((each) => each.lineage),
+        [lineage],
+      );
+      assert.deepEqual(damaged, []);
+      assert.deepEqual(
+        replaced.map((each) => [each.objectName, each.error.code]),
+        [[objectName, code]],
+      );
+      assert.match(replaced[0]!.error.message, /object "wal\/7\//, 'the object is named');
+    }
   });
 
   it('names what is damaged or foreign, and shows the rest', async (test) => {

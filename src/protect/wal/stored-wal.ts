@@ -184,10 +184,18 @@ export async function* readWalObject(
   if (at !== object.end) throw wrongLength(object, formatLsn(at));
 }
 
-/** True for what no repetition mends: the object is there and is not what was stored, or it is gone. */
+/**
+ * True for what no repetition mends: the object is there and is not what was stored, or it is gone. A damaged head of an object may name a version
+ * or a key epoch that nobody has.
+ */
 export function isWalDamage(error: unknown): error is HoldfastError {
-  return ['OBJECT_DAMAGED', 'OBJECT_TRUNCATED', 'OBJECT_ABSENT'].includes(codeOf(error) ?? '');
+  return WAL_DAMAGE_CODES.has(codeOf(error) ?? '');
 }
+
+const WAL_DAMAGE_CODES = new Set([
+  ...['OBJECT_DAMAGED', 'OBJECT_TRUNCATED', 'OBJECT_ABSENT'],
+  ...['OBJECT_NEWER', 'KEY_EPOCH_ABSENT'],
+]);
 
 function groupFragments(lineage: LineageInventory): Map<number, Map<bigint, StoredFragment[]>> {
   const { segmentBytes } = lineage.header;

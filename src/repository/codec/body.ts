@@ -1,5 +1,5 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { assert } from '../../lib/index.ts';
+import { assert, HoldfastError } from '../../lib/index.ts';
 import { compress, decompress } from './compression.ts';
 import { type FramePlace, FrameSealer, TAG_BYTES } from './frame.ts';
 import { damagedObject, decodeHeader, encodeHeader, HEADER_BYTES, OBJECT_ID_BYTES } from './header.ts';
@@ -151,7 +151,20 @@ export class BodyOpener {
     if (header.kind !== this.#place.kind) {
       throw this.#damaged(`Expected an object of kind "${this.#place.kind}", found kind "${header.kind}".`);
     }
-    return new FrameSealer(this.#keys.objectKey(header.kind, header.objectId, header.epoch), bytes);
+    return new FrameSealer(this.#keyOf(header.kind, header.objectId, header.epoch), bytes);
+  }
+
+  /** The epoch of a damaged header is one that nobody has, too: so the error names the object. */
+  #keyOf(kind: EnvelopeKind, objectId: Uint8Array, epoch: number): KeyObject {
+    try {
+      return this.#keys.objectKey(kind, objectId, epoch);
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== 'KEY_EPOCH_ABSENT') throw error;
+      throw new HoldfastError(error.code, `cannot open object "${this.#place.name}" of key epoch ${epoch}`, {
+        ...{ hints: error.hints, cause: error },
+        ...(error.detail === undefined ? {} : { detail: error.detail }),
+      });
+    }
   }
 
   /** The lengths of the piece at the start of the rest, `null` while they are not there yet. */
