@@ -16,8 +16,8 @@ export function judgeCopies({ copies, status }: CopiesFacts, data: VolumeFacts |
     return [
       ...judgePlace(copy, data),
       judgeTwin(copy),
-      // That it does not answer was said of its place already.
-      ...(standing?.state === 'away' ? [] : judgeWhole(copy.name, own)),
+      // That it does not answer, or is no other place, was said already.
+      ...(standing?.state === 'away' || copy.isPrimaryItself === true ? [] : judgeWhole(copy.name, own)),
     ];
   });
 }
