@@ -56,11 +56,13 @@ describe('a receiver through many hours', () => {
     await using receiver = startReceiver({ ...place, source: server.backupUrl, clock, slot: 'holdfast_idle', onEvent });
     await until(clock, receiver.durable(await flushLsnOf(server)));
     const stepMs = 3_000;
-    for (let passed = 0; passed < 2 * 60 * MINUTE; passed += stepMs) {
+    for (let passed = 0; passed < 60 * MINUTE; passed += stepMs) {
       const heard = told;
       await clock.advance(stepMs);
       // The server is asked every second, and answers in real time. A link is given up after a minute without a word: ten steps and more.
       while (told === heard) await systemClock.sleep(1);
+      // Not every word of the receiver's is about an answer, and the server needs real time for one.
+      await systemClock.sleep(10);
     }
     assert.deepEqual(
       receiver.events.filter((event) => event.kind === 'reconnect' || event.kind === 'alarm'),
