@@ -240,13 +240,25 @@ class S3Store implements ObjectStore {
     versions.forget(name);
     const again = await versions.listOf(name);
     if (!again.versions.some(({ id }) => id === version)) throw unlisted(name);
-    if (winningVersion(again)?.id === version) return 'created';
+    const first = winningVersion(again);
+    if (first === null || first.id === version) return 'created';
     try {
       await connection.delete(name, version);
     } catch {
-      // Locked, or no right to delete: no reader ever takes it, as it is not the oldest.
+      // Locked, or no right to delete: no reader ever takes it, as it is not the oldest. Under volatile/ the newest counts.
+      if (isVolatile(name)) await this.#putOnTop(connection, name, first);
     }
     return 'exists';
+  }
+
+  /** Makes what another version holds the newest one. */
+  async #putOnTop(connection: S3Connection, name: string, version: S3Version): Promise<void> {
+    const content = await connection.get(name, { version: version.id });
+    if (content === null) return;
+    await connection.put(name, uploadOfBytes(content.bytes, 'sha256', this.#rate), {
+      onlyNew: false,
+      lockedUntil: null,
+    });
   }
 
   #isAmazon(): boolean {
