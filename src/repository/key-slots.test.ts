@@ -3,6 +3,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createRepository, keyFileIn, scratchFor } from '../../test/support/memory-repository.ts';
+import { storeWith } from '../../test/support/store-with.ts';
 import { systemClock } from '../lib/index.ts';
 import { generateKeyFile, readSecret } from './key/index.ts';
 import { addSlot, listSlots, removeSlot, rotateSlot } from './key-slots.ts';
@@ -87,13 +88,7 @@ describe('key slots', () => {
   it('are deleted in a copy, too, but never before it has the slot in use', async (test) => {
     const [primary, copy] = [memoryStore(), memoryStore()];
     const places = [primary, copy].map((store, i) => ({ name: `${i}`, store, required: i === 0 }));
-    const both = new Proxy(primary, {
-      get(target, call) {
-        if (call === 'places') return places;
-        const value: unknown = Reflect.get(target, call, target);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
+    const both = storeWith(primary!, { places });
     const copyAll = async () => {
       for await (const { name } of primary.list('keys/')) await copy.putIfAbsent(name, await primary.get(name));
     };

@@ -23,6 +23,7 @@ import { targetOf, testCredential } from '../support/repository.ts';
 import { readRestoredFiles } from '../support/restored-files.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 import { cuttablePlace, namesIn, objectsOf } from '../support/several-places.ts';
+import { storeWith } from '../support/store-with.ts';
 import { flushLsnOf, startReceiver } from '../support/wal-receiver.ts';
 
 let server: PostgresServer;
@@ -85,14 +86,10 @@ function opened(primary: ObjectStore, copy: string) {
 
 /** A place that is slow to say whose it is, by which readers measure how near it is: so the primary is asked first. */
 function fartherThanPrimary(store: ObjectStore): ObjectStore {
-  const slow = async (name: string) => {
-    if (name === 'format') await systemClock.sleep(500);
-    return store.get(name);
-  };
-  return new Proxy(store, {
-    get(target, call) {
-      const value: unknown = call === 'get' ? slow : Reflect.get(target, call, target);
-      return typeof value === 'function' && call !== 'get' ? value.bind(target) : value;
+  return storeWith(store, {
+    get: async (name) => {
+      if (name === 'format') await systemClock.sleep(500);
+      return store.get(name);
     },
   });
 }

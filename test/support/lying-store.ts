@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../src/lib/index.ts';
 import { memoryStore, type ObjectEntry, type ObjectStore } from '../../src/repository/index.ts';
 import { entriesIn } from './listing.ts';
+import { storeWith } from './store-with.ts';
 
 /** A store in memory of which some calls are answered otherwise: as one would that does not keep its promises. */
 export type Lies = (
@@ -14,14 +15,7 @@ export function lyingStore(lies: Lies, honest: ObjectStore = memoryStore()): Obj
     await honest.delete(name);
     await honest.putIfAbsent(name, bytes);
   };
-  const told: Partial<ObjectStore> = lies(honest, rewrite);
-  return new Proxy(honest, {
-    get(target, call) {
-      if (call in told) return told[call as keyof ObjectStore];
-      const value: unknown = Reflect.get(target, call, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
+  return storeWith(honest, lies(honest, rewrite));
 }
 
 const joined = (parts: Uint8Array | readonly Uint8Array[]) =>
@@ -74,7 +68,7 @@ export const lies = {
   noRange: (honest) => ({ getRange: (name) => honest.get(name) }),
   refusesRange: () => ({
     getRange: async () => {
-      throw new HoldfastError('STORE_FAILED', 'could not read: not implemented');
+      throw new HoldfastError('STORE_FAILED', 'could not read: ranges are not known here');
     },
   }),
   /** Beyond the end there are zeros. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { LockingStore } from '../../../test/support/locking-store.ts';
+import { lockingStore } from '../../../test/support/locking-store.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
@@ -18,7 +18,7 @@ const progress = silentProgress;
 /** A repository with one committed snapshot in a place that locks for ten days. */
 async function makeWorld(test: TestContext) {
   const clock = new ManualClock();
-  const store = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+  const store = lockingStore(memoryStore({ clock }), lockRule(10 * day));
   const { repository, scratch } = await createRepository(test, { store, clock });
   const { lineage, fragment } = await storeSmallLineage(repository);
   const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
@@ -114,7 +114,7 @@ describe('locks of a snapshot', () => {
 
   it('of older backups in a copy are extended although it lacks what is new', async (test) => {
     const { clock, store, repository, snapshot, scratch, dataPack, fragment } = await makeWorld(test);
-    const copy = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+    const copy = lockingStore(memoryStore({ clock }), lockRule(10 * day));
     for await (const { name } of store.list(''))
       if (name !== fragment) await copy.putIfAbsent(name, await store.get(name));
     const places = [
@@ -134,7 +134,7 @@ describe('locks of a snapshot', () => {
 
   it('of a copy that is away and need not have everything are left to the next backup', async (test) => {
     const { store, repository, snapshot, scratch } = await makeWorld(test);
-    const copy = new LockingStore(memoryStore(), lockRule(10 * day));
+    const copy = lockingStore(memoryStore(), lockRule(10 * day));
     for (const required of [false, true]) {
       const places = [
         { name: 'primary', store, required: true },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
-import { AlteringStore } from '../../../test/support/altering-store.ts';
+import { alteringStore } from '../../../test/support/altering-store.ts';
 import { namesIn } from '../../../test/support/listing.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { storePack, storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
@@ -267,7 +267,7 @@ describe('a verification', () => {
     const { store, open, dataPack, treePack, fragment, verify } = await makeWorld(test);
     const index = (await namesIn(store, 'index/'))[0]!;
     for (const name of [dataPack, treePack, fragment, index]) {
-      const flaky = new AlteringStore(store, (object, bytes, reading) =>
+      const flaky = alteringStore(store, (object, bytes, reading) =>
         object === name && reading === 1 && bytes.length > 40 ? flipBit(-20)(Buffer.from(bytes)) : bytes,
       );
       const result = await verify({ on: await open({ store: flaky }) });
@@ -281,7 +281,7 @@ describe('a verification', () => {
   it('calls damaged what the disk cannot read while it reads all else, and stops when it reads nothing', async (test) => {
     const { store, open, dataPack, verify } = await makeWorld(test);
     const broken = (isBroken: (name: string) => boolean) =>
-      new AlteringStore(store, (object, bytes) => {
+      alteringStore(store, (object, bytes) => {
         if (isBroken(object)) throw new HoldfastError('STORE_FAILED', 'could not read: the system said EIO');
         return bytes;
       });
@@ -301,7 +301,7 @@ describe('a verification', () => {
   it('tells what may not be read from what is damaged, and records nothing about it', async (test) => {
     for (const which of ['dataPack', 'treePack', 'fragment'] as const) {
       const world = await makeWorld(test);
-      const denied = new AlteringStore(world.store, (object, bytes) => {
+      const denied = alteringStore(world.store, (object, bytes) => {
         if (object === world[which]) throw new HoldfastError('STORE_DENIED', 'could not read: not permitted');
         return bytes;
       });
@@ -325,7 +325,7 @@ describe('a verification', () => {
     );
     const read = async (seed: number) => {
       const touched: string[] = [];
-      const on = new AlteringStore(store, (object, bytes) => {
+      const on = alteringStore(store, (object, bytes) => {
         if (object.startsWith('packs/')) touched.push(object);
         return bytes;
       });

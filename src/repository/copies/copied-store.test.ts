@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { describeObjectStore } from '../../../test/contract/object-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf, severalPlaces } from '../../../test/support/several-places.ts';
+import { storeWith } from '../../../test/support/store-with.ts';
 import { systemClock } from '../../lib/index.ts';
 import { memoryStore } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
@@ -192,14 +193,10 @@ describe('what is read from a store with copies', () => {
 
   it('is asked of the nearest place first, and of another one for a while after that has failed', async (test) => {
     const far = cuttablePlace('primary');
-    const slow = new Proxy(far.store, {
-      get(target, call) {
-        const value: unknown = Reflect.get(target, call, target);
-        if (call !== 'get' || typeof value !== 'function') return value;
-        return async (...given: unknown[]) => {
-          await systemClock.sleep(30);
-          return value.apply(target, given);
-        };
+    const slow = storeWith(far.store, {
+      get: async (name) => {
+        await systemClock.sleep(30);
+        return far.store.get(name);
       },
     });
     const near = cuttablePlace('near');

@@ -6,6 +6,7 @@ import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, objectsOf } from '../../../test/support/several-places.ts';
 import { stopStoreAt } from '../../../test/support/stopping-store.ts';
+import { storeWith } from '../../../test/support/store-with.ts';
 import { systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectStore } from '../object-store/index.ts';
 import { compareCopies } from './compare-copies.ts';
@@ -108,17 +109,12 @@ describe('catching up', () => {
     const copy = cuttablePlace('copy');
     let n = 100;
     // Whoever lists sees a backup come to its end between two listings.
-    const busy = new Proxy(store, {
-      get(target, call) {
-        const value: unknown = Reflect.get(target, call, target);
-        if (call !== 'list' || typeof value !== 'function')
-          return typeof value === 'function' ? value.bind(target) : value;
-        return async function* (...given: unknown[]) {
-          n += 1;
-          for (const kind of ['packs', 'index', 'snapshots/committed'])
-            await store.putIfAbsent(`${kind}/${id(n)}`, randomBytes(9));
-          yield* value.apply(target, given) as AsyncIterable<unknown>;
-        };
+    const busy = storeWith(store, {
+      async *list(...given) {
+        n += 1;
+        for (const kind of ['packs', 'index', 'snapshots/committed'])
+          await store.putIfAbsent(`${kind}/${id(n)}`, randomBytes(9));
+        yield* store.list(...given);
       },
     });
     const proposal = await proposeSync({ from: busy, to: copy });
@@ -133,15 +129,10 @@ describe('catching up', () => {
     const { store } = await createRepository(test);
     await fill(store);
     const copy = cuttablePlace('copy');
-    const fading = new Proxy(store, {
-      get(target, call) {
-        const value: unknown = Reflect.get(target, call, target);
-        if (call !== 'get' || typeof value !== 'function')
-          return typeof value === 'function' ? value.bind(target) : value;
-        return async (name: string) => {
-          if (name.includes('/fragments/')) await target.delete(name);
-          return target.get(name);
-        };
+    const fading = storeWith(store, {
+      get: async (name) => {
+        if (name.includes('/fragments/')) await store.delete(name);
+        return store.get(name);
       },
     });
     await syncCopy({ from: fading, to: copy, clock: systemClock });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LockingStore } from '../../../test/support/locking-store.ts';
+import { lockingStore } from '../../../test/support/locking-store.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { memoryStore } from '../object-store/index.ts';
 import { extendLocks, proveLock } from './extend-locks.ts';
@@ -51,7 +51,7 @@ describe('the rule of locks', () => {
 describe('extending locks', () => {
   const setUp = async (count: number) => {
     const clock = new ManualClock();
-    const store = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+    const store = lockingStore(memoryStore({ clock }), lockRule(10 * day));
     const names = Array.from({ length: count }, (_, i) => `packs/${String(i).padStart(5, '0')}`);
     for (const name of names) await store.putIfAbsent(name, Buffer.from(name));
     return { clock, store, names };

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { storeWith } from '../../../test/support/store-with.ts';
 import { HoldfastError, systemClock } from '../../lib/index.ts';
 import { ChunkIndex, loadIndex } from '../index/index.ts';
 import { KeyRing } from '../key/index.ts';
@@ -203,12 +204,8 @@ test('says which chunk no index names', async () => {
 
 test('a failing store ends the work with its own error', async () => {
   const { objects } = await makeRepository();
-  const broken = new Proxy(objects.store, {
-    get(store, name) {
-      if (name === 'putFileIfAbsent') return () => Promise.reject(new Error('the disk is gone'));
-      const value: unknown = Reflect.get(store, name, store);
-      return typeof value === 'function' ? value.bind(store) : value;
-    },
+  const broken = storeWith(objects.store, {
+    putFileIfAbsent: () => Promise.reject(new Error('the disk is gone')),
   });
   const failing = new SealedObjects({ store: broken, keys, clock: systemClock, access: 'write' });
   const pieces = Array.from({ length: 100 }, () => ({ bytes: randomBytes(SLAB_BYTES) }));

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createRepository } from '../../../../test/support/memory-repository.ts';
+import { storeWith } from '../../../../test/support/store-with.ts';
 import { systemClock } from '../../../lib/index.ts';
-import type { ObjectStore, PutOutcome } from '../../../repository/index.ts';
+import type { ObjectStore } from '../../../repository/index.ts';
 import { readWalInventory } from '../inventory.ts';
 import { openLineage } from './lineage-keeper.ts';
 
@@ -10,31 +11,19 @@ const beginning = { system: '7', cluster: 'main', segmentBytes: 1 << 24, startTi
 
 /** Holds the first put of a lineage back until it is let go. */
 function holding(store: ObjectStore, until: Promise<void>): ObjectStore {
-  return new Proxy(store, {
-    get(target, key) {
-      if (key !== 'putIfAbsent') {
-        const value = Reflect.get(target, key);
-        return typeof value === 'function' ? value.bind(target) : value;
-      }
-      return async (name: string, parts: Uint8Array): Promise<PutOutcome> => {
-        if (/\/lineage$/.test(name)) await until;
-        return target.putIfAbsent(name, parts);
-      };
+  return storeWith(store, {
+    putIfAbsent: async (name, parts) => {
+      if (/\/lineage$/.test(name)) await until;
+      return store.putIfAbsent(name, parts);
     },
   });
 }
 
 /** What comes later bears an older time, as when its bytes were written first and its sync took long. */
 function withTimesReversed(store: ObjectStore): ObjectStore {
-  return new Proxy(store, {
-    get(target, key) {
-      if (key === 'list') {
-        return async function* (...given: Parameters<ObjectStore['list']>) {
-          for await (const entry of target.list(...given)) yield { ...entry, modifiedAt: -entry.modifiedAt };
-        };
-      }
-      const value = Reflect.get(target, key);
-      return typeof value === 'function' ? value.bind(target) : value;
+  return storeWith(store, {
+    async *list(...given) {
+      for await (const entry of store.list(...given)) yield { ...entry, modifiedAt: -entry.modifiedAt };
     },
   });
 }

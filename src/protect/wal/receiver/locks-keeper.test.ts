@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { LockingStore } from '../../../../test/support/locking-store.ts';
+import { lockingStore } from '../../../../test/support/locking-store.ts';
 import { ManualClock } from '../../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../../test/support/memory-repository.ts';
 import { storeSmallLineage } from '../../../../test/support/small-snapshot.ts';
@@ -17,7 +17,7 @@ const system = '7000000000000000001';
 describe('locks of fragments', () => {
   it('are extended while no whole segment holds their WAL, and not any more then', async (test) => {
     const clock = new ManualClock();
-    const store = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+    const store = lockingStore(memoryStore({ clock }), lockRule(10 * day));
     const { repository } = await createRepository(test, { store, clock });
     const { lineage, fragment } = await storeSmallLineage(repository);
     const place = { system, lineage };
@@ -57,7 +57,7 @@ describe('locks of fragments', () => {
 
   it('are looked after from the start on, where the place is asked for locks, and end when told to', async (test) => {
     const clock = new ManualClock();
-    const store = new LockingStore(memoryStore({ clock }), lockRule(10 * day));
+    const store = lockingStore(memoryStore({ clock }), lockRule(10 * day));
     const { repository } = await createRepository(test, { store, clock });
     const { lineage, fragment } = await storeSmallLineage(repository);
     const options = { repository, clock, announcer: new Announcer(() => {}), onFailure: () => {} };
