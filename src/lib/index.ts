@@ -7,6 +7,7 @@ export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errors.ts';
 export * from './garbage.ts';
+export * from './growth.ts';
 export * from './lanes.ts';
 export * from './process-mark.ts';
 export * from './progress.ts';

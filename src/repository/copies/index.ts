@@ -10,6 +10,7 @@
 export * from './compare-copies.ts';
 export * from './copied-store.ts';
 export type { CopyState } from './copier.ts';
+export * from './count-spooled.ts';
 export * from './events.ts';
 export * from './heal-object.ts';
 export { type Provers, proveObject } from './prove-object.ts';

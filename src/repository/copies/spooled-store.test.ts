@@ -4,18 +4,20 @@ import { existsSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf } from '../../../test/support/several-places.ts';
-import { HoldfastError, systemClock } from '../../lib/index.ts';
+import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectEntry, openDiskStore } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
-import { countSpooled, type SpoolEvent, SpooledStore } from './spooled-store.ts';
+import { countSpooled } from './count-spooled.ts';
+import { type SpoolEvent, SpooledStore } from './spooled-store.ts';
 
 const lineage = `wal/7123/${'ab'.repeat(32)}`;
 const fragment = (n: number) => `${lineage}/fragments/00000001.${n}`;
 const segment = `${lineage}/segments/000000010000000000000001`;
 
-async function setUp(test: TestContext, options: { budgetBytes?: number } = {}) {
+async function setUp(test: TestContext, options: { budgetBytes?: number; clock?: Clock } = {}) {
   const primary = cuttablePlace('primary');
   await createRepository(test, { store: primary.inner });
   await primary.inner.putIfAbsent(`${lineage}/lineage`, randomBytes(100));
@@ -23,7 +25,7 @@ async function setUp(test: TestContext, options: { budgetBytes?: number } = {}) 
   const events: SpoolEvent[] = [];
   const open = () => {
     const store = new SpooledStore({
-      ...{ primary: primary.store, directory, clock: systemClock },
+      ...{ primary: primary.store, directory, clock: options.clock ?? systemClock },
       budgetBytes: options.budgetBytes ?? 1 << 30,
     });
     store.listen((event) => events.push(event));
@@ -211,14 +213,18 @@ describe('a spool for outages', () => {
   });
 
   it('says that it is full before the disk is, and takes no more', async (test) => {
-    const { primary, store } = await setUp(test, { budgetBytes: 1000 });
+    const clock = new ManualClock();
+    const { primary, store } = await setUp(test, { budgetBytes: 1000, clock });
     primary.isCut = true;
     await store.putIfAbsent(fragment(1), randomBytes(600));
     await assert.rejects(store.putIfAbsent(fragment(2), randomBytes(600)), { code: 'STORE_SPOOL_FULL' });
-    await systemClock.sleep(20);
+    assert.deepEqual([(await store.state()).growthPerSecond, (await store.state()).fullInSeconds], [null, null]);
+    await clock.advance(10_000);
     await store.putIfAbsent(fragment(3), randomBytes(300));
     const { growthPerSecond, fullInSeconds } = await store.state();
-    assert.ok(growthPerSecond! > 0 && fullInSeconds! < 100 / growthPerSecond! + 0.01);
+    assert.deepEqual([growthPerSecond, fullInSeconds], [30, 100 / 30]);
+    await clock.advance(60_001);
+    assert.deepEqual((await store.state()).growthPerSecond, null);
   });
 
   it('keeps its own when the primary has something else under the name, unless that holds the same', async (test) => {

@@ -1,7 +1,7 @@
-import { copyFile, link, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { copyFile, link, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
+import { type Clock, GrowthMeter, HoldfastError, messageOf } from '../../lib/index.ts';
 import { readFormatHead } from '../format/index.ts';
 import {
   isAbsent,
@@ -40,7 +40,7 @@ export interface SpoolState {
   readonly budgetBytes: number;
   /** Left on the disk of the spool; `null` where the system does not say. */
   readonly freeBytes: number | null;
-  /** As measured in the last minute; `null` before. */
+  /** As measured in the last minute, 0 when it does not grow; `null` while too little was seen. */
   readonly growthPerSecond: number | null;
   /** Until the budget or the disk is used up at this rate; `null` when it does not grow. */
   readonly fullInSeconds: number | null;
@@ -97,7 +97,7 @@ export class SpooledStore implements ObjectStore {
   #bytes = 0;
   #away: { since: number; error: HoldfastError } | null = null;
   #conflicts = new Set<string>();
-  #samples: { at: number; bytes: number }[] = [];
+  readonly #growth = new GrowthMeter(GROWTH_MS);
   #isClosed = false;
   /** The primary has taken something since this process began. */
   #hasTaken = false;
@@ -156,7 +156,8 @@ export class SpooledStore implements ObjectStore {
       ({ bavail, bsize }) => bavail * bsize,
       () => null, // Not every system says it; the budget is known all the same.
     );
-    const growthPerSecond = this.#growth();
+    this.#measure();
+    const growthPerSecond = this.#growth.perSecond;
     const room = Math.max(0, Math.min(budgetBytes - this.#bytes, freeBytes ?? Number.POSITIVE_INFINITY));
     return {
       awaySince: this.#away?.since ?? null,
@@ -387,7 +388,7 @@ export class SpooledStore implements ObjectStore {
     if (this.#waiting.has(name)) return;
     this.#waiting.set(name, { bytes, modifiedAt, isHeld: false });
     this.#bytes += bytes;
-    this.#sample();
+    this.#measure();
   }
 
   async #forget(spool: Spool, name: string): Promise<void> {
@@ -473,31 +474,13 @@ export class SpooledStore implements ObjectStore {
     }
   }
 
-  #sample(): void {
-    const at = this.#options.clock.monotonic();
-    this.#samples = [...this.#samples.filter((sample) => sample.at >= at - GROWTH_MS), { at, bytes: this.#bytes }];
-  }
-
-  #growth(): number | null {
-    const [first] = this.#samples;
-    const last = this.#samples.at(-1);
-    if (first === undefined || last === undefined || last.at === first.at) return null;
-    return ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
+  #measure(): void {
+    this.#growth.add(this.#options.clock.monotonic(), this.#bytes);
   }
 
   #tell(event: SpoolEvent): void {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-/**
- * How many objects wait in a directory of spools for a repository, as seen by whoever does not hand them over; what cannot be looked at counts as
- * nothing, as it is no word about the repository.
- */
-export async function countSpooled(directory: string, repositoryId: string): Promise<number> {
-  const options = { recursive: true, withFileTypes: true } as const;
-  const found = await readdir(join(directory, repositoryId, 'wal'), options).catch(() => []);
-  return found.filter((entry) => entry.isFile()).length;
 }
 
 /** WAL itself and what is made of it. A lineage is begun only where it can be seen whether there is one. */

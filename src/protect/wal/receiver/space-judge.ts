@@ -1,12 +1,9 @@
-import { formatBytes, formatDuration, HoldfastError } from '../../../lib/index.ts';
+import { formatBytes, formatDuration, GrowthMeter, HoldfastError } from '../../../lib/index.ts';
 import { maxLsn } from '../lsn-ranges.ts';
 import type { ServerSpace } from './server-space.ts';
 
 /** The rate of growth is taken over so long: longer than a checkpoint's ups and downs, shorter than a disk takes to fill. */
 const RATE_WINDOW_MS = 600_000;
-
-/** A rate over less than this says nothing. */
-const RATE_WINDOW_MS_MIN = 5_000;
 
 /** An alarm is over when so much of the budget is free again: else it would come and go. */
 const OVER_PART = 0.9;
@@ -25,7 +22,7 @@ export interface JudgedSpace extends ServerSpace {
 /** Holds what the server says against the budget, again and again. Pure but for what it remembers. */
 export class SpaceJudge {
   readonly #budgetBytes: number;
-  #samples: { readonly at: number; readonly bytes: bigint }[] = [];
+  readonly #growth = new GrowthMeter(RATE_WINDOW_MS);
   #isOver = false;
 
   constructor(budgetBytes: number) {
@@ -35,8 +32,8 @@ export class SpaceJudge {
   /** `nowMs` is of a monotonic clock. */
   judge(space: ServerSpace, nowMs: number): JudgedSpace {
     const bytes = maxLsn(space.slotBytes ?? 0n, space.walBytes ?? 0n);
-    this.#samples = [...this.#samples.filter(({ at }) => nowMs - at <= RATE_WINDOW_MS), { at: nowMs, bytes }];
-    const growthPerSecond = this.#rate();
+    this.#growth.add(nowMs, bytes);
+    const growthPerSecond = this.#growth.perSecond;
     const limit = this.#isOver ? this.#budgetBytes * OVER_PART : this.#budgetBytes;
     this.#isOver = Number(bytes) >= limit;
     const until = (room: bigint | null) =>
@@ -49,12 +46,6 @@ export class SpaceJudge {
       fullInSeconds: until(space.freeBytes),
       lostInSeconds: until(space.safeBytes),
     };
-  }
-
-  #rate(): number | null {
-    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
-    if (first === undefined || last === undefined || last.at - first.at < RATE_WINDOW_MS_MIN) return null;
-    return Math.max(0, Number(last.bytes - first.bytes) / ((last.at - first.at) / 1000));
   }
 }
 
