@@ -13,6 +13,7 @@ export type { CopyState } from './copier.ts';
 export * from './count-spooled.ts';
 export * from './events.ts';
 export * from './heal-object.ts';
+export { isPlaceTrouble } from './place-watch.ts';
 export { type Provers, proveObject } from './prove-object.ts';
 export type { UntilCopiedOptions } from './require-objects.ts';
 export * from './spooled-store.ts';
