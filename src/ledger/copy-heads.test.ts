@@ -105,6 +105,30 @@ describe('a copy that was put back', () => {
     await catchUp();
     assert.deepEqual(await findLostByCopies(repository, fresh), []);
   });
+
+  it('is passed over while it does not answer, whatever it is asked', async (test) => {
+    const { repository, copy, fresh, writer } = await makeWorld(test);
+    await openLedger(repository, fresh);
+    await rollBack(copy, writer, 2);
+    copy.plan({ kind: 'fail', call: 'get', name: 'ledger/' });
+    assert.deepEqual(await findLostByCopies(repository, fresh), []);
+    copy.heal();
+    copy.plan({ kind: 'fail', call: 'any' });
+    assert.deepEqual(await findLostByCopies(repository, fresh), []);
+    copy.heal();
+    assert.equal((await findLostByCopies(repository, fresh)).length, 1);
+  });
+
+  it('is asked for the remembered heads alone', async (test) => {
+    const { repository, copy, fresh } = await makeWorld(test);
+    await openLedger(repository, fresh);
+    copy.calls.length = 0;
+    await findLostByCopies(repository, fresh);
+    assert.deepEqual(
+      copy.calls.map((call) => call.split(' ')[0]),
+      ['get', 'get'],
+    );
+  });
 });
 
 describe('the newest snapshot of a writer', () => {

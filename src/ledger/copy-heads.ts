@@ -1,5 +1,12 @@
-import { codeOf, mapAhead } from '../lib/index.ts';
-import { isAbsent, kindPrefix, type ObjectStore, type Repository, type StorePlace } from '../repository/index.ts';
+import { mapAhead } from '../lib/index.ts';
+import {
+  isAbsent,
+  isPlaceTrouble,
+  kindPrefix,
+  type ObjectStore,
+  type Repository,
+  type StorePlace,
+} from '../repository/index.ts';
 import { AcknowledgedHeads } from './acknowledged-heads.ts';
 import { entryName, type Head, hashEntry, parseEntryName } from './entry.ts';
 import type { Regression } from './regression.ts';
@@ -24,7 +31,7 @@ export async function findLostByPrimary(
   const acknowledged = await new AcknowledgedHeads(stateDirectory, repository.id).read();
   const regressions = new Map<string, Regression>();
   for (const copy of copies) {
-    const heads = (await headsOf(copy)) ?? [];
+    const heads = await unlessAway(headsOf(copy), new Map<string, Head>());
     for (const [writer, head] of heads) {
       if (acknowledged.has(head.sha256) || (regressions.get(writer)?.remembered?.seq ?? 0) >= head.seq) continue;
       const hash = await hashStored(primary.store, writer, head.seq);
@@ -54,44 +61,49 @@ export async function findLostByCopies(repository: Repository, stateDirectory: s
   const regressions: CopyRegression[] = [];
   for (const copy of copies) {
     const memory = new RememberedHeads(stateDirectory, repository.id, copy.name);
-    if ((await headsOf(copy)) === null) continue;
-    for (const [writer, remembered] of await memory.read()) {
-      const hash = await hashStored(copy.store, writer, remembered.seq);
-      if (hash === remembered.sha256) continue;
-      const found = hash === null ? 'gone' : 'different';
-      regressions.push({ place: copy.name, writer, remembered, found, knownBy: null });
-    }
+    regressions.push(...(await unlessAway(findLostIn(copy, memory), [])));
   }
   return regressions;
 }
 
-/** The last entry that a place has of each writer; `null` when it does not answer. */
-async function headsOf({ store }: StorePlace): Promise<Map<string, Head> | null> {
+async function findLostIn({ name, store }: StorePlace, memory: RememberedHeads): Promise<CopyRegression[]> {
+  const regressions: CopyRegression[] = [];
+  for (const [writer, remembered] of await memory.read()) {
+    const hash = await hashStored(store, writer, remembered.seq);
+    if (hash === remembered.sha256) continue;
+    const found = hash === null ? 'gone' : 'different';
+    regressions.push({ place: name, writer, remembered, found, knownBy: null });
+  }
+  return regressions;
+}
+
+/** The last entry that a place has of each writer. */
+async function headsOf({ store }: StorePlace): Promise<Map<string, Head>> {
   const last = new Map<string, number>();
   const heads = new Map<string, Head>();
-  try {
-    for await (const { name } of store.list(kindPrefix('ledger'))) {
-      const place = parseEntryName(name);
-      if (place !== null) last.set(place.writer, place.seq);
-    }
-    const read = async ([writer, seq]: [string, number]) => ({
-      writer,
-      seq,
-      sha256: await hashStored(store, writer, seq),
-    });
-    for await (const { writer, seq, sha256 } of mapAhead(last, { atOnceMax: READS_MAX }, read)) {
-      if (sha256 !== null) heads.set(writer, { seq, sha256 });
-    }
-  } catch (error) {
-    // That a copy is away is told by whoever fills it, and is no reason to stop.
-    if (!isStoreTrouble(error)) throw error;
-    return null;
+  for await (const { name } of store.list(kindPrefix('ledger'))) {
+    const place = parseEntryName(name);
+    if (place !== null) last.set(place.writer, place.seq);
+  }
+  const read = async ([writer, seq]: [string, number]) => ({
+    writer,
+    seq,
+    sha256: await hashStored(store, writer, seq),
+  });
+  for await (const { writer, seq, sha256 } of mapAhead(last, { atOnceMax: READS_MAX }, read)) {
+    if (sha256 !== null) heads.set(writer, { seq, sha256 });
   }
   return heads;
 }
 
-function isStoreTrouble(error: unknown): boolean {
-  return codeOf(error)?.startsWith('STORE_') === true;
+/** What a copy answers, or `otherwise` when it does not: that it is away is told by whoever fills it, and is no reason to stop. */
+async function unlessAway<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!isPlaceTrouble(error)) throw error;
+    return otherwise;
+  }
 }
 
 async function hashStored(store: ObjectStore, writer: string, seq: number): Promise<string | null> {
