@@ -23,7 +23,7 @@ export interface KitOptions {
 /**
  * Writes a recovery kit that only its owner may read. Gives the id of the slot that its key opens, `null` without a key.
  *
- * The key stands nowhere but on the page: when that cannot be written, its slot is removed again.
+ * The key stands nowhere but on the page: when that cannot be written, its slot is removed again; when there is no slot, no page stays.
  * Errors: `KIT_FILE_EXISTS`; `KIT_FILE_UNWRITABLE`; those of `addKey` and of the store.
  */
 export async function makeKit(options: KitOptions): Promise<{ slot: string | null; facts: KitFacts }> {
@@ -31,8 +31,9 @@ export async function makeKit(options: KitOptions): Promise<{ slot: string | nul
   await using file = await createFile(options.path);
   const bytes = randomBytes(KEY_BYTES);
   const key = { kind: 'key', bytes } as const;
-  const slot = withKey === null ? null : await addKey({ repository, stateDirectory, key, label: withKey.label });
+  let slot: string | null = null;
   try {
+    if (withKey !== null) slot = await addKey({ repository, stateDirectory, key, label: withKey.label });
     const facts: KitFacts = {
       ...(await gatherRepository(repository)),
       ...{ madeAt: repository.clock.now(), version: options.version },

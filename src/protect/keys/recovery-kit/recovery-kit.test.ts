@@ -4,8 +4,9 @@ import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { FaultyStore } from '../../../../test/support/faulty-store.ts';
 import { createRepository } from '../../../../test/support/memory-repository.ts';
-import { systemClock } from '../../../lib/index.ts';
+import { HoldfastError, systemClock } from '../../../lib/index.ts';
 import { beginEpoch, listSlots, openRepository, removeSlot } from '../../../repository/index.ts';
 import { checkKit } from './check-kit.ts';
 import { composeKit, textOfBlocks } from './kit-blocks.ts';
@@ -174,6 +175,17 @@ describe('a recovery kit', () => {
       ['killed.html', 'taken.html'],
     );
     assert.equal((await listSlots(repository)).slots.length, 1);
+  });
+
+  it('leaves no empty page behind when the store does not take its key, so that the next run is not refused', async (test) => {
+    const { store, open, scratch } = await createRepository(test);
+    const denied = new HoldfastError('STORE_DENIED', 'cannot write: planned by the test');
+    const faulty = new FaultyStore(store).plan({ kind: 'fail', call: 'putIfAbsent', nth: 1, error: () => denied });
+    const repository = await open({ store: faulty });
+    const options = { repository, stateDirectory: scratch, places: [disk], contacts: [], version: '1.2.3' };
+    const make = () => makeKit({ ...options, path: join(scratch, 'kit.html'), withKey: { label: 'kit' } });
+    await assert.rejects(make(), { code: 'STORE_DENIED' });
+    assert.equal(typeof (await make()).slot, 'string');
   });
 
   it('draws codes of the key and of addresses that say what stands beside them', () => {
