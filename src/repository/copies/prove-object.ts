@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { HoldfastError } from '../../lib/index.ts';
 import { BodyOpener, damagedObject, decodeHeader, HEADER_BYTES, kindPrefix, type ObjectKind } from '../codec/index.ts';
 import { FEATURE_BODY, FEATURE_PREFIX, FORMAT_NAME } from '../format/index.ts';
 import { isKeyObjectOurs, type KeyRing, SLOT_PREFIX } from '../key/index.ts';
-import type { ObjectStore } from '../object-store/index.ts';
+import { type ObjectStore, objectAbsent } from '../object-store/index.ts';
 import { listPackEntries, PackOpener, packName, readPackDirectory } from '../pack/index.ts';
 
 /** Bytes read at once. */
@@ -67,11 +66,7 @@ async function provePack(keys: KeyRing, from: ObjectStore, name: string): Promis
 
 async function proveBody(keys: KeyRing, from: ObjectStore, name: string): Promise<void> {
   const stat = await from.stat(name);
-  if (stat === null) {
-    throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-      detail: `Expected it in ${from.description}, found nothing under that name.`,
-    });
-  }
+  if (stat === null) throw objectAbsent(name, from.description);
   let opener: BodyOpener | null = null;
   for (let at = 0; at < stat.size; at += PART_BYTES) {
     const bytes = await from.getRange(name, at, Math.min(PART_BYTES, stat.size - at));

@@ -14,6 +14,7 @@ export * from './file-system.ts';
 export type { Attempt, AttemptAnswer, AttemptId, Intruder } from './intruder.ts';
 export * from './location-identity.ts';
 export * from './memory-store.ts';
+export * from './object-error.ts';
 export * from './open-store.ts';
 export * from './overlay-store.ts';
 export * from './rate-limit.ts';

@@ -1,7 +1,6 @@
-import { HoldfastError } from '../../lib/index.ts';
 import { damagedObject, decodeHeader, HEADER_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
-import type { ObjectStore } from '../object-store/index.ts';
+import { type ObjectStore, objectAbsent } from '../object-store/index.ts';
 import { PACK_TRAILER_BYTES, PACK_TRAILER_MAGIC, type PackContent, packContentOf, packName } from './pack-directory.ts';
 import { PackOpener } from './pack-opener.ts';
 
@@ -23,11 +22,7 @@ export interface PackDirectory {
 export async function readPackDirectory(store: ObjectStore, keys: KeyRing, packId: Uint8Array): Promise<PackDirectory> {
   const name = packName(packId);
   const stat = await store.stat(name);
-  if (stat === null) {
-    throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-      detail: `Expected it in ${store.description}, found nothing under that name.`,
-    });
-  }
+  if (stat === null) throw objectAbsent(name, store.description);
   const { size } = stat;
   if (size < HEADER_BYTES + PACK_TRAILER_BYTES) throw damagedObject(name, `It has ${size} bytes, too few for a pack.`);
   const { content, epoch } = checkHeader(await store.getRange(name, 0, HEADER_BYTES), keys, packId);

@@ -1,10 +1,11 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { GarbageGauge, HoldfastError, mapAhead } from '../../lib/index.ts';
+import { GarbageGauge, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
 import {
   isDamageOfOnePlace,
   newSpoolPath,
   type ObjectStore,
+  objectAbsent,
   type PutOutcome,
   readProved,
   storeErrorOf,
@@ -112,9 +113,7 @@ function* offsetsOf(size: number): Generator<number, void> {
 async function askSize(store: ObjectStore, name: string): Promise<number> {
   const stat = await store.stat(name);
   if (stat !== null) return stat.size;
-  throw new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-    detail: `Expected it in ${store.description}, found nothing under that name.`,
-  });
+  throw objectAbsent(name, store.description);
 }
 
 async function writeSealed(

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
+import { objectAbsent, objectTooShort } from '../object-error.ts';
 import { assertObjectName, assertVolatileName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
@@ -85,9 +86,7 @@ class AzureStore implements ObjectStore {
     }
     const bytes = await this.#read(name, { offset, length });
     if (bytes.length === length) return bytes;
-    throw new HoldfastError('OBJECT_TRUNCATED', `cannot read object "${name}": it ends too early`, {
-      detail: `Expected ${length} bytes at offset ${offset}, found ${bytes.length}.`,
-    });
+    throw objectTooShort(name, { offset, length }, bytes.length);
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
@@ -164,9 +163,7 @@ class AzureStore implements ObjectStore {
   }
 
   #absent(name: string): HoldfastError {
-    return new HoldfastError('OBJECT_ABSENT', `cannot read object "${name}": it does not exist`, {
-      detail: `Expected it in ${this.description}, found nothing under that name.`,
-    });
+    return objectAbsent(name, this.description);
   }
 
   #unordered(last: string, name: string): HoldfastError {
