@@ -1,14 +1,7 @@
 import { mapAhead } from '../lib/index.ts';
-import {
-  isAbsent,
-  isPlaceTrouble,
-  kindPrefix,
-  type ObjectStore,
-  type Repository,
-  type StorePlace,
-} from '../repository/index.ts';
+import { isPlaceTrouble, kindPrefix, type Repository, type StorePlace } from '../repository/index.ts';
 import { AcknowledgedHeads } from './acknowledged-heads.ts';
-import { entryName, type Head, hashEntry, parseEntryName } from './entry.ts';
+import { type Head, hashStored, parseEntryName } from './entry.ts';
 import type { Regression } from './regression.ts';
 import { RememberedHeads } from './remembered-heads.ts';
 
@@ -103,14 +96,5 @@ async function unlessAway<T>(answer: Promise<T>, otherwise: T): Promise<T> {
   } catch (error) {
     if (!isPlaceTrouble(error)) throw error;
     return otherwise;
-  }
-}
-
-async function hashStored(store: ObjectStore, writer: string, seq: number): Promise<string | null> {
-  try {
-    return hashEntry(await store.get(entryName(writer, seq)));
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
   }
 }

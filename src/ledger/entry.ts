@@ -3,9 +3,11 @@ import { z } from 'zod';
 import { assert, HoldfastError } from '../lib/index.ts';
 import {
   facts,
+  getIfThere,
   hexId,
   kindPrefix,
   moment,
+  type ObjectStore,
   openBody,
   type Repository,
   readRecord,
@@ -60,6 +62,12 @@ export function parseEntryName(name: string): { writer: string; seq: number } | 
 /** SHA-256 of the bytes of an entry as they are stored, hexadecimal: what the next entry and every remembered head repeat. */
 export function hashEntry(stored: Uint8Array): string {
   return createHash('sha256').update(stored).digest('hex');
+}
+
+/** The hash of an entry as a store has it, `null` when it has none of that number. Errors: those of the store. */
+export async function hashStored(store: ObjectStore, writer: string, seq: number): Promise<string | null> {
+  const stored = await getIfThere(store, entryName(writer, seq));
+  return stored === null ? null : hashEntry(stored);
 }
 
 /**

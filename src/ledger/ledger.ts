@@ -1,5 +1,5 @@
 import { assert, HoldfastError } from '../lib/index.ts';
-import { isAbsent, type Repository, sealBody, signRecord } from '../repository/index.ts';
+import { getIfThere, type Repository, sealBody, signRecord } from '../repository/index.ts';
 import { findLostByPrimary } from './copy-heads.ts';
 import { entryName, type Head, hashEntry, type LedgerEntry, type LedgerEvent, readEntry } from './entry.ts';
 import { findRegressions, headRegressed } from './regression.ts';
@@ -139,13 +139,8 @@ export class Ledger {
   /** The stored bytes of the next entry, `null` when there is none. Changes nothing. Errors: `LEDGER_CHAIN_BROKEN`; those of reading an entry. */
   async readNext(): Promise<Buffer | null> {
     const name = entryName(this.writer, this.#nextSeq());
-    let stored: Buffer;
-    try {
-      stored = await this.#repository.store.get(name);
-    } catch (error) {
-      if (isAbsent(error)) return null;
-      throw error;
-    }
+    const stored = await getIfThere(this.#repository.store, name);
+    if (stored === null) return null;
     const { previous } = readEntry(this.#repository, name, stored);
     const expected = this.#head?.sha256 ?? null;
     if (previous === expected) return stored;

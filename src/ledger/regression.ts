@@ -1,6 +1,6 @@
 import { HoldfastError, mapAhead } from '../lib/index.ts';
-import { isAbsent, type Repository } from '../repository/index.ts';
-import { entryName, type Head, hashEntry } from './entry.ts';
+import type { Repository } from '../repository/index.ts';
+import { type Head, hashStored } from './entry.ts';
 import type { RememberedHeads } from './remembered-heads.ts';
 
 /** Heads that are asked for at once. */
@@ -21,22 +21,13 @@ export interface Regression {
 export async function findRegressions(repository: Repository, heads: RememberedHeads): Promise<Regression[]> {
   const regressions: Regression[] = [];
   const ask = async ([writer, remembered]: [string, Head]) => {
-    return { writer, remembered, hash: await hashStored(repository, writer, remembered.seq) };
+    return { writer, remembered, hash: await hashStored(repository.store, writer, remembered.seq) };
   };
   for await (const { writer, remembered, hash } of mapAhead(await heads.read(), { atOnceMax: READS_MAX }, ask)) {
     if (hash !== remembered.sha256)
       regressions.push({ writer, remembered, found: hash === null ? 'gone' : 'different', knownBy: null });
   }
   return regressions;
-}
-
-async function hashStored(repository: Repository, writer: string, seq: number): Promise<string | null> {
-  try {
-    return hashEntry(await repository.store.get(entryName(writer, seq)));
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
 }
 
 /** The one error for them all: it stops every write until somebody acknowledges what happened. */

@@ -1,5 +1,5 @@
 import { HoldfastError, mapAhead } from '../lib/index.ts';
-import { isAbsent, kindPrefix, type Repository } from '../repository/index.ts';
+import { getIfThere, kindPrefix, type Repository } from '../repository/index.ts';
 import { findLostByPrimary } from './copy-heads.ts';
 import { type Head, hashEntry, parseEntryName, readEntry } from './entry.ts';
 import { findRegressions } from './regression.ts';
@@ -41,7 +41,7 @@ export async function verifyLedger(repository: Repository, stateDirectory: strin
   let chain: Chain | null = null;
   const read = async ({ name }: { name: string }) => {
     const place = parseEntryName(name);
-    return { name, place, stored: place === null ? null : await getIfThere(repository, name) };
+    return { name, place, stored: place === null ? null : await getIfThere(repository.store, name) };
   };
   const listed = repository.store.list(kindPrefix('ledger'));
   for await (const { name, place, stored } of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
@@ -104,14 +104,5 @@ class Chain {
       if (!(error instanceof HoldfastError)) throw error;
       this.#problems.push({ name, problem: 'not-readable', detail: error.detail ?? error.message });
     }
-  }
-}
-
-async function getIfThere(repository: Repository, name: string): Promise<Buffer | null> {
-  try {
-    return await repository.store.get(name);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
   }
 }

@@ -1,6 +1,7 @@
 import { inLanes } from '../lib/index.ts';
 import { FEATURE_BODY, FEATURE_PREFIX, KEY_SLOTS_FEATURE } from './format/index.ts';
-import { formatKeyName, getIfThere, isKeyObjectOurs, isSlotOurs, type KeyName, listStoredKeys } from './key/index.ts';
+import { formatKeyName, isKeyObjectOurs, isSlotOurs, type KeyName, listStoredKeys } from './key/index.ts';
+import { getIfThere } from './object-store/index.ts';
 import type { Repository } from './repository.ts';
 
 /** An object about which something is wrong, in a whole sentence. */

@@ -4,7 +4,6 @@ import {
   encodeKeyBundle,
   findCurrentEpoch,
   formatKeyName,
-  getIfThere,
   isGrantFor,
   isSlotOurs,
   type KeySecret,
@@ -22,7 +21,7 @@ import {
   type SlotKind,
   type StoredKeys,
 } from './key/index.ts';
-import type { ObjectStore } from './object-store/index.ts';
+import { getIfThere, type ObjectStore } from './object-store/index.ts';
 import type { Repository } from './repository.ts';
 
 /** What people see of a slot. */

@@ -2,7 +2,7 @@ import { HoldfastError } from '../../lib/index.ts';
 import { decodeHeader, HEADER_BYTES } from '../codec/index.ts';
 import { FORMAT_NAME, readFormatHead } from '../format/index.ts';
 import { SLOT_PREFIX } from '../key/index.ts';
-import { isAbsent, type ObjectStore } from '../object-store/index.ts';
+import { getIfThere, type ObjectStore } from '../object-store/index.ts';
 import { VOLATILE_PREFIX } from './write-order.ts';
 
 /**
@@ -17,13 +17,8 @@ export type PlaceIdentity = 'same' | 'empty' | 'unformatted';
 const ASKED_PREFIXES = ['packs/', 'index/', 'ledger/', 'snapshots/', 'wal/', 'attest/'];
 
 /** The bytes of `format` in a place, `null` when it has none. Errors: those of the store. */
-export async function readFormatBytes(store: ObjectStore): Promise<Buffer | null> {
-  try {
-    return await store.get(FORMAT_NAME);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
+export function readFormatBytes(store: ObjectStore): Promise<Buffer | null> {
+  return getIfThere(store, FORMAT_NAME);
 }
 
 /**

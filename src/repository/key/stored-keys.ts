@@ -78,16 +78,6 @@ export async function getProved<T>(
   }
 }
 
-/** The bytes of an object, `null` when it was removed since it was listed. */
-export async function getIfThere(store: ObjectStore, name: string): Promise<Buffer | null> {
-  try {
-    return await store.get(name);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
-}
-
 function noteName(stored: StoredKeys, name: Exclude<KeyName, { kind: 'slot' }>): void {
   if (name.kind === 'removal') stored.removed.add(name.slot);
   else if (name.kind === 'epoch') stored.epochs.push(name.epoch);

@@ -163,6 +163,16 @@ export function isAbsent(error: unknown): error is HoldfastError {
   return typeof error === 'object' && error !== null && 'code' in error && error.code === 'OBJECT_ABSENT';
 }
 
+/** The bytes of an object, `null` when it is absent. Errors: those of the store. */
+export async function getIfThere(store: ObjectStore, name: string): Promise<Buffer | null> {
+  try {
+    return await store.get(name);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
 /** What one object can be like in one place without another place being like it. */
 const ONE_PLACE_CODES: ReadonlySet<string> = new Set([
   ...['OBJECT_DAMAGED', 'OBJECT_TRUNCATED', 'CHUNK_DAMAGED'],

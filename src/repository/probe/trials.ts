@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, codeOf, formatDuration, formatQuantity } from '../../lib/index.ts';
-import { isAbsent, type ObjectStore } from '../object-store/index.ts';
+import { getIfThere, type ObjectStore } from '../object-store/index.ts';
 import { STORE_CLOCK_OFFSET_MS_MAX } from './clock-offset.ts';
 import type { ProbeFinding } from './findings.ts';
 import { isPermitted, listProbes } from './listed-probes.ts';
@@ -30,10 +30,10 @@ export async function tryOne(store: ObjectStore, clock: Clock, name: string): Pr
   const [from, started] = [clock.now(), clock.monotonic()];
   const created = await store.putIfAbsent(name, first);
   const [until, written] = [clock.now(), clock.monotonic()];
-  const readBack = await readOrNull(store, name);
+  const readBack = await getIfThere(store, name);
   const readMs = clock.monotonic() - written;
   const again = await store.putIfAbsent(name, second);
-  const kept = await readOrNull(store, name);
+  const kept = await getIfThere(store, name);
   const isReplaced = again !== 'exists' || kept?.equals(second) === true;
   const tookFirst = created === 'created' ? 'the second one refused' : 'a name that nobody had used said to be taken';
   return {
@@ -56,7 +56,7 @@ export async function tryAtOnce(store: ObjectStore, name: string): Promise<Probe
   const bodies = Array.from({ length: WRITERS_AT_ONCE }, () => randomBytes(PROBE_BYTES));
   const outcomes = await Promise.all(bodies.map((body) => store.putIfAbsent(name, body)));
   const winners = bodies.filter((_, writer) => outcomes[writer] === 'created');
-  const kept = await readOrNull(store, name);
+  const kept = await getIfThere(store, name);
   const isAnothers = winners.length === 1 && kept !== null && !kept.equals(winners[0]!);
   const told = `${winners.length} of ${WRITERS_AT_ONCE} writers told that theirs was taken`;
   return findingOf(
@@ -103,7 +103,7 @@ export async function tryOverwriting(store: ObjectStore, name: string): Promise<
   if (!(await isPermitted(() => store.putVolatile(name, newest)))) {
     return { outcome: 'unseen', found: 'no right to overwrite', expected };
   }
-  const found = await readOrNull(store, name);
+  const found = await getIfThere(store, name);
   return findingOf(found?.equals(newest) === true, describeBytes(found, newest), expected);
 }
 
@@ -153,7 +153,7 @@ export function judgeOffset(offsetMs: number): ProbeFinding {
 
 /** Whether neither its size nor its bytes are to be had. */
 export async function isGone(store: ObjectStore, name: string): Promise<boolean> {
-  return (await store.stat(name)) === null && (await readOrNull(store, name)) === null;
+  return (await store.stat(name)) === null && (await getIfThere(store, name)) === null;
 }
 
 function findingOf(isKept: boolean, found: string, expected: string): ProbeFinding {
@@ -167,15 +167,6 @@ function describeBytes(found: Buffer | null, expected: Buffer): string {
 
 function quoteAll(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(' and ');
-}
-
-async function readOrNull(store: ObjectStore, name: string): Promise<Buffer | null> {
-  try {
-    return await store.get(name);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
 }
 
 /** `null` when the store says that it has no such bytes, or that it cannot. */
