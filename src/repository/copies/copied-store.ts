@@ -9,12 +9,13 @@ import type {
 } from '../object-store/index.ts';
 import { AT_HAND_BYTES_MAX, Copier, type CopyState } from './copier.ts';
 import type { CopyEventSink } from './events.ts';
-import { identifyPlace, readFormatBytes } from './identity.ts';
+import { readFormatBytes } from './identity.ts';
 import { PlaceReader, type ReaderKind } from './place-reader.ts';
 import { isPlaceTrouble, PlaceWatch } from './place-watch.ts';
 import { requireObjects, type UntilCopiedOptions } from './require-objects.ts';
 import { SpooledStore } from './spooled-store.ts';
-import { isNoCopy, tellApart } from './tell-apart.ts';
+import { admitPlace, isNoCopy } from './tell-apart.ts';
+import { watched } from './watched-store.ts';
 
 /** The name of the place that is written. */
 export const PRIMARY_NAME = 'primary';
@@ -142,8 +143,7 @@ export class CopiedStore implements ObjectStore {
     if (format === null) return;
     for (const watch of this.#watches.slice(1)) {
       try {
-        const identity = await watch.use(() => identifyPlace(watch.place, format));
-        if (identity === 'same') await tellApart(this.#primary, watch.place);
+        await admitPlace(this.#primary, watched(watch), format);
       } catch (error) {
         if (isNoCopy(error)) watch.markForeign(error as HoldfastError);
         // What it lacks is brought when it answers.

@@ -1,10 +1,11 @@
-import { type Clock, codeOf, type HoldfastError } from '../../lib/index.ts';
+import type { Clock, HoldfastError } from '../../lib/index.ts';
 import type { ObjectStore, StorePlace } from '../object-store/index.ts';
 import type { CopyEventSink } from './events.ts';
-import { identifyPlace, type PlaceIdentity, readFormatBytes } from './identity.ts';
+import { type PlaceIdentity, readFormatBytes } from './identity.ts';
 import { Loop } from './loop.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
-import { executeSync, proposeSync } from './sync-copy.ts';
+import { bringLacking } from './sync-copy.ts';
+import { admitPlace, isNoCopy } from './tell-apart.ts';
 import { transferObject } from './transfer.ts';
 import { watchedStore } from './watched-store.ts';
 import { rootsOfWal, segmentOfLandmarks, WRITE_STEPS, writeStepOf } from './write-order.ts';
@@ -265,9 +266,9 @@ export class Copier {
       return;
     }
     try {
-      this.#identity = await this.#watch.use(() => identifyPlace(this.place, format));
+      this.#identity = await admitPlace(this.#primary, { ...this.place, store: this.#watched }, format);
     } catch (error) {
-      if (codeOf(error) !== 'REPOSITORY_COPY_FOREIGN') throw error;
+      if (!isNoCopy(error)) throw error;
       this.#watch.markForeign(error as HoldfastError);
       this.#waiting.clear();
       this.#waitingBytes = 0;
@@ -370,15 +371,9 @@ export class Copier {
       signal: this.#stop.signal,
       onObject: (object: { name: string; bytes: number }) => this.#noteCopied(object.name, object.bytes),
     };
-    let [objects, bytes] = [0, 0];
-    for (;;) {
-      const proposal = await proposeSync(options);
-      const done = await executeSync(proposal, options);
-      for (const name of done.differing) this.#noteDiffering(name);
-      objects += done.objects;
-      bytes += done.bytes;
-      if (proposal.cutAt === null) return { objects, bytes };
-    }
+    const { objects, bytes, differing } = await bringLacking(options);
+    for (const name of differing) this.#noteDiffering(name);
+    return { objects, bytes };
   }
 
   #noteCopied(name: string, bytes: number): void {

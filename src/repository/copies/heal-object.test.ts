@@ -6,6 +6,7 @@ import { flipBit } from '../../../test/support/bits.ts';
 import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf, severalPlaces } from '../../../test/support/several-places.ts';
 import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
+import { storeWith } from '../../../test/support/store-with.ts';
 import { attest } from '../attestation/index.ts';
 import { listKnownDamage } from '../damage/index.ts';
 import { type ObjectStore, openDiskStore } from '../object-store/index.ts';
@@ -38,6 +39,28 @@ async function damage(store: ObjectStore, name: string): Promise<void> {
 }
 
 describe('healing from another place', () => {
+  it('calls nothing healed that is not proved where it lies, and never puts an empty object in its place', async (test) => {
+    for (const [call, answer, code] of [
+      ['stat', () => null, 'OBJECT_ABSENT'],
+      ['getRange', (_: string, __: number, length: number) => Buffer.alloc(length), 'OBJECT_DAMAGED'],
+    ] as const) {
+      const { repository, primary, copies, snapshot } = await setUp(test);
+      const name = `snapshots/committed/${snapshot.id}`;
+      await damage(primary.inner, name);
+      const source = copies[0]!.store;
+      let calls = 0;
+      // Honest while it is proved, and otherwise when it is copied.
+      const honest = source[call].bind(source) as (...given: unknown[]) => unknown;
+      const fading = storeWith(source, {
+        [call]: async (...given: [string, number, number]) => (calls++ === 0 ? honest(...given) : answer(...given)),
+      });
+      const places = [repository.store.places![0]!, { ...copies[0]!, store: fading }];
+      await assert.rejects(healObject(repository.inPlace(storeWith(repository.store, { places })), name), { code });
+      assert.ok((await primary.inner.stat(name))!.size > 0);
+      assert.ok((await listKnownDamage(repository)).every(({ note }) => note?.state !== 'healed'));
+    }
+  });
+
   it('finds every bit that is turned over in any kind of object, and puts the whole one in its place', async (test) => {
     const { repository, primary, copies, names } = await setUp(test);
     const truth = await objectsOf(primary.inner);

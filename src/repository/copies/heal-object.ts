@@ -6,6 +6,7 @@ import {
   isDamageOfOnePlace,
   newSpoolPath,
   type ObjectStore,
+  objectAbsent,
   readProved,
   type StorePlace,
   storeErrorOf,
@@ -47,7 +48,8 @@ export interface HealedObject {
  * Proves an object in each place of a store, and takes it from one where it is whole to those where it is damaged or missing.
  *
  * The damage of the primary is recorded before anything is done about it (rule A1), as writers count on the primary; a note says that it is healed.
- * Errors: those of the store for the records; a place that does not answer is named in the result.
+ * Errors: those of the store for the records; those of `proveObject` when what was put into a place is not whole there; a place that does not answer
+ * is named in the result.
  */
 export async function healObject(objects: SealedObjects & Provers, name: string): Promise<HealedObject> {
   const places = name.startsWith(VOLATILE_PREFIX) ? [] : (objects.store.places ?? []);
@@ -62,6 +64,8 @@ export async function healObject(objects: SealedObjects & Provers, name: string)
     const isPrimary = place === places[0];
     if (isPrimary) await record(objects, name, condition, error);
     const outcome = condition === 'absent' ? await put(name, source, place) : await replace(name, source, place);
+    // Healed is what was proved where it lies now.
+    if (outcome !== 'kept') await proveObject(objects, place.store, name);
     healed.push({ place: place.name, was: condition, outcome });
     if (isPrimary && outcome !== 'kept') await noteHealed(objects, name, source);
   }
@@ -125,7 +129,10 @@ async function replace(name: string, source: StorePlace, place: StorePlace): Pro
 }
 
 async function download(from: ObjectStore, name: string, path: string): Promise<void> {
-  const size = (await from.stat(name))?.size ?? 0;
+  const stat = await from.stat(name);
+  // It was there a moment ago. An empty file in its place would be worse than what is damaged.
+  if (stat === null) throw objectAbsent(name, from.description);
+  const { size } = stat;
   await using file = await open(path, 'wx');
   for (let at = 0; at < size; at += PART_BYTES)
     await file.writeFile(await from.getRange(name, at, Math.min(PART_BYTES, size - at)));

@@ -1,10 +1,11 @@
 import { type Clock, HoldfastError, inLanes } from '../../lib/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
-import { identifyPlace, readFormatBytes } from './identity.ts';
+import { readFormatBytes } from './identity.ts';
 import { comparePlaces } from './merge-listings.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
+import { admitPlace } from './tell-apart.ts';
 import { transferObject } from './transfer.ts';
-import { watchedStore } from './watched-store.ts';
+import { watched, watchedStore } from './watched-store.ts';
 
 /** A required copy that takes nothing for so long is given up on: longer than a store's own repetitions and a restart of what stands between. */
 const PATIENCE_MS = 5 * 60_000;
@@ -45,7 +46,7 @@ async function bringAll(options: Parameters<typeof requireObjects>[0], moved: ()
   const { from, watch, wanted } = options;
   if (watch.foreign !== null) throw watch.foreign;
   const format = await readFormatBytes(from);
-  if (format !== null) await watch.use(() => identifyPlace(watch.place, format));
+  if (format !== null) await admitPlace(from, watched(watch), format);
   moved();
   for (const item of wanted) {
     const names = item.endsWith('/') ? listLacking(options, item) : [item];

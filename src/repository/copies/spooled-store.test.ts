@@ -191,6 +191,17 @@ describe('a spool for outages', () => {
     assert.equal((await store.get(segment)).toString(), 'whole');
   });
 
+  it('counts as kept here what another process of this machine has put there first', async (test) => {
+    const { primary, store, open } = await setUp(test);
+    const other = open();
+    await other.get('format');
+    primary.isCut = true;
+    assert.equal(await other.putIfAbsent(fragment(1), Buffer.from('one')), 'created');
+    assert.equal(await store.putIfAbsent(fragment(1), Buffer.from('one')), 'exists');
+    assert.deepEqual(store.onlyHere, [fragment(1)]);
+    assert.equal((await store.get(fragment(1))).toString(), 'one');
+  });
+
   it('deletes nothing in the primary while something waits here', async (test) => {
     const { primary, store } = await setUp(test);
     await store.putIfAbsent(fragment(1), Buffer.from('one'));

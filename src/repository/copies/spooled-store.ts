@@ -379,7 +379,8 @@ export class SpooledStore implements ObjectStore {
   }
 
   #keep(name: string, bytes: number, outcome: PutOutcome): PutOutcome {
-    if (outcome === 'created') this.#count(name, bytes, this.#options.clock.now());
+    // Also what another process of this machine has put there: it waits here, whoever brought it.
+    this.#count(name, bytes, this.#options.clock.now());
     this.#handOver.wake();
     return outcome;
   }

@@ -7,7 +7,7 @@ import { createRepository } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, objectsOf } from '../../../test/support/several-places.ts';
 import { stopStoreAt } from '../../../test/support/stopping-store.ts';
 import { storeWith } from '../../../test/support/store-with.ts';
-import { systemClock } from '../../lib/index.ts';
+import { HoldfastError, systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectStore } from '../object-store/index.ts';
 import { compareCopies } from './compare-copies.ts';
 import { openCopiedStore } from './copied-store.ts';
@@ -143,7 +143,7 @@ describe('catching up', () => {
     const { store } = await createRepository(test);
     await store.putIfAbsent('packs/a', randomBytes(6_000_000));
     const begun = systemClock.monotonic();
-    await syncCopy({ from: store, to: cuttablePlace('copy'), clock: systemClock, bytesPerSecond: 20_000_000 });
+    await syncCopy({ from: store, to: cuttablePlace('copy'), clock: systemClock, bytesPerSecond: 10_000_000 });
     // The second part of 2 MB waits until the first one of 4 MiB has had its time.
     assert.ok(systemClock.monotonic() - begun >= 200);
   });
@@ -170,6 +170,22 @@ describe('a copy that is the primary by another name', () => {
     await assert.rejects(syncCopy({ from: store, to: twin, clock: systemClock }), refused);
     await assert.rejects(compareCopies({ primary: store, copy: twin }), refused);
     const common = { primary: store, clock: systemClock, access: 'write', scratchDirectory: tmpdir() } as const;
+    // The credentials of the copy allow nothing but reading.
+    const denied = async (): Promise<never> => {
+      throw new HoldfastError('STORE_DENIED', 'could not write');
+    };
+    const readOnly = { ...twin, store: storeWith(store, { putIfAbsent: denied }) };
+    await assert.rejects(compareCopies({ primary: store, copy: readOnly }), refused);
+    const required = openCopiedStore({ ...common, copies: [{ ...readOnly, required: true }] });
+    test.after(() => required.close());
+    await assert.rejects(required.untilCopied(['format']), refused);
+    const late = openCopiedStore({ ...common, copies: [readOnly] });
+    test.after(() => late.close());
+    await late.settled();
+    assert.deepEqual(
+      late.copyStates.map(({ state, error }) => [state, error?.code]),
+      [['foreign', refused.code]],
+    );
     const several = openCopiedStore({ ...common, copies: [twin] });
     test.after(() => several.close());
     await assert.rejects(several.checkCopies(), refused);

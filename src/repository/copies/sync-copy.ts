@@ -1,9 +1,8 @@
 import { type Clock, HoldfastError, inLanes } from '../../lib/index.ts';
-import type { ObjectStore, StorePlace } from '../object-store/index.ts';
-import { identifyPlace, readFormatBytes } from './identity.ts';
+import { type ObjectStore, RateLimit, type StorePlace } from '../object-store/index.ts';
+import { readFormatBytes } from './identity.ts';
 import { comparePlaces } from './merge-listings.ts';
-import { Pacer } from './pacer.ts';
-import { tellApart } from './tell-apart.ts';
+import { admitPlace } from './tell-apart.ts';
 import { transferObject } from './transfer.ts';
 import { knownPrefixes, prefixesOf, WRITE_STEPS, type WriteStep, writeStepOf } from './write-order.ts';
 
@@ -62,6 +61,11 @@ export interface SyncOptions {
  */
 export async function syncCopy(options: SyncOptions): Promise<SyncResult> {
   await admitCopy(options.from, options.to);
+  return bringLacking(options);
+}
+
+/** `syncCopy` for a place that was admitted already. */
+export async function bringLacking(options: SyncOptions): Promise<SyncResult> {
   let result: SyncResult = { objects: 0, bytes: 0, differing: [] };
   for (;;) {
     const proposal = await proposeSync(options);
@@ -85,7 +89,7 @@ export async function admitCopy(from: ObjectStore, to: StorePlace): Promise<void
       hints: ['Run `holdfast repository init` to create a repository there.'],
     });
   }
-  if ((await identifyPlace(to, format)) === 'same') await tellApart(from, to);
+  await admitPlace(from, to, format);
 }
 
 /**
@@ -149,16 +153,8 @@ function isBehind(step: WriteStep, other: WriteStep): boolean {
 export async function executeSync(proposal: SyncProposal, options: SyncOptions): Promise<SyncResult> {
   const { from, to, clock, signal, lanes = LANES, onObject } = options;
   const differing = [...proposal.differing];
-  const paced =
-    options.bytesPerSecond === undefined
-      ? {}
-      : {
-          pace: new Pacer({
-            clock,
-            bytesPerSecond: options.bytesPerSecond,
-            ...(signal === undefined ? {} : { signal }),
-          }).take,
-        };
+  const limit = options.bytesPerSecond === undefined ? null : new RateLimit(options.bytesPerSecond, clock);
+  const paced = limit === null ? {} : { pace: (length: number) => limit.take(length, signal) };
   let objects = 0;
   let bytes = 0;
   for (const step of WRITE_STEPS) {

@@ -1,5 +1,10 @@
-import type { ObjectStore } from '../object-store/index.ts';
+import type { ObjectStore, StorePlace } from '../object-store/index.ts';
 import type { PlaceWatch } from './place-watch.ts';
+
+/** The place with a store of which every call goes past its watch: what another place does not give is no word about it. */
+export function watched(watch: PlaceWatch): StorePlace {
+  return { ...watch.place, store: watchedStore(watch) };
+}
 
 /** The place, with every call going past its watch. */
 export function watchedStore(watch: PlaceWatch): ObjectStore {

@@ -8,6 +8,7 @@
  */
 export { STORE_CLOCK_OFFSET_MS_MAX } from './clock-offset.ts';
 export * from './findings.ts';
+export { isPermitted } from './listed-probes.ts';
 export { drawProbeName, PROBE_PREFIX } from './probe-name.ts';
 export * from './probe-store.ts';
 export * from './unfit-store.ts';

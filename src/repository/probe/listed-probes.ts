@@ -21,7 +21,7 @@ export async function removeLeftOvers(store: ObjectStore, now: number): Promise<
 }
 
 /** Does it, and says whether it was permitted. Errors: the other ones of the store. */
-export async function isPermitted(act: () => Promise<void>): Promise<boolean> {
+export async function isPermitted(act: () => Promise<unknown>): Promise<boolean> {
   try {
     await act();
     return true;
