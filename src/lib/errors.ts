@@ -48,6 +48,19 @@ export function errorOfWorker(error: unknown): unknown {
   });
 }
 
+/** The same error with one more hint, behind its own. */
+export function withHint(
+  { code, message, detail, hints, retryable, cause }: HoldfastError,
+  hint: string,
+): HoldfastError {
+  return new HoldfastError(code, message, {
+    ...(detail === undefined ? {} : { detail }),
+    hints: [...hints, hint],
+    retryable,
+    cause,
+  });
+}
+
 /** The text of anything that was thrown, for use inside another message. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message;

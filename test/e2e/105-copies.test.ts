@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type CommandRun, documentOf, runHoldfast } from '../support/command-line.ts';
@@ -257,6 +257,21 @@ describe('a place', () => {
     assert.match(refused.stdout, /holdfast copies sync north --create/);
     assert.equal((await codeOf(['copies', 'sync', '--create'], copies)).code, 0);
     assert.equal((await codeOf(['copies', 'compare', '--deep'], copies)).code, 0);
+    const whole = await runHoldfast(['copies', 'sync'], { environment: { ...environment, ...copies } });
+    assert.deepEqual([whole.code, whole.stdout], [0, '✓ copy "north" has all that the primary has\n']);
+  });
+
+  it('that has other bytes than the primary is not told to be like it by a sync', async () => {
+    assert.equal((await codeOf(['copies', 'sync', '--create'], { HOLDFAST_COPIES: `other=${at('other')}` })).code, 0);
+    const [entry] = (await diskRegion(scratch, 'other').list()).filter((name) => name.startsWith('ledger/'));
+    await appendFile(join(at('other'), entry!), 'x');
+    const synced = await runHoldfast(['copies', 'sync'], {
+      environment: { ...environment, HOLDFAST_COPIES: `other=${at('other')}` },
+    });
+    assert.equal(synced.code, 3, synced.stderr);
+    const [first, second] = synced.stdout.split('\n');
+    assert.equal(first, '! copy "other" lacks nothing, and differs from the primary in 1 object');
+    assert.equal(second, `✗ ${entry}  other bytes than in the primary; left alone`);
   });
 
   it('away from the machine is missed by doctor and status', async () => {

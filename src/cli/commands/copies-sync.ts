@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, formatQuantity, HoldfastError } from '../../lib/index.ts';
+import { formatBytes, formatDuration, formatQuantity, HoldfastError, withHint } from '../../lib/index.ts';
 import type { StorePlace, SyncResult } from '../../repository/index.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { placeErrorDocument } from '../copies-text.ts';
@@ -55,7 +55,7 @@ export const copiesSync: Command = {
   },
 };
 
-/** Of one copy alone the error is the command's own; of several the others are brought up to date all the same. */
+/** A copy that fails is part of the answer: the others are brought up to date all the same. */
 async function sync(context: CommandContext, primary: StorePlace, copy: StorePlace, creates: boolean): Promise<Synced> {
   const { syncCopy } = await import('../../repository/index.ts');
   const { clock, progress, signal } = context;
@@ -81,12 +81,7 @@ async function sync(context: CommandContext, primary: StorePlace, copy: StorePla
 
 function withCreateHint(error: HoldfastError, { name, store }: StorePlace): HoldfastError {
   if (error.code !== 'STORE_ABSENT' || store.createPlace === undefined) return error;
-  const { code, message, detail, hints, cause } = error;
-  return new HoldfastError(code, message, {
-    ...(detail === undefined ? {} : { detail }),
-    hints: [...hints, `If the copy is new, run holdfast copies sync ${name} --create.`],
-    cause,
-  });
+  return withHint(error, `If the copy is new, run holdfast copies sync ${name} --create.`);
 }
 
 async function refusePrimaryAway({ store }: StorePlace): Promise<void> {
@@ -106,12 +101,22 @@ function syncedText({ name, result, error, seconds }: Synced, paint: Paint): str
     ];
   }
   const { objects, bytes, differing } = result;
+  const isSame = differing.length === 0;
   const brought =
-    objects === 0
-      ? 'has all that the primary has'
-      : `got ${formatQuantity(objects, 'object')}, ${formatBytes(bytes)}, in ${formatDuration(seconds * 1000)}`;
+    objects > 0
+      ? `got ${formatQuantity(objects, 'object')}, ${formatBytes(bytes)}, in ${formatDuration(seconds * 1000)}`
+      : isSame
+        ? 'has all that the primary has'
+        : 'lacks nothing';
   return [
-    `${paint.good('✓')} copy "${name}" ${brought}`,
+    isSame
+      ? `${paint.good('✓')} copy "${name}" ${brought}`
+      : `${paint.warning('!')} copy "${name}" ${brought}, and differs from the primary in ${formatQuantity(differing.length, 'object')}`,
     ...differing.map((object) => `${paint.bad('✗')} ${object}  other bytes than in the primary; left alone`),
+    ...(isSame
+      ? []
+      : [
+          `${paint.accent('→')} Run holdfast verify --all, and with --from ${name}: they say which of the two is damaged.`,
+        ]),
   ];
 }

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatDuration, formatQuantity, HoldfastError } from '../../lib/index.ts';
+import { formatBytes, formatCount, formatDuration, formatQuantity, HoldfastError, withHint } from '../../lib/index.ts';
 import type { DamagedObject, Sample, SnapshotProblem, VerificationResult, WalScope } from '../../prove/index.ts';
 import type { SnapshotRecord } from '../../repository/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
@@ -73,12 +73,7 @@ function isOnlyReport(input: CommandInput): boolean {
 /** Verdicts are recorded at the end: on a repository that takes no more writes all the reading would have been for nothing a second time. */
 function withReadOnlyHint(error: unknown): unknown {
   if (!(error instanceof HoldfastError) || !['STORE_DENIED', 'STORE_FULL'].includes(error.code)) return error;
-  const { code, message, detail, hints, cause } = error;
-  return new HoldfastError(code, message, {
-    ...(detail === undefined ? {} : { detail }),
-    hints: [...hints, 'Run holdfast verify --read-only: it reports the same and writes nothing.'],
-    cause,
-  });
+  return withHint(error, 'Run holdfast verify --read-only: it reports the same and writes nothing.');
 }
 
 interface Scope {
