@@ -131,3 +131,8 @@ async function putBack(place: AttackedPlace, bait: Bait): Promise<void> {
 export function isDangerous({ id, outcome }: AttackResult): boolean {
   return outcome === 'succeeded' && knownAttacks[id].isDangerous;
 }
+
+/** Whether somebody might take a backup away by this, as far as could be found out: neither a refusal nor a success came back. */
+export function isInDoubt({ id, outcome }: AttackResult): boolean {
+  return outcome === 'not-known' && knownAttacks[id].isDangerous;
+}

@@ -6,7 +6,7 @@
  *
  * It harms nothing that is kept, and closes no hole.
  */
-export { type AttackedPlace, type AttackOutcome, type AttackResult, isDangerous } from './attack-place.ts';
+export { type AttackedPlace, type AttackOutcome, type AttackResult, isDangerous, isInDoubt } from './attack-place.ts';
 export { type AttackId, type KnownAttack, knownAttacks } from './known-attacks.ts';
 export type { PlayedResult } from './play-attacks.ts';
 export { type AttackTestResult, runAttackTest } from './run-attack-test.ts';

@@ -2,14 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { openLedger } from '../../ledger/index.ts';
 import type { Progress } from '../../lib/index.ts';
 import { encodeJson, kindPrefix, type Repository, sealBody } from '../../repository/index.ts';
-import { type AttackedPlace, type AttackResult, attackPlace, type Bait, isDangerous } from './attack-place.ts';
+import {
+  type AttackedPlace,
+  type AttackResult,
+  attackPlace,
+  type Bait,
+  isDangerous,
+  isInDoubt,
+} from './attack-place.ts';
 import { type PlayedResult, playAttacks } from './play-attacks.ts';
 
 /** What came of attacking a repository. */
 export interface AttackTestResult {
   readonly places: readonly { readonly place: string; readonly results: readonly AttackResult[] }[];
   readonly played: readonly PlayedResult[];
-  /** False when something succeeded that can take a backup away. */
+  /** How many attacks there were that a backup can be lost by, and of which it could not be found out whether they succeed. */
+  readonly inDoubt: number;
+  /** False when something succeeded that can take a backup away, and when that is not known of something. */
   readonly isSafe: boolean;
 }
 
@@ -47,8 +56,10 @@ export async function runAttackTest(options: {
   }
   const played = await playAttacks(repository);
   const dangerous = places.flatMap(({ results }) => results.filter(isDangerous));
-  const isSafe = dangerous.length === 0 && played.every(({ outcome }) => outcome !== 'succeeded');
-  const facts = { baits: count, succeeded: dangerous.map(({ id }) => id) };
+  const inDoubt = places.flatMap(({ results }) => results.filter(isInDoubt));
+  const isSafe =
+    dangerous.length === 0 && inDoubt.length === 0 && played.every(({ outcome }) => outcome !== 'succeeded');
+  const facts = { baits: count, succeeded: dangerous.map(({ id }) => id), notKnown: inDoubt.map(({ id }) => id) };
   await ledger.append({ action: 'attack-test', outcome: isSafe ? 'done' : 'failed', subject: run, facts });
-  return { places, played, isSafe };
+  return { places, played, inDoubt: inDoubt.length, isSafe };
 }
