@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { HoldfastError, messageOf } from '../lib/index.ts';
+import { HoldfastError, messageOf, withHint } from '../lib/index.ts';
 import type { NewKey } from '../repository/index.ts';
 import type { CommandContext, CommandInput, Flag } from './command.ts';
 import { askNewPassphrase } from './credential.ts';
+import type { Redaction } from './output/index.ts';
 
 /** The ways to name a key that is to open the repository from now on; one of them, or a passphrase that a person types. */
 export const newKeyFlags: readonly Flag[] = [
@@ -23,16 +24,23 @@ export const newKeyFlags: readonly Flag[] = [
   { flag: '--label <text>', help: 'A name for the key, shown in lists of them.' },
 ];
 
-/** A key that was asked for. `make` draws what has to be drawn, after the repository was opened. */
+/** A key that was asked for. */
 export interface ChosenKey {
   readonly key: NewKey;
-  readonly make: () => Promise<void>;
+  /**
+   * Draws what has to be drawn, after the repository was opened, and does the change that the key is for. A key file stays although that fails:
+   * its slot may be there. The error says then how to go on with it.
+   */
+  readonly useFor: <T>(change: () => Promise<T>) => Promise<T>;
   /** In words, to follow "opened by". */
   readonly words: string;
 }
 
 /** Errors: `USAGE_INVALID` for none or several, or a file that cannot be read. */
-export async function chooseNewKey(context: CommandContext, input: CommandInput): Promise<ChosenKey> {
+export async function chooseNewKey(
+  context: Pick<CommandContext, 'terminal' | 'redaction'>,
+  input: Pick<CommandInput, 'optional' | 'all'>,
+): Promise<ChosenKey> {
   const recipients = input.all('age-recipient');
   const given = [
     ...singleFlags.filter((name) => input.optional(name) !== undefined),
@@ -49,18 +57,16 @@ export async function chooseNewKey(context: CommandContext, input: CommandInput)
   if (name === 'age-recipient') {
     return ready({ kind: 'age-recipients', recipients }, `the age identities of ${recipients.join(', ')}`);
   }
-  return readFlag(context, name, input.required(name));
+  return readFlag(context.redaction, name, input.optional(name)!);
 }
 
 const singleFlags = ['generate-key-file', 'new-key-file', 'new-passphrase-file', 'new-age-identity', 'new-key-command'];
 
-async function readFlag(context: CommandContext, name: string, value: string): Promise<ChosenKey> {
+async function readFlag(redaction: Redaction, name: string, value: string): Promise<ChosenKey> {
   const path = resolve(value);
   switch (name) {
-    case 'generate-key-file': {
-      const { generateKeyFile } = await import('../repository/index.ts');
-      return { ...ready({ kind: 'key-file', path }, `the key file "${path}"`), make: () => generateKeyFile(path) };
-    }
+    case 'generate-key-file':
+      return { ...ready({ kind: 'key-file', path }, `the key file "${path}"`), useFor: (change) => draw(path, change) };
     case 'new-key-file':
       return ready({ kind: 'key-file', path }, `the key file "${path}"`);
     case 'new-age-identity':
@@ -69,7 +75,7 @@ async function readFlag(context: CommandContext, name: string, value: string): P
       return ready({ kind: 'command', command: value }, 'the command');
     default: {
       const passphrase = await readPassphrase(path);
-      context.redaction.add(passphrase);
+      redaction.add(passphrase);
       return ready({ kind: 'passphrase', passphrase }, 'the passphrase');
     }
   }
@@ -87,9 +93,9 @@ async function readPassphrase(path: string): Promise<string> {
   }
 }
 
-async function askForKey({ terminal, redaction }: CommandContext): Promise<ChosenKey> {
+async function askForKey({ terminal, redaction }: Pick<CommandContext, 'terminal' | 'redaction'>): Promise<ChosenKey> {
   if (terminal !== null) return ready(await askNewPassphrase(terminal, redaction), 'the passphrase');
-  throw new HoldfastError('USAGE_INVALID', 'cannot add a key: none was named', {
+  throw new HoldfastError('USAGE_INVALID', 'cannot choose a new key: none was named', {
     detail: 'Expected a new key, and nobody can be asked for a passphrase.',
     hints: [
       'Run again with --generate-key-file PATH to draw a key for hosts on which nobody types.',
@@ -99,5 +105,16 @@ async function askForKey({ terminal, redaction }: CommandContext): Promise<Chose
 }
 
 function ready(key: NewKey, words: string): ChosenKey {
-  return { key, words, make: async () => {} };
+  return { key, words, useFor: (change) => change() };
+}
+
+async function draw<T>(path: string, change: () => Promise<T>): Promise<T> {
+  const { generateKeyFile } = await import('../repository/index.ts');
+  await generateKeyFile(path);
+  try {
+    return await change();
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    throw withHint(error, `The key file "${path}" was written and stays: run again with --new-key-file and its path.`);
+  }
 }

@@ -22,10 +22,9 @@ export const keysAdd: Command = {
   run: async (context, input) => {
     const { repository, plan } = context;
     const { addKey } = await import('../../protect/keys/index.ts');
-    const { key, make, words } = await chooseNewKey(context, input);
-    await make();
+    const { key, useFor, words } = await chooseNewKey(context, input);
     const label = input.optional('label') ?? '';
-    const slot = await addKey({ repository, stateDirectory: plan.stateDirectory, key, label });
+    const slot = await useFor(() => addKey({ repository, stateDirectory: plan.stateDirectory, key, label }));
     const proven = key.kind !== 'age-recipients';
     return {
       json: { slot, label, proven },

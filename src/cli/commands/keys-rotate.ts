@@ -27,12 +27,11 @@ export const keysRotate: Command = {
     const { repository, plan } = context;
     const { findSlot, rotateKey } = await import('../../protect/keys/index.ts');
     const old = await findSlot(repository, input.optional('slot') ?? repository.slot);
-    const { key, make, words } = await chooseNewKey(context, input);
+    const { key, useFor, words } = await chooseNewKey(context, input);
     await askToChangeKeys(context, input, { title: `Rotate key slot ${nameSlot(old)}:`, sentences: rotationSentences });
-    await make();
     const label = input.optional('label') ?? old.label;
     const { stateDirectory } = plan;
-    const { slot, left } = await rotateKey({ repository, stateDirectory, slot: old.slot, key, label });
+    const { slot, left } = await useFor(() => rotateKey({ repository, stateDirectory, slot: old.slot, key, label }));
     return {
       json: { slot, label, replaces: old.slot, left: left.map((each) => ({ ...each })) },
       text: (paint) => [
