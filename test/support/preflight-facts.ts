@@ -1,6 +1,12 @@
+import assert from 'node:assert/strict';
 import { type ProbeFinding, type StoreProbe, type StorePromise, storePromises } from '../../src/repository/index.ts';
+import type { Check } from '../../src/watch/preflight/check.ts';
 import type { HostFacts } from '../../src/watch/preflight/host-facts.ts';
+import { judgeArchiving } from '../../src/watch/preflight/judge-archiving.ts';
+import { judgeContents } from '../../src/watch/preflight/judge-contents.ts';
+import { judgeReplication } from '../../src/watch/preflight/judge-replication.ts';
 import type { RightsFacts } from '../../src/watch/preflight/judge-rights.ts';
+import { judgeServer } from '../../src/watch/preflight/judge-server.ts';
 import type { KeysFacts } from '../../src/watch/preflight/keys-facts.ts';
 import type { ServerFacts, SettingFacts } from '../../src/watch/preflight/server-facts.ts';
 import type { StoreFacts } from '../../src/watch/preflight/store-facts.ts';
@@ -130,3 +136,26 @@ export const soundKeys: KeysFacts = {
   source: { kind: 'key-file', file: { path: '/etc/holdfast/key', mode: 0o100600 } },
   repositoryDirectory: '/backups/shop',
 };
+
+/** What is not as it should be, as `problem code`. */
+export function told(checks: readonly Check[]): string[] {
+  return checks.filter(({ verdict }) => verdict !== 'ok').map(({ verdict, code }) => `${verdict} ${code}`);
+}
+
+/** The commands of the one finding that there is. */
+export function mendsOf(checks: readonly Check[]): string[] {
+  const findings = checks.filter(({ verdict }) => verdict !== 'ok');
+  assert.equal(findings.length, 1);
+  return findings[0]!.mends.map(({ kind, text }) => `${kind}: ${text}`);
+}
+
+/** Every check of a sound server, but for some facts. */
+export function ofServer(changes: Partial<ServerFacts>, now = soundNow, knownSystems: string[] | null = []): Check[] {
+  const facts = { ...soundServer, ...changes };
+  return [
+    ...judgeServer(facts, { cluster: 'shop', knownSystems, now }),
+    ...judgeReplication(facts, { slot: 'holdfast_shop', walDirectoryFreeBytes: null }),
+    ...judgeArchiving(facts, { receiverRuns: false }),
+    ...judgeContents(facts),
+  ];
+}
