@@ -122,31 +122,31 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
 
     it('deletes every version and every marker, so that nothing comes back to life', async () => {
       const place = openIn(buckets.versioned);
-      await place.store.putIfAbsent('wal/x/fragments/1', Buffer.from('x'));
-      await put(place, 'wal/x/fragments/1', 'y');
-      await mark(place, 'wal/x/fragments/1');
-      await place.store.delete('wal/x/fragments/1');
+      await place.store.putIfAbsent('wal/x/y/fragments/1', Buffer.from('x'));
+      await put(place, 'wal/x/y/fragments/1', 'y');
+      await mark(place, 'wal/x/y/fragments/1');
+      await place.store.delete('wal/x/y/fragments/1');
       const left = await outside.send(new ListObjectVersionsCommand({ Bucket: place.bucket, Prefix: place.keyOf('') }));
       assert.deepEqual([left.Versions ?? [], left.DeleteMarkers ?? []], [[], []]);
-      assert.equal(await place.store.stat('wal/x/fragments/1'), null);
-      await place.store.putIfAbsent('wal/x/fragments/1', Buffer.from('z'));
-      assert.equal((await place.store.get('wal/x/fragments/1')).toString(), 'z');
+      assert.equal(await place.store.stat('wal/x/y/fragments/1'), null);
+      await place.store.putIfAbsent('wal/x/y/fragments/1', Buffer.from('z'));
+      assert.equal((await place.store.get('wal/x/y/fragments/1')).toString(), 'z');
     });
 
     it('hides fragments under a marker from plain listings only, and never hides anything else', async () => {
       const place = openIn(buckets.versioned);
-      for (const name of ['wal/x/fragments/1', 'wal/x/fragments/2', 'wal/x/segments/1']) {
+      for (const name of ['wal/x/y/fragments/1', 'wal/x/y/fragments/2', 'wal/x/y/segments/1']) {
         await place.store.putIfAbsent(name, Buffer.from('x'));
       }
-      await mark(place, 'wal/x/fragments/1');
-      await mark(place, 'wal/x/segments/1');
-      assert.deepEqual(await namesOf(place.store, 'wal/'), ['wal/x/fragments/2', 'wal/x/segments/1']);
+      await mark(place, 'wal/x/y/fragments/1');
+      await mark(place, 'wal/x/y/segments/1');
+      assert.deepEqual(await namesOf(place.store, 'wal/'), ['wal/x/y/fragments/2', 'wal/x/y/segments/1']);
       assert.deepEqual(await namesOf(place.store, 'wal/', { hidden: true }), [
-        'wal/x/fragments/1',
-        'wal/x/fragments/2',
-        'wal/x/segments/1',
+        'wal/x/y/fragments/1',
+        'wal/x/y/fragments/2',
+        'wal/x/y/segments/1',
       ]);
-      assert.equal((await place.store.get('wal/x/fragments/1')).toString(), 'x');
+      assert.equal((await place.store.get('wal/x/y/fragments/1')).toString(), 'x');
     });
 
     it('takes the newest version of volatile names, and a marker there for absence', async () => {
@@ -227,11 +227,11 @@ describe('the S3 store', { skip: whyNoS3Server() }, () => {
       await outside.send(new DeleteObjectCommand({ Bucket: bucket, Key: keyOf('snapshots/a') }));
       assert.equal((await store.get('snapshots/a')).toString(), 'x');
 
-      await store.putIfAbsent('wal/x/fragments/1', Buffer.from('x'));
-      await store.delete('wal/x/fragments/1');
-      await store.delete('wal/x/fragments/1');
+      await store.putIfAbsent('wal/x/y/fragments/1', Buffer.from('x'));
+      await store.delete('wal/x/y/fragments/1');
+      await store.delete('wal/x/y/fragments/1');
       for await (const { name } of store.list('wal/')) assert.fail(`${name} is hidden`);
-      assert.equal((await store.get('wal/x/fragments/1')).toString(), 'x');
+      assert.equal((await store.get('wal/x/y/fragments/1')).toString(), 'x');
 
       await assert.rejects(store.lock!.until('none'), { code: 'OBJECT_ABSENT' });
       await assert.rejects(store.lock!.extend('none', until), { code: 'OBJECT_ABSENT' });

@@ -2,6 +2,8 @@ import { type Clock, HoldfastError } from '../../lib/index.ts';
 import {
   isAbsent,
   isDamageOfOnePlace,
+  isFragment,
+  isVolatile,
   type ObjectEntry,
   type ObjectStat,
   type ObjectStore,
@@ -11,7 +13,6 @@ import type { CopyEventSink } from './events.ts';
 import { greetPlaces } from './greet-places.ts';
 import { mergeListings } from './merge-listings.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
-import { VOLATILE_PREFIX } from './write-order.ts';
 
 /** A place that has not answered for so long gets company: the next one is asked, too, and the first good answer counts. */
 const HEDGE_MS = 10_000;
@@ -59,7 +60,7 @@ export class PlaceReader {
     read: (from: ObjectStore) => Promise<T>,
     options: { isSmall?: boolean } = {},
   ): Promise<T> {
-    if (name.startsWith(VOLATILE_PREFIX)) return readProved(this.#primary.place.store, name, read);
+    if (isVolatile(name)) return readProved(this.#primary.place.store, name, read);
     const order = await this.#order();
     const failures: Failure[] = [];
     const underWay = new Map<PlaceWatch, Promise<Outcome<T>>>();
@@ -99,7 +100,7 @@ export class PlaceReader {
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
-    if (this.#kind === 'write' || name.startsWith(VOLATILE_PREFIX)) return this.#primary.place.store.stat(name);
+    if (this.#kind === 'write' || isVolatile(name)) return this.#primary.place.store.stat(name);
     let trouble: HoldfastError | null = null;
     let hasAnswered = false;
     for (const watch of await this.#order()) {
@@ -162,7 +163,7 @@ export class PlaceReader {
     for (const { watch, error } of failures) {
       if (isDamageOfOnePlace(error)) this.#noteDamage(name, { watch, error }, healthy.place.name);
       // A copy that is behind is told by its lag; and fragments go from the primary when they are joined.
-      else if (isAbsent(error) && watch.isPrimary && !name.includes('/fragments/'))
+      else if (isAbsent(error) && watch.isPrimary && !isFragment(name))
         this.#once(`missing ${name}`, () =>
           this.#tell({ kind: 'missing', place: watch.place.name, name, healthy: healthy.place.name }),
         );
@@ -216,10 +217,10 @@ async function* listGuarded(
   options: { startAfter?: string; hidden?: boolean },
   onTrouble: (error: HoldfastError) => void,
 ): AsyncGenerator<ObjectEntry, void> {
-  if (!watch.isPrimary && prefix.startsWith(VOLATILE_PREFIX)) return;
+  if (!watch.isPrimary && isVolatile(prefix)) return;
   try {
     for await (const entry of watch.place.store.list(prefix, options)) {
-      if (watch.isPrimary || !entry.name.startsWith(VOLATILE_PREFIX)) yield entry;
+      if (watch.isPrimary || !isVolatile(entry.name)) yield entry;
     }
     watch.answered(null);
   } catch (error) {

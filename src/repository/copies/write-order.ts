@@ -1,3 +1,5 @@
+import { isVolatile, VOLATILE_PREFIX } from '../object-store/index.ts';
+
 /**
  * The steps in which objects appear in a copy, so that it is a consistent repository at every moment (docs/copies.md). A step needs nothing of
  * those behind it.
@@ -47,14 +49,14 @@ const PREFIXES: Record<Exclude<WriteStep, 'others'>, readonly string[]> = {
   ledger: ['ledger/'],
 };
 
-/** What no place needs but the primary. */
-export const VOLATILE_PREFIX = 'volatile/';
+export { VOLATILE_PREFIX };
 
 const WAL_SHAPE = /^wal\/[^/]+\/[^/]+\/([^/]+)(?:\/([^/]+))?$/;
 
 /** The step of an object; `null` for one that is not copied. A name that nobody knows yet comes last, as it may need anything. */
 export function writeStepOf(name: string): WriteStep | null {
-  if (name.startsWith(VOLATILE_PREFIX)) return null;
+  // What no place needs but the primary.
+  if (isVolatile(name)) return null;
   if (name.startsWith('wal/')) return walStepOf(name);
   if (name === 'format') return 'format';
   for (const step of STEPS) {

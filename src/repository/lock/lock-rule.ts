@@ -1,4 +1,5 @@
 import { assert } from '../../lib/index.ts';
+import { isFragment, isVolatile } from '../object-store/index.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -17,10 +18,6 @@ const FRAGMENT_STRIDE_MS = DAY_MS;
 const LOCK_MS_MIN = DAY_MS;
 const LOCK_MS_MAX = 3650 * DAY_MS;
 
-/** What belongs to the moment: overwritten at will, and needed by no restore. */
-const VOLATILE = /^volatile\//;
-const FRAGMENT = /^wal\/[^/]+\/[^/]+\/fragments\//;
-
 /** For how many milliseconds an object of this name is locked when it is put; `null` for one that is never locked. */
 export type LockRule = (name: string) => number | null;
 
@@ -32,8 +29,8 @@ export type LockRule = (name: string) => number | null;
 export function lockRule(periodMs: number): LockRule {
   assert(periodMs >= LOCK_MS_MIN && periodMs <= LOCK_MS_MAX, 'a place locks for one day to 3650 days');
   return (name) => {
-    if (VOLATILE.test(name)) return null;
-    return FRAGMENT.test(name) ? FRAGMENT_NEED_MS + FRAGMENT_STRIDE_MS : periodMs + LOCK_STRIDE_MS;
+    if (isVolatile(name)) return null;
+    return isFragment(name) ? FRAGMENT_NEED_MS + FRAGMENT_STRIDE_MS : periodMs + LOCK_STRIDE_MS;
   };
 }
 
@@ -41,7 +38,7 @@ export function lockRule(periodMs: number): LockRule {
 export function lockNeed(rule: LockRule, name: string): number | null {
   const whole = rule(name);
   if (whole === null) return null;
-  return whole - (FRAGMENT.test(name) ? FRAGMENT_STRIDE_MS : LOCK_STRIDE_MS);
+  return whole - (isFragment(name) ? FRAGMENT_STRIDE_MS : LOCK_STRIDE_MS);
 }
 
 /**

@@ -4,8 +4,8 @@
  * Nouns. *Store*: the interface and its promises (`store.ts`). *Spool*: a local directory for files that are not objects yet.
  * *Wrapper*: a store around a store, such as the one that repeats what failed for a while.
  *
- * It does not know what is in an object: no keys, no kinds, no repository. Every implementation and wrapper is held to
- * `test/contract/object-store.ts`.
+ * It does not know what is in an object: no keys, no repository, and no kinds but two, which are told by their names: what is *volatile* may be
+ * overwritten, and a *fragment* of WAL goes when it is joined. Every implementation and wrapper is held to `test/contract/object-store.ts`.
  */
 export * from './azure/index.ts';
 export * from './credentials.ts';
@@ -15,6 +15,7 @@ export type { Attempt, AttemptAnswer, AttemptId, Intruder } from './intruder.ts'
 export * from './location-identity.ts';
 export * from './memory-store.ts';
 export * from './object-error.ts';
+export { isFragment, isVolatile, VOLATILE_PREFIX } from './object-name.ts';
 export * from './open-store.ts';
 export * from './overlay-store.ts';
 export * from './rate-limit.ts';

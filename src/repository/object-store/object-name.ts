@@ -15,5 +15,20 @@ export function assertObjectName(name: string): void {
 /** Only these names may be overwritten. */
 export function assertVolatileName(name: string): void {
   assertObjectName(name);
-  assert(name.startsWith('volatile/'), `"${name}" is a name under volatile/`);
+  assert(isVolatile(name), `"${name}" is a name under volatile/`);
+}
+
+/** Where that lies which belongs to the moment: overwritten and deleted by design, and needed by no restore. */
+export const VOLATILE_PREFIX = 'volatile/';
+
+/** Asked of a name, or of a prefix of names. */
+export function isVolatile(name: string): boolean {
+  return name.startsWith(VOLATILE_PREFIX);
+}
+
+const FRAGMENT_PATTERN = /^wal\/[^/]+\/[^/]+\/fragments\//;
+
+/** Whether it is a fragment of WAL, the one kind that a writer deletes every day: what it holds is in a segment then. */
+export function isFragment(name: string): boolean {
+  return FRAGMENT_PATTERN.test(name);
 }

@@ -1,7 +1,8 @@
 import { codeOf } from '../../../lib/index.ts';
+import { isFragment, isVolatile } from '../object-name.ts';
 import type { ObjectEntry, Tampering } from '../store.ts';
 import type { S3Connection, S3Version } from './connection.ts';
-import { countingVersion, groupByName, isFragment, isHidden, isVolatile, type NamedVersions } from './versions.ts';
+import { countingVersion, groupByName, isHidden, type NamedVersions } from './versions.ts';
 
 /** Known versions, about 300 bytes each. Whatever is forgotten is asked for again. */
 const KNOWN_MAX = 20_000;

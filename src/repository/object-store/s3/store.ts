@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, codeOf, formatMoment, HoldfastError } from '../../../lib/index.ts';
 import { objectAbsent, objectTooShort } from '../object-error.ts';
-import { assertObjectName, assertVolatileName } from '../object-name.ts';
+import { assertObjectName, assertVolatileName, isFragment, isVolatile } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
 import {
@@ -20,7 +20,7 @@ import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } fr
 import { KnownVersions, type OpenedBucket } from './known-versions.ts';
 import type { S3Location } from './location.ts';
 import { makeLock, toWholeSecond } from './lock.ts';
-import { isFragment, isHidden, isVolatile, winningVersion } from './versions.ts';
+import { isHidden, winningVersion } from './versions.ts';
 
 /** What a server gives at once, and the most that S3 allows. */
 const PAGE_SIZE = 1000;

@@ -68,6 +68,7 @@ describe('of several versions', () => {
     assert.equal(hidden('wal/x/y/fragments/1', [marker('wal/x/y/fragments/1')]), true);
     assert.equal(hidden('wal/x/y/fragments/1', []), false);
     assert.equal(hidden('wal/x/y/fragments/1', [version('wal/x/y/fragments/1', 1, { isMarker: true })]), false);
+    assert.equal(hidden('packs/x/y/fragments/1', [marker('packs/x/y/fragments/1')]), false);
     assert.equal(hidden('wal/x/y/segments/1', [marker('wal/x/y/segments/1')]), false);
   });
 });

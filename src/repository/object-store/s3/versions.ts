@@ -1,3 +1,4 @@
+import { isFragment, isVolatile } from '../object-name.ts';
 import type { S3Version } from './connection.ts';
 
 /** What keeps several objects of one name apart: all versions of a name, newest first, and its delete markers. */
@@ -27,15 +28,6 @@ export async function* groupByName(pages: AsyncIterable<readonly S3Version[]>): 
   yield* open.values();
 }
 
-/** Names under `volatile/` are overwritten and deleted by design: for them the newest version counts, and a delete marker means absent. */
-export function isVolatile(name: string): boolean {
-  return name.startsWith('volatile/');
-}
-
-export function isFragment(name: string): boolean {
-  return name.includes('/fragments/');
-}
-
 /**
  * Whether a listing leaves a name out although it is there: a fragment of WAL under a delete marker. Fragments are the one kind that a writer
  * deletes every day, and a writer may have no right to remove versions; what they hold is in a segment then. Anybody who may write can set
@@ -49,7 +41,8 @@ export function isHidden({ name, markers }: NamedVersions): boolean {
  * The version that counts, or `null` when the object is absent.
  *
  * An object is created once, so its oldest version is the one that was stored; a later one, or a delete marker, was put there by somebody who
- * may write and should not have (rule B1). We delete by removing versions; a marker is all that a writer may leave on a fragment.
+ * may write and should not have (rule B1). We delete by removing versions; a marker is all that a writer may leave on a fragment. What is volatile
+ * is overwritten and deleted by design: there the newest version counts, and a delete marker means absent.
  */
 export function countingVersion({ name, versions, markers }: NamedVersions): S3Version | null {
   if (!isVolatile(name)) return versions.at(-1) ?? null;
