@@ -7,6 +7,7 @@ export const SCRIPT_END = '# End of what to type.';
 /**
  * What to type on an empty machine, as lines for `sh`: sentences for people are comments, so that all of it can be typed or run as it stands.
  *
+ * Names come from records that whoever has a key may have written: none of them may become a command.
  * Secrets that the page does not hold are asked for with `read`, so that they stand in no history and no list of arguments.
  */
 export function writeScript(facts: KitFacts): string[] {
@@ -80,10 +81,10 @@ function store({ places }: KitFacts): string[] {
           `export HOLDFAST_COPIES=${quote(together.map(({ name, location }) => `${name}=${location}`).join(' '))}`,
         ]),
     ...apart.flatMap((copy) => [
-      `# The copy "${copy.name}" is named alone. If it is what is left, type these instead of the lines above:`,
-      ...[...accessLines(copy), `export HOLDFAST_REPOSITORY=${quote(copy.location)}`].map((line) =>
-        line.startsWith('#') ? line : `#   ${line}`,
-      ),
+      `# The copy ${forComment(copy.name)} is named alone. If it is what is left, type these instead of the lines above:`,
+      ...[...accessLines(copy), `export HOLDFAST_REPOSITORY=${quote(copy.location)}`]
+        .flatMap((line) => line.split('\n'))
+        .map((line) => (line.startsWith('#') ? line : `#   ${line}`)),
     ]),
   ];
 }
@@ -116,19 +117,36 @@ function restores({ clusters }: KitFacts): string[] {
       'npx holdfast restore --into "$PWD/restored" --start',
     ];
   }
-  return clusters.flatMap((cluster) => [
-    `# ${cluster.name}: needs about ${Math.ceil(cluster.bytes / 2 ** 30)} GiB here. Its last lines say how to connect. To an earlier moment: --to TIME.`,
+  return clusters.flatMap((cluster, index) => [
+    `# ${forComment(cluster.name)}: needs about ${Math.ceil(cluster.bytes / 2 ** 30)} GiB here. Its last lines say how to connect. To an earlier moment: --to TIME.`,
     ...(cluster.tablespaces.length === 0
       ? []
       : [
-          `# It has tablespaces (${cluster.tablespaces.join(', ')}); --tablespaces-into DIRECTORY puts them elsewhere.`,
+          `# It has tablespaces (${cluster.tablespaces.map(forComment).join(', ')}); --tablespaces-into DIRECTORY puts them elsewhere.`,
         ]),
-    `npx holdfast restore --cluster ${cluster.name} --into "$PWD/${cluster.name}" --start`,
+    // The quotes would hold, but whoever types cannot tell what stands between them.
+    HIDDEN.test(cluster.name)
+      ? '# Its name cannot be typed here: npx holdfast list tells its snapshots; restore one of them by its id.'
+      : `npx holdfast restore --cluster ${quote(cluster.name)} --into "$PWD/${directoryFor(cluster, index)}" --start`,
   ]);
+}
+
+/** Its name where that is plain: another one might lead out of the directory. */
+function directoryFor({ name }: KitCluster, index: number): string {
+  return /^[a-z0-9][\w.-]*$/i.test(name) ? name : `_cluster-${index + 1}`;
 }
 
 function majorOf({ serverVersion }: KitCluster): string {
   return /^\d+/.exec(serverVersion)?.[0] ?? '';
+}
+
+/** Characters that end a line, are not seen, or turn the direction of what is. */
+const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/u;
+
+/** In quotes on one line, so that it cannot leave the comment. */
+function forComment(text: string): string {
+  const hidden = new RegExp(HIDDEN, 'gu');
+  return JSON.stringify(text).replaceAll(hidden, (found) => `\\u{${found.codePointAt(0)!.toString(16)}}`);
 }
 
 /** For `sh`, whatever stands in it. */

@@ -12,7 +12,7 @@ import { checkKit } from './check-kit.ts';
 import { composeKit, textOfBlocks } from './kit-blocks.ts';
 import type { KitFacts, KitPlace } from './kit-facts.ts';
 import { renderKit } from './kit-page.ts';
-import { SCRIPT_BEGIN, SCRIPT_END } from './kit-script.ts';
+import { SCRIPT_BEGIN, SCRIPT_END, writeScript } from './kit-script.ts';
 import { makeKit } from './make-kit.ts';
 import { readKit, textOfPage } from './read-kit.ts';
 
@@ -102,6 +102,34 @@ describe('a recovery kit', () => {
     assert.match(script, /npm install holdfast@1\.2\.3 @azure\/storage-blob/);
     const key = (await readFile(join(scratch, 'holdfast-recovery', 'recovery.key'), 'utf8')).trim();
     assert.ok(text.includes(key));
+  });
+
+  it('has a script in which no name that is stored becomes a command or leaves its comment', async (test) => {
+    const { facts, scratch } = await makeIn(test, { withKey: false, places });
+    const hostile = [
+      ...['shop', 'a; touch made-1', '$(touch made-2)', "o'; touch made-3; '", '../../out', '`touch made-4`'],
+      ...['x\ntouch made-5', 'turned \u202e'],
+    ];
+    const cluster = { serverVersion: '18.0', bytes: 1, snapshots: 1, newestAt: '', tablespaces: ['/t\ntouch made-6'] };
+    const copy = { name: 'w\ntouch made-7', location: '/mnt/a b\ntouch made-8', access: disk.access };
+    const script = writeScript({
+      ...facts,
+      places: [disk, copy],
+      clusters: hostile.map((name) => ({ ...cluster, name })),
+    });
+    await writeFile(join(scratch, 'npx'), '#!/bin/sh\nfor word; do echo "<$word>"; done\n', { mode: 0o755 });
+    await writeFile(join(scratch, 'npm'), '#!/bin/sh\n', { mode: 0o755 });
+    const { stdout } = await run('/bin/sh', ['-eu', '-c', script.join('\n')], {
+      env: { PATH: `${scratch}:${process.env.PATH}`, HOME: scratch },
+    });
+    const home = join(scratch, 'holdfast-recovery');
+    assert.deepEqual(await readdir(home), []);
+    const words = [...stdout.matchAll(/<--cluster>\n<(.*)>\n<--into>\n<(.*)>/g)].map(([, name, into]) => [name, into]);
+    assert.deepEqual(
+      words,
+      hostile.slice(0, 6).map((name, i) => [name, join(home, i === 0 ? 'shop' : `_cluster-${i + 1}`)]),
+    );
+    assert.ok(script.some((line) => line.startsWith('# "turned \\u{202e}": needs')));
   });
 
   it('agrees with its repository, and its key opens that', async (test) => {
