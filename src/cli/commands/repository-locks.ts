@@ -10,7 +10,7 @@ export const repositoryLocks: Command = {
   summary: 'Ask each place until when everything that snapshots count on is locked.',
   details: [
     'What list, show and status say of locks was attested by the backup; here the places themselves are asked, object by object. Nothing is changed.',
-    'Without a snapshot the newest of each cluster is looked at. It ends with 3 when a lock that was attested is gone or was shortened, and when objects were overwritten or deleted by name, which no reader sees.',
+    'Without a snapshot the newest of each cluster is looked at. It ends with 3 when a lock that was attested is gone or was shortened, when something of which it was attested is not there, and when objects were overwritten or deleted by name, which no reader sees.',
   ],
   examples: [
     { line: 'holdfast repository locks', does: 'The newest snapshot of each cluster.' },
@@ -27,7 +27,9 @@ export const repositoryLocks: Command = {
     const snapshots = await chooseSnapshots(context, input);
     const checked = await checkLocks({ repository, snapshots, progress, signal });
     const tampering = await findTampering(repository);
-    const isSound = tampering.length === 0 && checked.every(({ places }) => places.every((each) => !each.isShortened));
+    const isSound =
+      tampering.length === 0 &&
+      checked.every(({ places }) => places.every((each) => !each.isShortened && !each.isGone));
     return {
       reason: isSound ? 'done' : 'problemFound',
       json: {
@@ -59,6 +61,7 @@ function locksDocument({ snapshot, places }: CheckedLocks): Json {
       until: time(each.until),
       attested: time(each.attested),
       shortened: each.isShortened,
+      gone: each.isGone,
       objects: each.objects,
       unlocked: { count: each.unlockedCount, absent: each.absentCount, names: [...each.unlocked] },
     })),
@@ -85,12 +88,17 @@ function tamperingText(tampering: readonly FoundTampering[], paint: Paint): stri
 }
 
 function placeText(place: CheckedPlace, now: number, paint: Paint): string[] {
-  const { until, attested, objects, unlocked, unlockedCount, absentCount, isShortened } = place;
+  const { until, attested, objects, unlocked, unlockedCount, absentCount, isShortened, isGone } = place;
   const rest = unlockedCount - unlocked.length;
   return [
     `  ${place.place}: ${paintLock(until, now, paint)}, ${formatQuantity(objects, 'object')} asked about`,
     ...(isShortened
       ? [`    ${paint.bad(`It was attested to be locked until ${formatMoment(attested!)}: somebody took locks away.`)}`]
+      : []),
+    ...(isGone
+      ? [
+          `    ${paint.bad(`All of it was attested to be locked until ${formatMoment(attested!)}, and ${formatQuantity(absentCount, 'object')} ${absentCount === 1 ? 'is' : 'are'} not there.`)}`,
+        ]
       : []),
     ...(unlockedCount === 0
       ? []

@@ -11,7 +11,7 @@ import {
   type SnapshotRecord,
   type StorePlace,
 } from '../../repository/index.ts';
-import { findLineage, listNeededWal, readWalInventory } from '../wal/index.ts';
+import { listNeededWalInPlace, readWalInventory } from '../wal/index.ts';
 import { KnownLocks } from './known-locks.ts';
 import type { PlaceLock } from './place-lock.ts';
 
@@ -57,15 +57,13 @@ export async function keepLocks(options: {
   if (places.length === 0) return locks;
   progress.begin('extending locks');
   const packs = [...options.packs].map((pack) => kindPrefix('data-pack') + Buffer.from(pack).toString('hex'));
-  const inventory = await readWalInventory(repository, snapshot.wal.system);
-  const lineage = findLineage(inventory, snapshot.wal.lineage);
   for (const place of places) {
     await unlessAway(place, progress, async () => {
       const { store } = place;
       const names = async function* () {
         yield* listAlwaysNeeded(store);
         yield* packs;
-        yield* await listNeededWal(store, lineage, snapshot.wal);
+        yield* await listWal(repository, place, snapshot.wal);
         yield pendingName(snapshot.id);
       };
       const kept = new KnownLocks(stateDirectory, {
@@ -85,6 +83,15 @@ export async function keepLocks(options: {
     });
   }
   return locks;
+}
+
+/** As this place has it, and as it is when it comes to that: fragments are joined meanwhile, in each place in its time. */
+async function listWal(repository: Repository, { store }: StorePlace, wal: SnapshotRecord['wal']): Promise<string[]> {
+  const findIn = async (there: Repository) => ({
+    store: there.store,
+    inventory: await readWalInventory(there, wal.system),
+  });
+  return listNeededWalInPlace(await findIn(repository.inPlace(store)), () => findIn(repository), wal);
 }
 
 /** Names of what every snapshot needs, as this place has them. */

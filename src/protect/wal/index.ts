@@ -43,7 +43,7 @@ export { type LastRecord, lastRecord } from './last-record.ts';
 export type { ForkReason, LineageHeader, LineageParent } from './lineage.ts';
 export type { LsnRange } from './lsn-ranges.ts';
 export { type MadeIndex, type MakeIndexOptions, makeIndex } from './make-index.ts';
-export { listNeededWal } from './needed-objects.ts';
+export { endOfWal, listNeededWal, listNeededWalInPlace } from './needed-objects.ts';
 export { historyObjectName, type LineagePlace, lineagePrefix, segmentObjectName } from './object-names.ts';
 export { readPushStatuses, type StoredPushStatus } from './push-status.ts';
 export {

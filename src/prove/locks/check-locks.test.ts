@@ -9,6 +9,7 @@ import { createRepository } from '../../../test/support/memory-repository.ts';
 import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
 import { silentProgress } from '../../lib/index.ts';
 import { encodeLocks, keepLocks, proveLocks } from '../../protect/locks/index.ts';
+import { segmentObjectName } from '../../protect/wal/index.ts';
 import { attest, lockRule, memoryStore, writePending } from '../../repository/index.ts';
 import { checkLocks } from './check-locks.ts';
 
@@ -32,6 +33,22 @@ async function makeWorld(test: TestContext) {
   };
   const check = async () => (await checkLocks({ repository, snapshots: [snapshot], progress }))[0]!.places;
   return { clock, store, repository, snapshot, fragment, dataPack, treePack, scratch, keep, check };
+}
+
+/** A copy of all that the primary has, which locks, too. */
+async function addCopy(
+  { clock, store }: Pick<Awaited<ReturnType<typeof makeWorld>>, 'clock' | 'store'>,
+  { required, without }: { required: boolean; without?: string },
+) {
+  const copy = lockingStore(memoryStore({ clock }), lockRule(10 * day));
+  for await (const { name } of store.list(''))
+    if (name !== without) await copy.putIfAbsent(name, await store.get(name));
+  const places = [
+    { name: 'primary', store, required: true },
+    { name: 'far', store: copy, required },
+  ];
+  Object.assign(store, { places });
+  return copy;
 }
 
 describe('locks of a snapshot', () => {
@@ -77,7 +94,8 @@ describe('locks of a snapshot', () => {
     assert.equal(removed?.attested, lock?.until);
     await store.delete(dataPack);
     const [gone] = await check();
-    assert.deepEqual([gone?.absentCount, gone?.unlocked], [1, [dataPack]]);
+    assert.deepEqual([gone?.until, gone?.absentCount, gone?.unlocked], [null, 1, [dataPack]]);
+    assert.deepEqual([gone?.isShortened, gone?.isGone], [false, true], 'what is not there has no lock to shorten');
   });
 
   it('that ran out in their time are no fault', async (test) => {
@@ -114,14 +132,7 @@ describe('locks of a snapshot', () => {
 
   it('of older backups in a copy are extended although it lacks what is new', async (test) => {
     const { clock, store, repository, snapshot, scratch, dataPack, fragment } = await makeWorld(test);
-    const copy = lockingStore(memoryStore({ clock }), lockRule(10 * day));
-    for await (const { name } of store.list(''))
-      if (name !== fragment) await copy.putIfAbsent(name, await store.get(name));
-    const places = [
-      { name: 'primary', store, required: true },
-      { name: 'far', store: copy, required: false },
-    ];
-    Object.assign(store, { places });
+    const copy = await addCopy({ clock, store }, { required: false, without: fragment });
     await clock.advance(31 * day);
     const packs = [Buffer.from(dataPack.slice('packs/'.length), 'hex')];
     const locks = await keepLocks({ repository, snapshot, packs, stateDirectory: scratch, progress });
@@ -130,6 +141,29 @@ describe('locks of a snapshot', () => {
       ['primary'],
     );
     assert.equal(await copy.lock.until(dataPack), clock.now() + 40 * day);
+  });
+
+  it('are of the fragments that a copy still has where the primary has joined them, and of the segment where that is', async (test) => {
+    const { clock, store, repository, snapshot, fragment, keep, check } = await makeWorld(test);
+    const copy = await addCopy({ clock, store }, { required: true });
+    const segment = segmentObjectName(snapshot.wal, '000000010000000000000003');
+    await repository.putBody('wal-segment', segment, randomBytes(16));
+    await store.delete(fragment);
+    await clock.advance(2 * day);
+    const until = clock.now() + 40 * day;
+    assert.deepEqual(await keep(), [
+      { place: 'primary', until: until - 2 * day },
+      { place: 'far', until: until - 2 * day },
+    ]);
+    assert.equal(await copy.lock.until(fragment), until);
+    assert.ok(!copy.asked.includes(segment) && store.asked.includes(segment));
+    for (const { place, isShortened, absentCount } of await check())
+      assert.deepEqual([isShortened, absentCount], [false, 0], place);
+    // With neither, it is the copy that lacks something.
+    await copy.delete(fragment);
+    const [, far] = await check();
+    assert.deepEqual([far?.isGone, far?.isShortened, far?.unlocked], [true, false, [segment]]);
+    await assert.rejects(keep(), { code: 'OBJECT_ABSENT' });
   });
 
   it('of a copy that is away and need not have everything are left to the next backup', async (test) => {

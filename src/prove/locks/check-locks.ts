@@ -1,6 +1,6 @@
 import { inLanes, type Progress } from '../../lib/index.ts';
 import { listAlwaysNeeded, locksOf } from '../../protect/locks/index.ts';
-import { findLineage, listNeededWal, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
+import { listNeededWalInPlace, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
 import {
   type ChunkIndex,
   committedName,
@@ -27,13 +27,22 @@ export interface CheckedPlace {
   readonly unlockedCount: number;
   /** Objects that the place does not have. */
   readonly absentCount: number;
-  /** Whether a lock that was attested is no longer there: somebody who owns the place took it away, or shortened it. */
+  /** Whether a lock that was attested is no longer there on something that is: somebody who owns the place took it away, or shortened it. */
   readonly isShortened: boolean;
+  /** Whether the place does not have something although it was attested that all of it is locked there. */
+  readonly isGone: boolean;
 }
 
 export interface CheckedLocks {
   readonly snapshot: SnapshotRecord;
   readonly places: readonly CheckedPlace[];
+}
+
+/** A place, what WAL it has, and what it said of locks so far. */
+interface AskedPlace {
+  readonly place: StorePlace;
+  readonly inventory: WalInventory;
+  readonly locks: Map<string, number | null>;
 }
 
 /** So many names are told of each place. */
@@ -59,8 +68,12 @@ export async function checkLocks(options: {
   const places = lockingPlaces(repository.store);
   if (places.length === 0) return snapshots.map((snapshot) => ({ snapshot, places: [] }));
   const index = await repository.loadIndex();
-  const inventory = await readWalInventory(repository);
-  const asked = new Map(places.map(({ name }) => [name, new Map<string, number | null>()]));
+  const all = { store: repository.store, inventory: await readWalInventory(repository) };
+  const asked: AskedPlace[] = [];
+  for (const place of places) {
+    const inventory = await readWalInventory(repository.inPlace(place.store));
+    asked.push({ place, inventory, locks: new Map() });
+  }
   const checked: CheckedLocks[] = [];
   for (const snapshot of snapshots) {
     progress.begin('reading lists of files', { unit: 'chunks' });
@@ -72,9 +85,9 @@ export async function checkLocks(options: {
     const attested = new Map(locksOf(attestations).map(({ place, until }) => [place, until]));
     const found: CheckedPlace[] = [];
     progress.begin('asking for locks');
-    for (const place of places) {
-      const names = await listNames(place, index, inventory, snapshot);
-      const locks = asked.get(place.name)!;
+    for (const { place, inventory, locks } of asked) {
+      const wal = await listNeededWalInPlace({ store: place.store, inventory }, async () => all, snapshot.wal);
+      const names = [...(await listNames(place, index, snapshot)), ...wal];
       await askLocks(place, [...names, ...packs.flat()], locks);
       const groups = [...names.map((name) => [name]), ...packs];
       found.push(judgePlace(place.name, groups, locks, await place.store.now(), attested.get(place.name) ?? null));
@@ -103,17 +116,12 @@ async function findPacks(
   );
 }
 
-async function listNames(
-  { store }: StorePlace,
-  index: ChunkIndex,
-  inventory: WalInventory,
-  { id, wal }: SnapshotRecord,
-): Promise<string[]> {
+async function listNames({ store }: StorePlace, index: ChunkIndex, { id }: SnapshotRecord): Promise<string[]> {
   // What somebody put among the index objects, and no key of ours sealed, is nothing that a snapshot counts on.
   const foreign = new Set(index.unreadable.map(({ name }) => name));
   const names = [committedName(id)];
   for await (const name of listAlwaysNeeded(store)) if (!foreign.has(name)) names.push(name);
-  return [...names, ...(await listNeededWal(store, findLineage(inventory, wal.lineage), wal))];
+  return names;
 }
 
 /** Stands for an object that is not there. */
@@ -142,13 +150,15 @@ function judgePlace(
   let [earliest, unlockedCount, absentCount] = [Number.POSITIVE_INFINITY, 0, 0];
   for (const names of groups) {
     const until = Math.max(ABSENT, ...names.map((name) => locks.get(name) ?? 0));
-    earliest = Math.min(earliest, until);
-    if (until > now) continue;
     if (until === ABSENT) absentCount += 1;
+    else earliest = Math.min(earliest, until);
+    if (until > now) continue;
     unlockedCount += 1;
     if (unlocked.length < NAMES_MAX && names[0] !== undefined) unlocked.push(names[0]);
   }
-  const until = earliest > now ? earliest : null;
-  const isShortened = attested !== null && attested > now && (until ?? 0) < attested - ROUNDING_MS;
-  return { place, until, attested, objects: groups.length, unlocked, unlockedCount, absentCount, isShortened };
+  const until = absentCount === 0 && earliest > now ? earliest : null;
+  const isAttested = attested !== null && attested > now;
+  const isShortened = isAttested && earliest < attested - ROUNDING_MS;
+  const isGone = isAttested && absentCount > 0;
+  return { place, until, attested, objects: groups.length, unlocked, unlockedCount, absentCount, isShortened, isGone };
 }

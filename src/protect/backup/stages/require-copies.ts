@@ -9,7 +9,7 @@ import {
   type SnapshotRecord,
   type StorePlace,
 } from '../../../repository/index.ts';
-import { contiguousEnd, findLineage, listNeededWal, readWalInventory } from '../../wal/index.ts';
+import { endOfWal, findLineage, listNeededWal, readWalInventory } from '../../wal/index.ts';
 
 /** Without these a snapshot cannot be found or read, in the order in which they need each other. */
 const ALWAYS_NEEDED = ['keys/', 'features/', FORMAT_NAME, 'damage/', 'tombstones/', 'packs/'];
@@ -69,10 +69,7 @@ async function findLacking(
 ): Promise<HoldfastError | null> {
   for (const place of places) {
     const inventory = await readWalInventory(repository.inPlace(place.store), wal.system);
-    const isThere = inventory.lineages.some(({ lineage }) => lineage === wal.lineage);
-    const end = isThere
-      ? contiguousEnd(inventory, wal.lineage, wal.timeline, parseLsn(wal.start))
-      : parseLsn(wal.start);
+    const end = endOfWal(inventory, wal);
     if (end < parseLsn(wal.end)) return copyLacksWal(place, wal, end);
   }
   return null;
