@@ -1,8 +1,6 @@
-import { formatCount, formatQuantity } from '../../lib/index.ts';
-import type { HealResult } from '../../prove/index.ts';
 import type { Command } from '../command.ts';
 import { readDatabaseIfGiven } from '../database.ts';
-import type { Paint } from '../output/index.ts';
+import { healText, isMended } from '../heal-text.ts';
 
 /** `holdfast repository heal`. */
 export const repositoryHeal: Command = {
@@ -33,9 +31,8 @@ export const repositoryHeal: Command = {
       progress: context.progress,
       signal: context.signal,
     });
-    const isWhole = result.index.unreadable.length === 0 && result.wal.every(({ problem }) => problem === null);
     return {
-      reason: isWhole ? 'done' : 'problemFound',
+      reason: isMended(result) ? 'done' : 'problemFound',
       json: {
         index: {
           ...{ packs: result.index.packs, chunks: result.index.chunks, objects: result.index.objects },
@@ -55,30 +52,3 @@ export const repositoryHeal: Command = {
     };
   },
 };
-
-function healText({ fromPlaces, index, snapshots, copies, wal }: HealResult, paint: Paint): string[] {
-  const healed = wal.filter(({ problem }) => problem === null);
-  const lines = [
-    ...fromPlaces.flatMap(({ name, from, healed: places }) =>
-      places
-        .filter(({ outcome }) => outcome !== 'kept')
-        .map(({ place }) => `took ${name} from "${from}" to "${place}"`),
-    ),
-    ...(index.packs === 0
-      ? []
-      : [`named ${formatQuantity(index.packs, 'pack')} with ${formatCount(index.chunks)} chunks in the index again`]),
-    ...snapshots.map((id) => `committed snapshot ${id.slice(0, 12)} again`),
-    ...(copies.length === 0 ? [] : [`stored second copies of ${formatQuantity(copies.length, 'small object')}`]),
-    ...healed.map(({ object }) => `stored again the WAL of ${object}`),
-  ];
-  return [
-    ...(lines.length === 0
-      ? ['There was nothing that could be mended.']
-      : lines.map((line) => `${paint.good('✓')} ${line}`)),
-    ...index.unreadable.map(({ name, reason }) => `${paint.bad('✗')} ${name}  ${reason}`),
-    ...wal.flatMap(({ object, problem }) => (problem === null ? [] : [`${paint.bad('✗')} ${object}  ${problem}`])),
-    ...(lines.length === 0
-      ? []
-      : [`${paint.accent('→')} Run holdfast verify --all: it says whether all is there again.`]),
-  ];
-}

@@ -69,7 +69,14 @@ export async function healRepository(options: HealOptions): Promise<HealResult> 
   const copies = await addSecondCopies(repository, inventory);
   progress.begin('fetching WAL that is lost', { unit: 'segments' });
   const wal = await healWal(options, inventory);
-  const facts = { packs: index.packs, snapshots: snapshots.length, copies: copies.length, wal: wal.length };
+  const taken = fromPlaces.filter(({ healed }) => healed.some(({ outcome }) => outcome !== 'kept'));
+  const facts = {
+    fromPlaces: taken.length,
+    packs: index.packs,
+    snapshots: snapshots.length,
+    copies: copies.length,
+    wal: wal.length,
+  };
   await ledger.append({ action: 'heal', outcome: 'done', subject: repository.id, facts });
   return { fromPlaces, index, snapshots, copies, wal };
 }
