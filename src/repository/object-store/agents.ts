@@ -10,6 +10,9 @@ import { HoldfastError, messageOf } from '../../lib/index.ts';
 /** More requests at once wait for a connection: enough to hide the way to a far region, few enough for any server. */
 const CONNECTIONS_MAX = 64;
 
+/** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
+export const SILENCE_MS_MAX = 60_000;
+
 /** Between two requests a connection is kept for the next one; opening one costs two or three times the way there and back. */
 const pool = { keepAlive: true, maxSockets: CONNECTIONS_MAX, scheduling: 'lifo' } as const;
 

@@ -18,6 +18,11 @@ export type RemoteTrouble =
   | 'unavailable'
   | 'failed';
 
+/** A part of a driver's table: all these codes of its servers are one trouble. */
+export function ofAll(trouble: RemoteTrouble, ...names: string[]): Record<string, RemoteTrouble> {
+  return Object.fromEntries(names.map((name) => [name, trouble]));
+}
+
 /** What an error says besides. `action` completes "could not …"; `place` is the description of the store. */
 export interface RemoteCircumstances {
   readonly action: string;

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { ContainerClient, ContainerListBlobFlatSegmentResponse } from '@azure/storage-blob';
 import { type Clock, codeOf, HoldfastError, type Secret } from '../../../lib/index.ts';
 import { makeAgents } from '../agents.ts';
+import type { ByteRange } from '../object-error.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
 import { storeErrorOf } from '../system-error.ts';
@@ -16,12 +17,6 @@ const DRIVER = '@azure/storage-blob';
 
 /** More than any blob has. A range is asked for even of a whole blob, as the answer to one says how much there is in all. */
 const ALL_BYTES = 2 ** 40;
-
-/** Some bytes of a blob, at least one. */
-export interface ByteRange {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** One page of a listing; `next` is `undefined` on the last one. */
 interface ListedPage {

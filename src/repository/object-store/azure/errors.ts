@@ -1,6 +1,6 @@
 import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
 import { isDistrust, isPlain } from '../distrust.ts';
-import { type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
+import { ofAll, type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
 interface Answer {
@@ -101,10 +101,6 @@ const byName: Readonly<Record<string, RemoteTrouble>> = {
   ...ofAll('altered', 'Md5Mismatch', 'Crc64Mismatch', 'InvalidMd5', 'IncompleteBody'),
   ...ofAll('unavailable', 'InternalError', 'OperationTimedOut', 'AccountBeingCreated', 'AbortError'),
 };
-
-function ofAll(trouble: RemoteTrouble, ...names: string[]): Record<string, RemoteTrouble> {
-  return Object.fromEntries(names.map((name) => [name, trouble]));
-}
 
 /** Azure's code for this one is that of a lack of rights, too. */
 function isUnauthenticated({ name, message }: Answer): boolean {

@@ -1,7 +1,5 @@
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
-
-/** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
-const SILENCE_MS_MAX = 60_000;
+import { SILENCE_MS_MAX } from '../agents.ts';
 
 /** What one request is given: it ends when `signal` is aborted, and says of every byte that it moved. */
 export interface Watched {

@@ -1,14 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
-import { objectAbsent, objectTooShort } from '../object-error.ts';
+import { type ByteRange, objectAbsent, objectTooShort } from '../object-error.ts';
 import { assertObjectName, assertVolatileName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
 import type { ObjectEntry, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from '../store.ts';
 import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
 import { findAccess } from './access.ts';
-import type { AzureConnection, ByteRange } from './connection.ts';
+import type { AzureConnection } from './connection.ts';
 import type { AzureLocation } from './location.ts';
 
 /** What a server gives at once, and the most that Azure allows. */

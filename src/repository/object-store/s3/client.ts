@@ -1,15 +1,12 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { HoldfastError } from '../../../lib/index.ts';
-import { makeAgents } from '../agents.ts';
+import { makeAgents, SILENCE_MS_MAX } from '../agents.ts';
 import type { StoreCredentials } from '../credentials.ts';
 import type { S3Location } from './location.ts';
 
 /** A server that does not even let us connect for this long is not there. */
 const CONNECT_MS_MAX = 10_000;
-
-/** Without a byte in either direction for this long a connection is dead; a server that checks 64 MiB answers far sooner. */
-const SILENCE_MS_MAX = 60_000;
 
 /** Amazon's client, as every request of a store uses it. Nothing is sent yet. */
 export async function makeClient({

@@ -15,7 +15,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
-import { objectTooShort } from '../object-error.ts';
+import { type ByteRange, objectTooShort } from '../object-error.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
 import { storeErrorOf } from '../system-error.ts';
@@ -26,12 +26,6 @@ import type { S3Location } from './location.ts';
 
 /** What S3 bears between the clocks of a client and a server. */
 const CLOCKS_APART_MS_MAX = 15 * 60_000;
-
-/** Some bytes of an object, at least one. */
-export interface ByteRange {
-  readonly offset: number;
-  readonly length: number;
-}
 
 /** What was read of an object. `size` is that of the whole object. */
 export interface S3Content {

@@ -1,6 +1,6 @@
 import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
 import { isDistrust, isPlain } from '../distrust.ts';
-import { type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
+import { ofAll, type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
 interface Answer {
@@ -132,10 +132,6 @@ const byName: Readonly<Record<string, RemoteTrouble>> = {
   ...ofAll('unavailable', 'TimeoutError', 'RequestTimeout', 'InternalError', 'ServiceUnavailable', 'OperationAborted'),
   ...ofAll('unavailable', 'ConditionalRequestConflict', 'TemporaryRedirect', 'ConcurrentModification'),
 };
-
-function ofAll(trouble: RemoteTrouble, ...names: string[]): Record<string, RemoteTrouble> {
-  return Object.fromEntries(names.map((name) => [name, trouble]));
-}
 
 function troubleOf({ name, message, status }: Answer): RemoteTrouble {
   if (isDistrust(name)) return 'distrust';

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, codeOf, formatMoment, HoldfastError } from '../../../lib/index.ts';
-import { objectAbsent, objectTooShort } from '../object-error.ts';
+import { type ByteRange, objectAbsent, objectTooShort } from '../object-error.ts';
 import { assertObjectName, assertVolatileName, isFragment, isVolatile } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
@@ -16,7 +16,7 @@ import {
   type Tampering,
 } from '../store.ts';
 import { type Upload, uploadOfBytes, uploadOfFile } from '../upload.ts';
-import type { ByteRange, ConnectOptions, S3Connection, S3Content, S3Version } from './connection.ts';
+import type { ConnectOptions, S3Connection, S3Content, S3Version } from './connection.ts';
 import { KnownVersions, type OpenedBucket } from './known-versions.ts';
 import type { S3Location } from './location.ts';
 import { makeLock, toWholeSecond } from './lock.ts';
