@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   formatBytes,
   formatDuration,
+  formatExactDuration,
   formatMoment,
   formatQuantity,
   formatRate,
@@ -66,14 +67,35 @@ describe('durations', () => {
     );
   });
 
+  it('are told with nothing rounded where numbers are compared', () => {
+    const cases: [number, string][] = [
+      [0, '0s'],
+      [340, '340ms'],
+      [900_000, '15m'],
+      [2_592_000, '43m 12s'],
+      [86_400_000 + 5_000 + 1, '1d 5s 1ms'],
+      [7 * 366 * 86_400_000, '7y'],
+      [366 * 86_400_000 + 60_000, '366d 1m'],
+    ];
+    for (const [ms, text] of cases) assert.equal(formatExactDuration(ms), text);
+    fc.assert(
+      fc.property(fc.nat({ max: 10 ** 12 }), (ms) => {
+        const told = formatExactDuration(ms).split(' ');
+        return told.reduce((sum, part) => sum + parseDuration(part), 0) === ms;
+      }),
+    );
+  });
+
   it('are read with a unit and in ISO 8601', () => {
     assert.equal(parseDuration('250ms'), 250);
     assert.equal(parseDuration('1s'), 1_000);
     assert.equal(parseDuration('15m'), 900_000);
     assert.equal(parseDuration('15min'), 900_000);
+    assert.equal(parseDuration('12w'), 84 * 86_400_000);
+    assert.equal(parseDuration('7y'), 7 * 366 * 86_400_000);
     assert.equal(parseDuration('PT15M'), 900_000);
     assert.equal(parseDuration('P1DT1.5S'), 86_401_500);
-    for (const text of ['', '15', 'P', 'PT', '1y', '-1s', 'P1M'])
+    for (const text of ['', '15', 'P', 'PT', '1mo', '-1s', 'P1M'])
       assert.throws(() => parseDuration(text), { code: 'DURATION_INVALID' });
   });
 });

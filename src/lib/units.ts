@@ -49,16 +49,44 @@ export function formatMoment(milliseconds: number): string {
   return `${new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ')}Z`;
 }
 
-const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: SECOND, min: MINUTE, m: MINUTE, h: HOUR, d: DAY };
+/** The longest year, so that what is kept for years is never kept for less than the calendar's. */
+const YEAR = 366 * DAY;
+
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ...{ ms: 1, s: SECOND, min: MINUTE, m: MINUTE, h: HOUR, d: DAY },
+  ...{ w: 7 * DAY, y: YEAR },
+};
+
+const EXACT_UNITS = [
+  ['d', DAY],
+  ['h', HOUR],
+  ['m', MINUTE],
+  ['s', SECOND],
+  ['ms', 1],
+] as const;
+
+/** Whole milliseconds with nothing rounded, as a duration of people is written: `30m`, `43m 12s`, `7y`. For numbers that somebody compares. */
+export function formatExactDuration(milliseconds: number): string {
+  if (milliseconds > 0 && milliseconds % YEAR === 0) return `${milliseconds / YEAR}y`;
+  const parts: string[] = [];
+  let rest = Math.round(milliseconds);
+  for (const [letter, ms] of EXACT_UNITS) {
+    const count = Math.floor(rest / ms);
+    if (count > 0) parts.push(`${count}${letter}`);
+    rest -= count * ms;
+  }
+  return parts.length === 0 ? '0s' : parts.join(' ');
+}
 
 /**
  * Reads a duration and gives milliseconds.
  *
- * Shape:  a number with a unit (`250ms`, `1s`, `15m` or `15min`, `2h`, `30d`), or ISO 8601 without years and months (`PT15M`).
+ * Shape:  a number with a unit (`250ms`, `1s`, `15m` or `15min`, `2h`, `30d`, `12w`, `7y`), or ISO 8601 without years and months (`PT15M`). A year has
+ *         366 days.
  * Errors: DURATION_INVALID.
  */
 export function parseDuration(text: string): number {
-  const simple = /^(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d)$/.exec(text);
+  const simple = /^(\d+(?:\.\d+)?) ?(ms|s|min|m|h|d|w|y)$/.exec(text);
   if (simple !== null) return Number(simple[1]) * DURATION_UNITS[simple[2]!]!;
   const iso = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(text);
   if (iso?.slice(1).some((part) => part !== undefined)) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { HoldfastError } from '../lib/index.ts';
-import { parseBackupLabel } from './backup-label.ts';
+import { parseBackupLabel, withoutIncrementalFrom } from './backup-label.ts';
 
 const lines = [
   'START WAL LOCATION: 0/2000028 (file 000000030000000000000002)',
@@ -32,6 +32,8 @@ describe('backup_label', () => {
   it('of an increment names the backup that it stands on', () => {
     const text = [...lines, 'INCREMENTAL FROM LSN: 0/1000028', 'INCREMENTAL FROM TLI: 2'].join('\n');
     assert.deepEqual(parseBackupLabel(text).incrementalFrom, { lsn: 0x1000028n, timeline: 2 });
+    assert.equal(withoutIncrementalFrom(`${text}\n`), `${lines.join('\n')}\n`);
+    assert.equal(withoutIncrementalFrom(lines.join('\n')), lines.join('\n'));
     const half = [...lines, 'INCREMENTAL FROM LSN: 0/1000028'].join('\n');
     assert.throws(() => parseBackupLabel(half), { code: 'PG_BACKUP_LABEL_INVALID' });
   });

@@ -50,6 +50,11 @@ export function parseBackupLabel(text: string): BackupLabel {
   };
 }
 
+/** The label as a whole backup has it: without what it says of the backup that an increment stands on, as pg_combinebackup writes it. */
+export function withoutIncrementalFrom(text: string): string {
+  return text.replaceAll(/^INCREMENTAL FROM (LSN|TLI): .*\n/gm, '');
+}
+
 function required(lines: ReadonlyMap<string, string>, name: string): string {
   const value = lines.get(name);
   if (value === undefined) throw invalid(`Expected a line "${name}", found none.`);

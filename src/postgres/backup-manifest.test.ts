@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { HoldfastError } from '../lib/index.ts';
 import { BackupManifestReader, type ManifestFile, parseBackupManifest } from './backup-manifest.ts';
+import { formatBackupManifest, formatManifestCrc } from './format-backup-manifest.ts';
 
 /** Ends a manifest as the server does: with the checksum of all lines before. */
 function seal(body: string): Buffer {
@@ -25,6 +26,36 @@ const version2 = seal(`{ "PostgreSQL-Backup-Manifest-Version": 2,
 `);
 
 describe('backup manifest', () => {
+  it('written by us reads the same', () => {
+    const path = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => text.isWellFormed());
+    const file = fc.record({
+      path,
+      size: fc.maxSafeNat(),
+      crc32c: fc.option(fc.nat({ max: 2 ** 32 - 1 }), { nil: undefined }),
+    });
+    const files = fc.array(file, { maxLength: 20 });
+    fc.assert(
+      fc.property(files, fc.boolean(), (drawn, isVersion2) => {
+        const walRanges = [{ timeline: 3, startLsn: 0x2000028n, endLsn: 0x16b374d848n }];
+        const outline = isVersion2
+          ? ({ version: 2, systemId: '18446744073709551615', walRanges } as const)
+          : ({ version: 1, systemId: null, walRanges } as const);
+        const listed = drawn.map(({ crc32c, ...rest }) => (crc32c === undefined ? rest : { ...rest, crc32c }));
+        const read = parseBackupManifest(Buffer.concat([...formatBackupManifest({ ...outline, files: listed })]));
+        const { files: found, ...rest } = read;
+        assert.deepEqual(rest, outline);
+        assert.deepEqual(
+          found.map(({ path: name, size, checksum }) => [name, size, checksum]),
+          drawn.map(({ path: name, size, crc32c }) => [
+            name,
+            size,
+            crc32c === undefined ? null : formatManifestCrc(crc32c),
+          ]),
+        );
+      }),
+    );
+  });
+
   it('gives files, WAL ranges and the system identifier with all its digits', () => {
     const manifest = parseBackupManifest(version2);
     assert.equal(manifest.version, 2);

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { crc32c } from '@node-rs/crc32';
 import { HoldfastError, messageOf } from '../lib/index.ts';
 import { type Timestamp, timestampFromMilliseconds } from './timestamp.ts';
@@ -122,16 +122,30 @@ export function parseControlFile(bytes: Uint8Array): ControlFile {
   };
 }
 
+/** `global/pg_control` as it lies on the disk. */
+export interface ControlFileBytes {
+  readonly bytes: Buffer;
+  readonly control: ControlFile;
+  readonly mode: number;
+  readonly mtimeMs: number;
+}
+
 /**
  * Reads `global/pg_control` of a data directory, also of one whose server runs.
  * Errors: those of `parseControlFile`; PG_CONTROL_FILE_UNREADABLE.
  */
 export async function readControlFile(dataDirectory: string): Promise<ControlFile> {
+  return (await readControlFileBytes(dataDirectory)).control;
+}
+
+/** The same with the bytes, which have a right CRC. Errors: as those of `readControlFile`. */
+export async function readControlFileBytes(dataDirectory: string): Promise<ControlFileBytes> {
   const path = `${dataDirectory}/global/pg_control`;
   for (let attempt = 1; ; attempt++) {
-    let bytes: Buffer;
+    let found: Omit<ControlFileBytes, 'control'>;
     try {
-      bytes = await readFile(path);
+      const [bytes, { mode, mtimeMs }] = await Promise.all([readFile(path), stat(path)]);
+      found = { bytes, mode: mode & 0o7777, mtimeMs };
     } catch (error) {
       throw new HoldfastError('PG_CONTROL_FILE_UNREADABLE', `could not read "${path}"`, {
         detail: `The system said: ${messageOf(error)}.`,
@@ -139,7 +153,7 @@ export async function readControlFile(dataDirectory: string): Promise<ControlFil
       });
     }
     try {
-      return parseControlFile(bytes);
+      return { ...found, control: parseControlFile(found.bytes) };
     } catch (error) {
       if (attempt === READ_ATTEMPTS_MAX) throw error;
     }

@@ -25,7 +25,10 @@ export class PostgresError extends HoldfastError {
     super(code, message ?? `server reported "${oneLine(report.message)}" (SQLSTATE ${report.sqlState})`, {
       ...parts,
       detail: [...(parts.detail === undefined ? [] : [parts.detail]), ...serverDetail].join(' ') || undefined,
-      hints: [...(report.hint === undefined ? [] : [oneLine(report.hint)]), ...(parts.hints ?? [])],
+      hints: [
+        ...(report.hint === undefined ? [] : [oneLine(report.hint)]),
+        ...(parts.hints ?? hintsOn(report.sqlState)),
+      ],
       retryable: parts.retryable ?? isTransient(report.sqlState),
     } as ErrorParts);
     this.sqlState = report.sqlState;
@@ -52,6 +55,15 @@ export class PostgresError extends HoldfastError {
  */
 function isTransient(sqlState: string): boolean {
   return /^(08|40|53)/.test(sqlState) || ['57P01', '57P02', '57P03', '55006'].includes(sqlState);
+}
+
+/** What to do about an error for which nobody has hints of his own; nothing where only the server's words help. */
+function hintsOn(sqlState: string): readonly string[] {
+  if (sqlState !== '57P01' && sqlState !== '57P02') return [];
+  return [
+    'The server is stopping, or somebody ended this session (pg_terminate_backend): its log says which.',
+    'Run the same command again once the server takes connections.',
+  ];
 }
 
 /** The error that ended an attempt to connect, told by what a person has to do about it. `place` names the server. */

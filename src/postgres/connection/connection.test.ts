@@ -17,6 +17,7 @@ import {
   text,
 } from '../../../test/support/scripted-postgres.ts';
 import { HoldfastError } from '../../lib/index.ts';
+import type { PostgresError } from '../postgres-error.ts';
 import { connect } from './connect.ts';
 import { parseConnectionString } from './connection-string.ts';
 import type { ConnectionTarget } from './target.ts';
@@ -378,7 +379,12 @@ describe('a query', () => {
       client.socket.end();
     });
     const connection = await connect(server.target);
-    await assert.rejects(connection.query('x'), { sqlState: '57P01', retryable: true });
+    await assert.rejects(connection.query('x'), (error: PostgresError) => {
+      assert.equal(error.sqlState, '57P01');
+      assert.ok(error.retryable);
+      assert.match(error.hints.join(' '), /run the same command again/i);
+      return true;
+    });
     await connection.closed;
     assert.equal(connection.isOpen, false);
   });

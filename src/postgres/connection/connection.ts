@@ -34,6 +34,12 @@ export interface CopyBothWriter {
   done(): void;
 }
 
+/** The client's side of a copy to the server. */
+export interface CopyInWriter {
+  /** Sends one CopyData message; a promise where the server is slower than we are. A server that has refused meanwhile ignores what comes. */
+  send(data: Uint8Array): void | Promise<void>;
+}
+
 /**
  * What is told of an exchange, in the order in which the server says it. Any of them may return a promise: until it is
  * settled, nothing more is read from the socket, so that a slow consumer slows the server. An error thrown here ends the
@@ -43,6 +49,8 @@ export interface ExchangeHandlers {
   onResult?(result: QueryResult): void | Promise<void>;
   /** A copy to us begins. */
   onCopyOut?(): void | Promise<void>;
+  /** A copy to the server begins; it ends when the promise is settled. Rejected, it takes the connection with it. */
+  onCopyIn?(writer: CopyInWriter): Promise<void>;
   /** A copy in both directions begins. */
   onCopyBoth?(writer: CopyBothWriter): void | Promise<void>;
   /** The payload of one CopyData message, a view that is good only until this returns or its promise is settled. */
@@ -226,6 +234,8 @@ export class PostgresConnection {
         return;
       case backend.copyOutResponse:
         return inOrder(this.#handOnRows(exchange, ''), () => handlers.onCopyOut?.());
+      case backend.copyInResponse:
+        return this.#copyIn(handlers);
       case backend.copyBothResponse:
         return handlers.onCopyBoth?.({
           send: (data) => this.#channel.send(copyDataMessage(data)),
@@ -241,6 +251,16 @@ export class PostgresConnection {
       default:
         throw unexpected(type);
     }
+  }
+
+  async #copyIn(handlers: ExchangeHandlers): Promise<void> {
+    if (handlers.onCopyIn === undefined) throw unexpected(backend.copyInResponse);
+    const send = (data: Uint8Array) => {
+      this.#channel.send(copyDataMessage(data));
+      return this.#channel.drained();
+    };
+    await handlers.onCopyIn({ send });
+    this.#channel.send(copyDoneMessage());
   }
 
   /** Tells the rows gathered so far, if any result set is open. */

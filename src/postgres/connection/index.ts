@@ -6,7 +6,13 @@
  * It knows nothing of what is asked: commands for replication are in `replication/`.
  */
 export { type ConnectOptions, connect } from './connect.ts';
-export { type CopyBothWriter, type ExchangeHandlers, PostgresConnection, type QueryResult } from './connection.ts';
+export {
+  type CopyBothWriter,
+  type CopyInWriter,
+  type ExchangeHandlers,
+  PostgresConnection,
+  type QueryResult,
+} from './connection.ts';
 export { type ConnectionEnvironment, parseConnectionString } from './connection-string.ts';
 export { findPassword } from './password-file.ts';
 export {

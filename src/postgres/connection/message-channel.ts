@@ -42,6 +42,11 @@ export class MessageChannel {
     this.transport.write(message);
   }
 
+  /** Settled when more may be sent without filling memory, or when the link is gone. */
+  drained(): void | Promise<void> {
+    return this.transport.drained();
+  }
+
   /** Ends the channel at once; the receiver hears of it with `reason`. */
   destroy(reason: unknown): void {
     this.#close()?.onDestroyed(reason);

@@ -11,7 +11,7 @@ import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { applyKeepalive } from './keepalive.ts';
 import type { ConnectionTarget } from './target.ts';
 import { readTlsMaterial } from './tls-files.ts';
-import type { Transport, TransportReceiver } from './transport.ts';
+import { type Transport, type TransportReceiver, untilDrained } from './transport.ts';
 
 /** The name of PostgreSQL's protocol inside TLS. Servers from 17 on know it. */
 const PROTOCOL_NAME = 'postgresql';
@@ -97,6 +97,10 @@ class TlsTransport implements Transport {
 
   write(bytes: Uint8Array): void {
     if (!this.#socket.destroyed) this.#socket.write(bytes);
+  }
+
+  drained(): void | Promise<void> {
+    return untilDrained(this.#socket);
   }
 
   pause(): void {

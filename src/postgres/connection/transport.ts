@@ -1,4 +1,5 @@
 import { connect as connectSocket, type NetConnectOpts, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { codeOf, HoldfastError, messageOf } from '../../lib/index.ts';
 import { connectError } from '../postgres-error.ts';
 import { parseServerReport, sslRequest } from '../protocol/index.ts';
@@ -15,6 +16,8 @@ export interface Transport {
   /** Hands every byte that arrives to `receiver`; a view is good until the receiver returns, or until `resume` after `pause`. */
   listen(receiver: TransportReceiver): void;
   write(bytes: Uint8Array): void;
+  /** Settled when so much of what was written is on its way that more may be written, or when the connection is closed. */
+  drained(): void | Promise<void>;
   /** After this returns, no more bytes are handed over and the last view stays as it is. */
   pause(): void;
   resume(): void;
@@ -171,6 +174,10 @@ class SocketTransport implements Transport {
     if (!this.socket.destroyed) this.socket.write(bytes);
   }
 
+  drained(): void | Promise<void> {
+    return untilDrained(this.socket);
+  }
+
   pause(): void {
     this.socket.pause();
   }
@@ -186,6 +193,20 @@ class SocketTransport implements Transport {
   destroy(): void {
     this.socket.destroy();
   }
+}
+
+/** Settled when the socket takes more, or never will: then `onClosed` tells why. */
+export function untilDrained(socket: Duplex): void | Promise<void> {
+  if (!socket.writableNeedDrain || socket.destroyed) return;
+  return new Promise((resolve) => {
+    const settle = () => {
+      socket.off('drain', settle);
+      socket.off('close', settle);
+      resolve();
+    };
+    socket.on('drain', settle);
+    socket.on('close', settle);
+  });
 }
 
 /** Why a server could not be reached. */

@@ -18,10 +18,15 @@ export interface BaseBackupOptions {
   readonly verifyChecksums?: boolean;
   /** True waits until the server has archived the WAL of the backup; whoever streams WAL waits for that instead. */
   readonly waitForArchive?: boolean;
+  /** Asks for what changed since the backup whose manifest was uploaded on this connection; from version 17 on. */
+  readonly incremental?: boolean;
 }
 
 /** Since this version the options stand in brackets and all archives come in one copy. */
 export const BRACKETED_OPTIONS_MAJOR_MIN = 15;
+
+/** Since this version a server can send increments. */
+export const INCREMENTS_MAJOR_MIN = 17;
 
 /** The longest label (MAXPGPATH in the server's sources is 1024). */
 const LABEL_BYTES_MAX = 1000;
@@ -38,6 +43,12 @@ export function formatBaseBackupCommand(options: BaseBackupOptions, serverMajor:
   if (maxRateKilobytes !== undefined && !(maxRateKilobytes >= 32 && maxRateKilobytes <= 1_048_576)) {
     throw invalidOption('rate', `Expected 32 to 1048576 kilobytes a second, found ${maxRateKilobytes}.`);
   }
+  if (options.incremental && serverMajor < INCREMENTS_MAJOR_MIN) {
+    throw invalidOption(
+      'kind',
+      `Expected version ${INCREMENTS_MAJOR_MIN} of the server or later for an increment, found ${serverMajor}.`,
+    );
+  }
   return serverMajor >= BRACKETED_OPTIONS_MAJOR_MIN ? formatBracketed(options) : formatPlain(options);
 }
 
@@ -53,6 +64,7 @@ function formatBracketed(options: BaseBackupOptions): string {
   if (options.progress) words.push('PROGRESS');
   if (options.tablespaceMap) words.push('TABLESPACE_MAP');
   if (options.maxRateKilobytes !== undefined) words.push(`MAX_RATE ${Math.floor(options.maxRateKilobytes)}`);
+  if (options.incremental) words.push('INCREMENTAL');
   return `BASE_BACKUP (${words.join(', ')})`;
 }
 

@@ -17,7 +17,9 @@ export {
   PageChecksumError,
   receiveBaseBackup,
 } from './base-backup.ts';
+export { INCREMENTS_MAJOR_MIN } from './base-backup-command.ts';
 export { type IdentifiedSystem, identifySystem } from './identify-system.ts';
+export { INCREMENT_PREFIX, IncrementFileReader, type IncrementHead, type IncrementSink } from './increment-file.ts';
 export { showSetting } from './show.ts';
 export { createPhysicalSlot, dropSlot, readSlot, type SlotPosition } from './slot.ts';
 export {
@@ -30,3 +32,4 @@ export {
   type WalStreamOptions,
 } from './start-replication.ts';
 export { fetchTimelineHistory } from './timeline-history.ts';
+export { type IncrementBase, uploadManifest } from './upload-manifest.ts';

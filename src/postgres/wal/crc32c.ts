@@ -34,6 +34,23 @@ export function crc32c(bytes: Buffer, from: number, to: number, seed = 0): numbe
   return ~crc >>> 0;
 }
 
+/** What the CRC of anything followed by its own CRC, the lowest byte first, comes to. */
+const RESIDUE = 0x48674bc7;
+
+/**
+ * True when each of the messages that lie in `bytes` one behind the other ends in its own CRC. Their first four bytes are combined with `CHAIN_MARK`
+ * by exclusive or.
+ *
+ * A message that is right leaves the CRC's register as it found it, and the mark makes up for a register that does not begin as a message's does: so
+ * one pass at the speed of the processor's instruction checks them all. What is wrong in one message changes the register for good, as each step
+ * of a CRC can be undone; only a second error can hide it, with the odds that any error has against a CRC of 32 bits.
+ */
+export function isChainOfCrcs(bytes: Uint8Array): boolean {
+  return nativeCrc32c(bytes, RESIDUE) === RESIDUE;
+}
+
+export const CHAIN_MARK = RESIDUE;
+
 function makeTables(): Int32Array {
   const tables = new Int32Array(256 * 8);
   for (let byte = 0; byte < 256; byte++) {

@@ -8,6 +8,8 @@
  *
  * Source: PostgreSQL, xlogreader.c, xlog_internal.h, xlogrecord.h.
  */
+export { type BlockLimit, blockLimitsOf } from './block-limit.ts';
+export { type BlockVisitor, Fork, visitBlocks } from './block-references.ts';
 export { crc32c } from './crc32c.ts';
 export {
   parseWalPageHeader,
@@ -18,13 +20,7 @@ export {
 } from './page-header.ts';
 export { type PreparedTransaction, parsePreparedTransaction } from './prepared-transaction.ts';
 export { ResourceManager, type WalRecord } from './record.ts';
-export {
-  type UnfinishedRecord,
-  WalScanner,
-  type WalScannerOptions,
-  type WalStop,
-  type WalStopReason,
-} from './scanner.ts';
+export { type UnfinishedRecord, WalScanner, type WalScannerOptions } from './scanner.ts';
 export { parseStorageEvent, type StorageEvent } from './storage-event.ts';
 export { isOfExtension, parseTablespaceCreation, type TablespaceCreation } from './tablespace-record.ts';
 export {
@@ -33,4 +29,5 @@ export {
   type RelationFile,
   type TransactionEnd,
 } from './transaction.ts';
+export type { WalStop, WalStopReason } from './wal-stop.ts';
 export { parseXlogEvent, type RequiredSettings, type XlogEvent } from './xlog-event.ts';

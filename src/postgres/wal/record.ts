@@ -1,4 +1,5 @@
 import { HoldfastError } from '../../lib/index.ts';
+import type { BlockVisitor } from './block-references.ts';
 
 /** Resource managers whose records this package looks into, by the number that stands in a record. */
 export const ResourceManager = {
@@ -18,19 +19,26 @@ export const ResourceManager = {
 export const RESOURCE_MANAGER_BUILT_IN_MAX = 21;
 export const RESOURCE_MANAGER_CUSTOM_MIN = 128;
 
-/** Every record begins with so many bytes. */
+/** Every record begins with so many bytes, of which the CRC is the last field. */
 export const RECORD_HEADER_BYTES = 24;
+export const CRC_OFFSET = 20;
+
+/** The lower bits of a record's `info` are flags; `INFO_SWITCH` and `INFO_OVERWRITE` are XLOG_SWITCH and XLOG_OVERWRITE_CONTRECORD of the manager `xlog`. */
+export const INFO_MASK = 0xf0;
+export const INFO_SWITCH = 0x40;
+export const INFO_OVERWRITE = 0xd0;
 
 /** The largest record that the server accepts (XLogRecordMaxSize). */
 export const RECORD_BYTES_MAX = 1020 * 1024 * 1024;
 
-const BLOCK_ID_MAX = 32;
+export const BLOCK_ID_MAX = 32;
 const ID_DATA_SHORT = 255;
 const ID_DATA_LONG = 254;
 const ID_ORIGIN = 253;
 const ID_TOP_LEVEL_XID = 252;
-const FORK_HAS_IMAGE = 0x10;
-const FORK_SAME_RELATION = 0x80;
+/** Flags of a block's header, beside the number of the fork. */
+export const FORK_HAS_IMAGE = 0x10;
+export const FORK_SAME_RELATION = 0x80;
 const IMAGE_HAS_HOLE = 0x01;
 
 /** What about the block images changed with version 15: the flags for compression. */
@@ -65,6 +73,8 @@ export interface WalRecord {
   readonly bytes: Buffer;
   /** The resource manager's own data, as a view. Errors: PG_WAL_RECORD_INVALID. */
   mainData(): Buffer;
+  /** Tells of every block that the record changes, without the cost of looking at `bytes`. Errors: PG_WAL_RECORD_INVALID. */
+  visitBlocks(visitor: BlockVisitor): void;
 }
 
 /**
@@ -77,7 +87,6 @@ export interface WalRecord {
  * Source: PostgreSQL, xlogrecord.h; xlogreader.c, DecodeXLogRecord.
  */
 export function findMainData(record: Buffer, major: number | undefined): Buffer {
-  const compressed = major === 14 ? IMAGE_COMPRESSED_14 : IMAGE_COMPRESSED_15;
   let at = RECORD_HEADER_BYTES;
   let dataBytes = 0;
   let mainBytes = 0;
@@ -112,13 +121,19 @@ export function findMainData(record: Buffer, major: number | undefined): Buffer 
         need(5);
         const imageFlags = record[at + 4] as number;
         dataBytes += record.readUInt16LE(at);
-        at += (imageFlags & IMAGE_HAS_HOLE) !== 0 && (imageFlags & compressed) !== 0 ? 7 : 5;
+        at += hasHoleLength(imageFlags, major) ? 7 : 5;
       }
       at += (flags & FORK_SAME_RELATION) === 0 ? 16 : 4;
     } else throw invalid(`The block id ${id} is not recognized.`);
   }
   if (record.length - at !== dataBytes) throw invalid('Its parts do not add up to its length.');
   return record.subarray(record.length - mainBytes);
+}
+
+/** Whether the head of an image names the length of the page's hole: only where compression hides it. `flags` are the image's. */
+export function hasHoleLength(flags: number, major: number | undefined): boolean {
+  const compressed = major === 14 ? IMAGE_COMPRESSED_14 : IMAGE_COMPRESSED_15;
+  return (flags & IMAGE_HAS_HOLE) !== 0 && (flags & compressed) !== 0;
 }
 
 function invalid(detail: string): HoldfastError {

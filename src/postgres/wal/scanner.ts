@@ -13,7 +13,10 @@ import {
   walMajorOf,
 } from './page-header.ts';
 import {
-  findMainData,
+  CRC_OFFSET,
+  INFO_MASK,
+  INFO_OVERWRITE,
+  INFO_SWITCH,
   RECORD_BYTES_MAX,
   RECORD_HEADER_BYTES,
   RESOURCE_MANAGER_BUILT_IN_MAX,
@@ -21,6 +24,9 @@ import {
   ResourceManager,
   type WalRecord,
 } from './record.ts';
+import { RecordRun } from './record-run.ts';
+import { ScannedRecord } from './scanned-record.ts';
+import type { WalStop, WalStopReason } from './wal-stop.ts';
 
 export interface WalScannerOptions {
   /** Bytes of a WAL segment. */
@@ -45,46 +51,12 @@ export interface UnfinishedRecord {
   readonly bytes: Buffer;
 }
 
-/**
- * Why a scan stopped:
- * - `input-ended`: there was no more input, and it ended between two records.
- * - `incomplete-record`: there was no more input, and it ended inside a record.
- * - `no-record`: zeros stand where a record or a page would begin. This is how WAL ends on a server that runs, and how a
- *   segment ends that was filled up.
- * - `invalid-page`, `invalid-record`, `wrong-checksum`: what stands there is not this WAL's next page or record. In a segment
- *   that was used before this is how WAL ends, too; in the middle of WAL it is damage.
- * - `missing-continuation`: the rest of a record is not where it must be.
- */
-export type WalStopReason =
-  | 'input-ended'
-  | 'incomplete-record'
-  | 'no-record'
-  | 'invalid-page'
-  | 'invalid-record'
-  | 'wrong-checksum'
-  | 'missing-continuation';
-
-/** Where and why a scan stopped. All WAL before `validEndLsn` is whole; `detail` is a sentence with what was found. */
-export interface WalStop {
-  readonly reason: WalStopReason;
-  /** Where the page or the record begins that could not be read. */
-  readonly lsn: bigint;
-  readonly validEndLsn: bigint;
-  readonly detail: string;
-}
-
 const UINT32 = 0x100000000;
 const NOT_KNOWN = -1;
 /** Records begin at multiples of this. */
 const ALIGNMENT = 8;
 /** A record begins with its length, which is never cut by the end of a page. */
 const LENGTH_BYTES = 4;
-/** The CRC is the last field of a record's header. */
-const CRC_OFFSET = 20;
-/** XLOG_SWITCH and XLOG_OVERWRITE_CONTRECORD of the resource manager `xlog`; the lower bits of `info` are flags. */
-const INFO_MASK = 0xf0;
-const INFO_SWITCH = 0x40;
-const INFO_OVERWRITE = 0xd0;
 const SCRATCH_BYTES_INITIAL = 16 * 1024;
 
 /**
@@ -139,6 +111,11 @@ export class WalScanner {
   /** The start of a record that was broken off by a crash, in whose place the next record stands. */
   #overwritten = NOT_KNOWN;
 
+  /** Records that were found whole together, with where the first of them begins in the input and in the WAL. */
+  readonly #run = new RecordRun();
+  #runInputAt = 0;
+  #runAt = 0;
+
   constructor(options: WalScannerOptions) {
     checkSegmentSize(options.segmentSize);
     this.#segmentSize = options.segmentSize;
@@ -181,6 +158,11 @@ export class WalScanner {
     return Number(lsn - this.#base);
   }
 
+  /** The major version by the magic of the page that was read last; undefined before the first. */
+  get major(): number | undefined {
+    return this.#record.major;
+  }
+
   /** True when the scan began inside a record of which the beginning was not given, so that it is not among those told. */
   get hasBegunInside(): boolean {
     return this.#hasBegunInside;
@@ -200,6 +182,7 @@ export class WalScanner {
 
   /** The next whole record, or null. */
   next(): WalRecord | null {
+    if (this.#run.left > 0) return this.#nextOfRun();
     while (this.#stop === null) {
       if (this.#at < this.#resumeAt) {
         this.#take(this.#resumeAt - this.#at);
@@ -220,6 +203,7 @@ export class WalScanner {
         if (this.#foreign === 0) this.#endRecord();
         continue;
       }
+      if (this.#have === 0 && this.#beginRun()) return this.#nextOfRun();
       if (this.#have > 0 || !this.#isInOnePiece()) {
         if (this.#gather()) return this.#accept(this.#scratch, 0);
         continue;
@@ -334,6 +318,37 @@ export class WalScanner {
       return false;
     }
     return true;
+  }
+
+  /**
+   * Checks all records at once that lie whole on this page and in this piece of input. False when there is none: what stands there is then looked
+   * at by itself, as is a record that ends the segment, and the one that must say something of the record before it.
+   */
+  #beginRun(): boolean {
+    if (this.#previous === NOT_KNOWN || this.#overwritten !== NOT_KNOWN) return false;
+    const length = Math.min(this.#pageEnd - this.#at, this.#input.length - this.#inputAt);
+    const previous = this.#lsn(this.#previous);
+    this.#runInputAt = this.#inputAt;
+    this.#runAt = this.#at;
+    return this.#run.find(this.#input, { from: this.#inputAt, length, lsn: this.#lsn(this.#at), previous });
+  }
+
+  #nextOfRun(): WalRecord {
+    const run = this.#run;
+    const offset = run.take();
+    const { length } = run;
+    const from = this.#runInputAt + offset;
+    const start = this.#runAt + offset;
+    const padding = (ALIGNMENT - (length % ALIGNMENT)) % ALIGNMENT;
+    this.#at = start + length + padding;
+    this.#inputAt = from + length + padding;
+    this.#validEnd = this.#at;
+    this.#previous = start;
+    const record = this.#record;
+    record.set(this.#input, from, from + length, start, this.#pageTimeline);
+    record.span = length;
+    record.endOffset = this.#at;
+    return record;
   }
 
   /** True when the whole record lies on this page and in this piece of input. */
@@ -457,66 +472,5 @@ export class WalScanner {
   #stopAt(reason: WalStopReason, offset: number, detail: string): WalStop {
     this.#stop = { reason, lsn: this.#lsn(offset), validEndLsn: this.validEndLsn, detail };
     return this.#stop;
-  }
-}
-
-/** The one record object of a scanner. Its fields are read from the bytes when they are asked for. */
-class ScannedRecord implements WalRecord {
-  readonly #base: bigint;
-  #buffer: Buffer = Buffer.alloc(0);
-  #from = 0;
-  #to = 0;
-  offset = 0;
-  endOffset = 0;
-  span = 0;
-  timeline = 0;
-  major: number | undefined;
-
-  constructor(base: bigint) {
-    this.#base = base;
-  }
-
-  set(buffer: Buffer, from: number, to: number, offset: number, timeline: number): void {
-    this.#buffer = buffer;
-    this.#from = from;
-    this.#to = to;
-    this.offset = offset;
-    this.timeline = timeline;
-  }
-
-  get lsn(): bigint {
-    return this.#base + BigInt(this.offset);
-  }
-
-  get endLsn(): bigint {
-    return this.#base + BigInt(this.endOffset);
-  }
-
-  get previousLsn(): bigint {
-    return this.#buffer.readBigUInt64LE(this.#from + 8);
-  }
-
-  get xid(): number {
-    return this.#buffer.readUInt32LE(this.#from + 4);
-  }
-
-  get info(): number {
-    return this.#buffer[this.#from + 16] as number;
-  }
-
-  get resourceManager(): number {
-    return this.#buffer[this.#from + 17] as number;
-  }
-
-  get totalLength(): number {
-    return this.#to - this.#from;
-  }
-
-  get bytes(): Buffer {
-    return this.#buffer.subarray(this.#from, this.#to);
-  }
-
-  mainData(): Buffer {
-    return findMainData(this.bytes, this.major);
   }
 }

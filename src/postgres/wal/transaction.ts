@@ -98,6 +98,25 @@ export function parseTransactionEnd(record: WalRecord): TransactionEnd | null {
   };
 }
 
+/** Where the flags of a record's contents stand: behind its header, the mark and length of its data, and eight bytes of time. */
+const FLAGS_AT_SHORT = 34;
+const FLAGS_AT_LONG = 37;
+const DATA_SHORT = 255;
+const DATA_LONG = 254;
+
+/**
+ * False when the record of a transaction's end certainly removes no files. It looks at a few bytes only, as a server may write tens of thousands
+ * of them into each segment. `record` is of the resource manager `transaction`.
+ */
+export function mayRemoveFiles(record: WalRecord): boolean {
+  if ((record.info & HAS_INFO) === 0) return false;
+  const { bytes } = record;
+  const mark = bytes[24];
+  const at = mark === DATA_SHORT ? FLAGS_AT_SHORT : mark === DATA_LONG ? FLAGS_AT_LONG : null;
+  if (at === null || at + 4 > bytes.length) return true;
+  return (bytes.readUInt32LE(at) & HAS_RELATION_FILES) !== 0;
+}
+
 /** A database of OID 0 is none: a transaction of a process that is connected to none. */
 function readDatabase(fields: Fields): number | null {
   const databaseOid = fields.uint32();

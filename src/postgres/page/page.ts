@@ -1,4 +1,4 @@
-import { assert } from '../lib/index.ts';
+import { assert } from '../../lib/index.ts';
 
 /** The only block size that is worked with. */
 export const BLOCK_BYTES = 8192;
@@ -17,16 +17,18 @@ export interface PageHeader {
   readonly layoutVersion: number;
 }
 
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 const LAYOUT_VERSION = 4;
 const HEADER_BYTES = 24;
 const CHECKSUM_OFFSET = 8;
 
 /** Lanes that are summed side by side, so that a processor can do them at once. */
 const LANES = 32;
-const FNV_PRIME = 16777619;
+/** Source: PostgreSQL, checksum_impl.h, FNV_PRIME. */
+export const FNV_PRIME = 16777619;
 
 /** Source: PostgreSQL, checksum_impl.h, checksumBaseOffsets: random numbers that keep the lanes from being exchangeable. */
-const BASE_OFFSETS = Int32Array.of(
+export const BASE_OFFSETS = Int32Array.of(
   ...[0x5b1f36e9, 0xb8525960, 0x02ab50aa, 0x1de66d2a, 0x79ff467a, 0x9bb9f8a3, 0x217e7cd2, 0x83e13d2c],
   ...[0xf8d4474f, 0xe39eb970, 0x42c6ae16, 0x993216fa, 0x7b093b5d, 0x98daff3c, 0xf718902a, 0x0b1c9cdb],
   ...[0xe58f764b, 0x187636bc, 0x5d7b3bb1, 0xe73de7de, 0x92bec979, 0xcca6c0b2, 0x304a0979, 0x85aa43d4],
@@ -109,4 +111,17 @@ export function pageChecksum(page: Uint8Array, blockNumber: number): number {
 export function isPageChecksumRight(page: Buffer, blockNumber: number): boolean {
   const header = parsePageHeader(page);
   return isNewPage(header) || header.checksum === pageChecksum(page, blockNumber);
+}
+
+/**
+ * Whether a page holds nothing that any record has told of: it is all zeros, or it was made ready for rows and never used, which an error between the two
+ * leaves behind (source: PostgreSQL, vacuumlazy.c, lazy_scan_new_or_empty). Its checksum is not looked at.
+ */
+export function isUnusedPage(page: Buffer): boolean {
+  if (page.length !== BLOCK_BYTES || ZEROS.compare(page, HEADER_BYTES, BLOCK_BYTES, HEADER_BYTES, BLOCK_BYTES) !== 0) {
+    return false;
+  }
+  if (ZEROS.compare(page, 0, HEADER_BYTES, 0, HEADER_BYTES) === 0) return true;
+  const { lsn, lower, upper, special } = parsePageHeader(page);
+  return lsn === 0n && lower === HEADER_BYTES && upper === BLOCK_BYTES && special === BLOCK_BYTES;
 }

@@ -6,6 +6,7 @@ import {
   isNewPage,
   isPageChecksumRight,
   isPageHeaderPlausible,
+  isUnusedPage,
   pageChecksum,
   parsePageHeader,
 } from './page.ts';
@@ -52,5 +53,21 @@ describe('data page', () => {
 
   it('needs no checksum while it is new', () => {
     assert.ok(isPageChecksumRight(Buffer.alloc(BLOCK_BYTES), 5));
+  });
+
+  it('is unused as long as nothing but its header was ever written', () => {
+    const page = Buffer.alloc(BLOCK_BYTES);
+    assert.ok(isUnusedPage(page));
+    // PageInit: lower, upper, special, and size with layout version.
+    page.writeUInt16LE(24, 12);
+    for (const at of [14, 16]) page.writeUInt16LE(BLOCK_BYTES, at);
+    page.writeUInt16LE(BLOCK_BYTES | 4, 18);
+    assert.ok(isUnusedPage(page));
+    for (const at of [3, 12, 14, 16, 24, BLOCK_BYTES - 1]) {
+      const used = Buffer.from(page);
+      used[at] = used[at]! ^ 1;
+      assert.equal(isUnusedPage(used), false, `byte ${at}`);
+    }
+    assert.equal(isUnusedPage(makePage(7)), false);
   });
 });
