@@ -43,7 +43,7 @@ async function rollBack(store: ObjectStore, writer: string, from: number): Promi
 
 describe('a primary that was put back', () => {
   it('is noticed by a host that knows nothing, as a copy has what the primary lost, and takes no more entries', async (test) => {
-    const { repository, primary, fresh, writer } = await makeWorld(test);
+    const { repository, primary, copy, fresh, writer } = await makeWorld(test);
     assert.deepEqual(await findLostByPrimary(repository, fresh), []);
     await rollBack(primary, writer, 2);
     const [lost] = await findLostByPrimary(repository, fresh);
@@ -55,6 +55,10 @@ describe('a primary that was put back', () => {
       code: 'LEDGER_HEAD_REGRESSED',
       detail: /as copy "far" shows/,
     });
+    // A copy of another repository has another ledger, and nothing that this one has lost.
+    await copy.putIfAbsent('format', Buffer.from('of another one'));
+    assert.deepEqual(await findLostByPrimary(repository, fresh), []);
+    await copy.delete('format');
     const report = await verifyLedger(repository, fresh);
     assert.deepEqual(
       report.problems.map(({ problem }) => problem),

@@ -1,5 +1,13 @@
+import { createHash } from 'node:crypto';
 import { mapAhead } from '../lib/index.ts';
-import { isPlaceTrouble, kindPrefix, type Repository, type StorePlace } from '../repository/index.ts';
+import {
+  FORMAT_NAME,
+  getIfThere,
+  isPlaceTrouble,
+  kindPrefix,
+  type Repository,
+  type StorePlace,
+} from '../repository/index.ts';
 import { AcknowledgedHeads } from './acknowledged-heads.ts';
 import { type Head, hashStored, parseEntryName } from './entry.ts';
 import type { Regression } from './regression.ts';
@@ -11,7 +19,7 @@ const READS_MAX = 16;
 /**
  * What the primary lost or changed although a copy has it: a copy is filled from the primary alone, so that its ledger is what the primary had (rule B4).
  *
- * Copies that do not answer are passed over, and what somebody has acknowledged before. With `remember` this host remembers the heads that copies have now. Errors: those of the primary;
+ * Copies that do not answer are passed over, those of another repository, whose ledger is another one, and what somebody has acknowledged before. With `remember` this host remembers the heads that copies have now. Errors: those of the primary;
  * `STATE_UNREADABLE`, and with `remember` `STATE_UNWRITABLE`.
  */
 export async function findLostByPrimary(
@@ -24,6 +32,7 @@ export async function findLostByPrimary(
   const acknowledged = await new AcknowledgedHeads(stateDirectory, repository.id).read();
   const regressions = new Map<string, Regression>();
   for (const copy of copies) {
+    if (await unlessAway(isOfAnother(repository, copy), true)) continue;
     const heads = await unlessAway(headsOf(copy), new Map<string, Head>());
     for (const [writer, head] of heads) {
       if (acknowledged.has(head.sha256) || (regressions.get(writer)?.remembered?.seq ?? 0) >= head.seq) continue;
@@ -68,6 +77,12 @@ async function findLostIn({ name, store }: StorePlace, memory: RememberedHeads):
     regressions.push({ place: name, writer, remembered, found, knownBy: null });
   }
   return regressions;
+}
+
+/** Whoever fills a copy refuses one of another repository; here it would pass for what the primary has lost. */
+async function isOfAnother({ formatSha256 }: Repository, { store }: StorePlace): Promise<boolean> {
+  const format = await getIfThere(store, FORMAT_NAME);
+  return format !== null && createHash('sha256').update(format).digest('hex') !== formatSha256;
 }
 
 /** The last entry that a place has of each writer. */

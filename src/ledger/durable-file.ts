@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf, HoldfastError, messageOf } from '../lib/index.ts';
 
@@ -10,6 +10,23 @@ export async function makeStateDirectory(path: string): Promise<void> {
   } catch (error) {
     throw stateUnwritable(path, error);
   }
+}
+
+/**
+ * A file's text without the end of its last line; `null` when there is no file. `form` is what the whole text has to be, `expected` says it in words.
+ *
+ * Errors: `STATE_UNREADABLE`.
+ */
+export async function readStateFile(path: string, form: RegExp, expected: string): Promise<string | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw stateUnreadable(path, `The system said: ${messageOf(error)}.`, error);
+  }
+  if (form.test(text)) return text.trimEnd();
+  throw stateUnreadable(path, `Expected ${expected}, found something else.`);
 }
 
 /** Writes a file so that it is whole or absent after a crash, and takes the place of one that is there. Errors: `STATE_UNWRITABLE`. */
@@ -61,5 +78,13 @@ function stateUnwritable(path: string, error: unknown): HoldfastError {
     detail: `The system said: ${messageOf(error)}.`,
     hints: ['Check that HOLDFAST_STATE_DIR names a directory on a disk with space that you may write to.'],
     cause: error,
+  });
+}
+
+export function stateUnreadable(path: string, detail: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('STATE_UNREADABLE', `could not read "${path}"`, {
+    detail,
+    hints: ['Check HOLDFAST_STATE_DIR. A state directory may be removed; whoever uses the next one is a new writer.'],
+    ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -1,9 +1,8 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../lib/index.ts';
-import { makeStateDirectory, replaceFile } from './durable-file.ts';
+import { makeStateDirectory, readStateFile, replaceFile, stateUnreadable } from './durable-file.ts';
 import type { Head } from './entry.ts';
-import { stateUnreadable } from './writer-id.ts';
 
 /** `<writer>.<seq>`, as the entries are numbered. */
 const FILE_PATTERN = /^([0-9a-f]{32})\.([0-9]{16})$/;
@@ -68,17 +67,8 @@ export class RememberedHeads {
     return matches.map(([file, writer, seq]) => ({ file, writer: writer!, seq: Number(seq) }));
   }
 
-  async #readHash(file: string): Promise<string | null> {
-    const path = join(this.#directory, file);
-    let text: string;
-    try {
-      text = await readFile(path, 'utf8');
-    } catch (error) {
-      // Another process has remembered a higher one and removed this since it was listed.
-      if (codeOf(error) === 'ENOENT') return null;
-      throw stateUnreadable(path, `The system said: ${messageOf(error)}.`, error);
-    }
-    if (/^[0-9a-f]{64}\n$/.test(text)) return text.trim();
-    throw stateUnreadable(path, 'Expected 64 hexadecimal digits, found something else.');
+  /** Null when another process has remembered a higher one and removed this since it was listed. */
+  #readHash(file: string): Promise<string | null> {
+    return readStateFile(join(this.#directory, file), /^[0-9a-f]{64}\n$/, '64 hexadecimal digits');
   }
 }

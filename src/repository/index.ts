@@ -3,7 +3,7 @@
  *
  * Nouns. *Repository*: a set of objects under one `format` and one key bundle. *Object*: a name and its bytes, created once. *Chunk*: at most 1 MiB of
  * content under a keyed identity. *Pack*, *index*, *tree*, *snapshot*: chunks stored together; where they lie; which files they make; which backup
- * that was. *Lease*, *damage*, *tombstone*: what writers and pruners tell each other.
+ * that was. *Lease*, *damage*, *tombstone*, *hold*: what writers, pruners and people tell each other.
  *
  * It knows nothing of PostgreSQL, of plans or of commands, and prints nothing. Format and invariants: `docs/design.md`.
  */
@@ -13,6 +13,7 @@ export * from './copies/index.ts';
 export * from './damage/index.ts';
 export * from './fingerprint/index.ts';
 export * from './format/index.ts';
+export * from './hold/index.ts';
 export * from './index/index.ts';
 export * from './init-repository.ts';
 export * from './key/index.ts';
@@ -27,6 +28,7 @@ export * from './open-repository.ts';
 export * from './pack/index.ts';
 export * from './pipeline/index.ts';
 export * from './probe/index.ts';
+export * from './prune/index.ts';
 export * from './repository.ts';
 export * from './sealed/index.ts';
 export * from './snapshot/index.ts';

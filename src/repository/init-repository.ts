@@ -6,7 +6,6 @@ import { encodeFormat, FORMAT_NAME, KEY_SLOTS_FEATURE, makeFormat, setFeature } 
 import {
   type Credential,
   drawKeyMaterial,
-  encodeKeyBundle,
   formatKeyName,
   KeyRing,
   makeGrant,
@@ -50,17 +49,14 @@ export async function initRepository(options: {
   const keys = KeyRing.fromMaterial(bundle.material);
   const label = options.label ?? 'first key';
   const { slot, pair, bytes } = await makeKeySlot({ keys, secret: await toLockingSecret(secret), label, createdAt });
-  const grant = makeGrant(keys, { slot, slotKey: pair.publicKey }, keys.currentEpoch, encodeKeyBundle(bundle));
-  const names = [
-    formatKeyName({ kind: 'slot', slot }),
-    formatKeyName({ kind: 'grant', slot, epoch: keys.currentEpoch }),
-  ] as const;
+  const grant = makeGrant(keys, { slot, slotKey: pair.publicKey }, bundle);
+  const slotName = formatKeyName({ kind: 'slot', slot });
 
   await setFeature(store, KEY_SLOTS_FEATURE);
-  await store.putIfAbsent(names[1], grant);
-  await store.putIfAbsent(names[0], bytes);
+  await store.putIfAbsent(grant.name, grant.bytes);
+  await store.putIfAbsent(slotName, bytes);
   // Last of all: from here on it is a repository, and it has a key.
-  await putFormat(store, formatBytes, names);
+  await putFormat(store, formatBytes, [slotName, grant.name]);
   return new Repository({ store, format, opened: { slot, bundle, secret }, access: 'write', clock });
 }
 
@@ -80,7 +76,7 @@ async function checkPlaceIsFree(store: ObjectStore): Promise<void> {
         `cannot create a repository in ${store.description}: it is not empty`,
         {
           detail: `Expected nothing there, found "${place.example}".`,
-          hints: ['Choose an empty directory; nothing there was touched.'],
+          hints: ['Choose an empty directory or prefix; nothing there was touched.'],
         },
       );
   }
@@ -98,6 +94,6 @@ async function putFormat(store: ObjectStore, formatBytes: Buffer, ownKeys: reado
 function repositoryExists(store: ObjectStore): HoldfastError {
   return new HoldfastError('REPOSITORY_EXISTS', `cannot create a repository in ${store.description}: there is one`, {
     detail: 'Expected a free place, found the object "format".',
-    hints: ['Use it as it is, or choose another directory.'],
+    hints: ['Use it as it is, or choose another directory or prefix.'],
   });
 }

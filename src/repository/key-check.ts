@@ -31,7 +31,9 @@ export async function checkKeyObjects(repository: Repository): Promise<KeyObject
     else if (slot.version === 2 && !stored.grants.has(slot.slot)) report(object, 'It was given no keys.');
   }
   const signed: KeyName[] = [
-    ...[...stored.grants].flatMap(([slot, epochs]) => epochs.map((epoch) => ({ kind: 'grant', slot, epoch }) as const)),
+    ...[...stored.grants].flatMap(([slot, epochs]) =>
+      epochs.map((each) => ({ kind: 'grant', slot, ...each }) as const),
+    ),
     ...stored.epochs.map((epoch) => ({ kind: 'epoch', epoch }) as const),
     ...[...stored.removed].map((slot) => ({ kind: 'removal', slot }) as const),
   ];

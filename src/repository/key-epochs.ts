@@ -1,21 +1,32 @@
 import { randomBytes } from 'node:crypto';
 import { HoldfastError } from '../lib/index.ts';
 import {
-  encodeKeyBundle,
+  findCurrentEpoch,
   formatKeyName,
   isSlotOurs,
   KEY_BYTES,
   type KeyMaterial,
   type KeySlot,
   type KeySlotWithKey,
+  keyLeftBehind,
   listStoredKeys,
   makeEpoch,
   makeGrant,
+  nameEpochs,
   openSlotOfVersion1,
   type StoredKeys,
   toLockingSecret,
 } from './key/index.ts';
-import { addSlotFor, findRemoved, grantNewest, putOnce, replaceSlot } from './key-slots.ts';
+import {
+  addSlotFor,
+  findRemoved,
+  grantNewest,
+  putFirst,
+  putOnce,
+  replaceSlot,
+  slotConflict,
+  takeBack,
+} from './key-slots.ts';
 import type { Repository } from './repository.ts';
 
 /** What a new epoch would reach, and what stands in its way. */
@@ -45,43 +56,50 @@ export interface NewEpoch {
 /**
  * Begins a new epoch: draws its key, gives it to every slot that was not removed, and then says that it has begun; from then on it seals.
  *
- * Stopped anywhere before its last step it is as if it had not been: what was given for an epoch that has not begun is never used, and the next try
- * takes another number. Slots that come meanwhile are given it, too. Old objects stay as they are, and readable with the old keys.
- * Errors: `KEY_SLOT_OUTDATED`; `KEY_SLOT_REMOVED`; `KEY_SLOT_CONFLICT` (retryable); those of the store; `REPOSITORY_READ_ONLY`.
+ * Stopped anywhere before its last step it is as if it had not been: what was given for an epoch that has not begun is never used. Slots that come
+ * meanwhile are given it, too. Old objects stay as they are, and readable with the old keys. Of two who do this at once one begins the epoch; the
+ * other takes back what it gave and goes on with the epoch that began.
+ * Errors: `KEY_EPOCH_CONFLICT` (retryable); `KEY_EPOCH_BEHIND`; `KEY_SLOT_OUTDATED`; `KEY_SLOT_REMOVED`; `KEY_SLOT_CONFLICT` (retryable); those of
+ * the store; `REPOSITORY_READ_ONLY`.
  */
 export async function beginEpoch(repository: Repository): Promise<NewEpoch> {
   repository.assertWritable();
-  await repository.refreshKeys();
-  await renewOldSlots(repository);
   const { keys, store, clock, formatSha256 } = repository;
-  const stored = await listStoredKeys(store);
-  const { slots, outdated, removed } = await sortSlots(repository, stored);
+  // Listed before newer keys are asked for: a mark that is here then and brings none is one that says nothing.
+  const before = await listStoredKeys(store);
+  if ((await repository.refreshKeys()) === 'left-behind') throw await ownSlotLeftBehind(repository, before);
+  await renewOldSlots(repository, before);
+  const { slots, outdated, removed } = await proposeEpoch(repository);
   if (removed.some(({ slot }) => slot === repository.slot)) throw ownSlotRemoved(repository.slot);
   if (outdated.length > 0) throw slotsOutdated(outdated);
 
-  const epoch = freeNumber(stored, keys.currentEpoch);
-  const { epochs, ...rest } = keys.material();
-  const material: KeyMaterial = { ...rest, epochs: [...epochs, { epoch, key: randomBytes(KEY_BYTES) }] };
-  const bundle = encodeKeyBundle({ material, formatSha256 });
-  for (const { slot, slotKey } of slots) {
-    await putOnce(
-      store,
-      formatKeyName({ kind: 'grant', slot, epoch }),
-      makeGrant(keys, { slot, slotKey }, epoch, bundle),
-    );
-  }
+  const material = drawEpoch(keys.material(), freeNumber(before, keys.currentEpoch));
+  const names = nameEpochs(material);
+  const { epoch } = names.at(-1)!;
   const given = slots.map(({ slot }) => slot);
-  await repository.settle(given.map((slot) => formatKeyName({ kind: 'grant', slot, epoch })));
-  // Last of all: until now nobody uses it, and from now on nobody lacks it.
-  const at = new Date(clock.now()).toISOString();
-  await putOnce(store, formatKeyName({ kind: 'epoch', epoch }), makeEpoch(keys, epoch, at, given));
+  const grants = slots.map((slot) => makeGrant(keys, slot, { material, formatSha256 }));
+  for (const { name, bytes } of grants) await putOnce(store, name, bytes);
+  await repository.settle(grants.map(({ name }) => name));
+  // Last of all: until now nobody uses it, and from now on nobody lacks it. Whose mark is the first, theirs is the key.
+  const mark = formatKeyName({ kind: 'epoch', epoch });
+  if (!(await putFirst(store, mark, makeEpoch(keys, names, new Date(clock.now()).toISOString(), given)))) {
+    await takeBack(
+      store,
+      grants.map(({ name }) => name),
+    );
+    throw (await repository.refreshKeys()) === 'same' ? slotConflict(mark) : epochLost(epoch);
+  }
   keys.adopt(material);
   return { epoch, slots: [...given, ...(await grantLatecomers(repository, new Set(given)))] };
 }
 
+function drawEpoch({ epochs, ...rest }: KeyMaterial, epoch: number): KeyMaterial {
+  return { ...rest, epochs: [...epochs, { epoch, key: randomBytes(KEY_BYTES) }] };
+}
+
 /** A slot that was added while the grants were written: its maker has looked for new epochs before this one began, so it is ours to give. */
 async function grantLatecomers(repository: Repository, given: ReadonlySet<string>): Promise<string[]> {
-  const { slots } = await sortSlots(repository, await listStoredKeys(repository.store));
+  const { slots } = await proposeEpoch(repository);
   const late = slots.filter(({ slot }) => !given.has(slot));
   for (const slot of late) await grantNewest(repository, slot);
   return late.map(({ slot }) => slot);
@@ -91,9 +109,8 @@ async function grantLatecomers(repository: Repository, given: ReadonlySet<string
  * A slot of the first form has no public key. Of the one in use the secret is at hand, so that it can be locked again in the form of today; a try that
  * was stopped has left both.
  */
-async function renewOldSlots(repository: Repository): Promise<void> {
-  const { keys, secret, store } = repository;
-  const { slots } = await listStoredKeys(store);
+async function renewOldSlots(repository: Repository, { slots }: StoredKeys): Promise<void> {
+  const { keys, secret } = repository;
   for (const old of slots) {
     if (old.version !== 1 || (await openSlotOfVersion1(keys.repositoryId, old, secret)) === null) continue;
     const isInUse = old.slot === repository.slot;
@@ -114,12 +131,32 @@ async function sortSlots(repository: Repository, stored: StoredKeys): Promise<Ep
   return sorted;
 }
 
-/** Numbers that anybody has used are passed over: their grants may be of another key. */
-function freeNumber({ grants, epochs }: StoredKeys, current: number): number {
-  const taken = new Set([...epochs, ...[...grants.values()].flat()]);
+/** The next number whose mark can still be made: where something lies that is no mark of ours, none can. */
+function freeNumber({ epochs }: StoredKeys, current: number): number {
   let epoch = current + 1;
-  while (taken.has(epoch)) epoch += 1;
+  while (epochs.includes(epoch)) epoch += 1;
   return epoch;
+}
+
+function epochLost(epoch: number): HoldfastError {
+  return new HoldfastError(
+    'KEY_EPOCH_CONFLICT',
+    `could not begin key epoch ${epoch}: somebody else has just begun it`,
+    {
+      detail:
+        'Expected to be the only one who begins an epoch now. The other one was faster: theirs has begun, and the key that was drawn here seals nothing.',
+      hints: [
+        'Run the command again if a key was removed just before: whoever was faster may have given it their epoch.',
+        'Run `holdfast keys list` to see the epoch and who has it.',
+      ],
+      retryable: true,
+    },
+  );
+}
+
+async function ownSlotLeftBehind({ keys, slot, store }: Repository, stored: StoredKeys): Promise<HoldfastError> {
+  const begun = await findCurrentEpoch(store, stored.epochs, keys.publicKey);
+  return keyLeftBehind('begin a new epoch', slot, begun?.epoch ?? keys.currentEpoch + 1);
 }
 
 function slotsOutdated(slots: readonly KeySlot[]): HoldfastError {

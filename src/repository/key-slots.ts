@@ -1,10 +1,13 @@
 import { assert, HoldfastError } from '../lib/index.ts';
 import { KEY_SLOTS_FEATURE, setFeature } from './format/index.ts';
 import {
-  encodeKeyBundle,
+  type EpochName,
+  type EpochsInForce,
+  epochsOf,
   findCurrentEpoch,
   formatKeyName,
-  isGrantFor,
+  isInForce,
+  isKeyObjectOurs,
   isSlotOurs,
   type KeySecret,
   type KeySlot,
@@ -58,7 +61,7 @@ export async function listSlots(repository: Repository): Promise<{ slots: SlotIn
     function stateOf(): SlotInfo['state'] {
       if (slot.version === 2 && !isSlotOurs(repository.keys, slot)) return 'foreign';
       if (removed.has(id)) return 'removed';
-      if (current > 1 && (epoch ?? 1) < current) return 'left-behind';
+      if (current.epoch > 1 && (epoch ?? 1) < current.epoch) return 'left-behind';
       return slot.version === 1 ? 'old-form' : 'open';
     }
   });
@@ -86,9 +89,9 @@ export async function addSlotFor(repository: Repository, secret: LockingSecret, 
   const { slot, pair, bytes } = await makeKeySlot({ keys, secret, label, createdAt });
   await setFeature(store, KEY_SLOTS_FEATURE);
   const to = { slot, slotKey: pair.publicKey };
+  const granted = keys.currentEpoch;
   await grantNewest(repository, to);
   await putOnce(store, formatKeyName({ kind: 'slot', slot }), bytes);
-  const granted = keys.currentEpoch;
   if ((await repository.refreshKeys()) === 'renewed' && keys.currentEpoch > granted) await grantNewest(repository, to);
   return slot;
 }
@@ -96,12 +99,10 @@ export async function addSlotFor(repository: Repository, secret: LockingSecret, 
 /** Gives a slot the bundle that the repository has now. Safe to repeat. Errors: those of the store. */
 export async function grantNewest(repository: Repository, to: { slot: string; slotKey: Uint8Array }): Promise<void> {
   const { keys, store, formatSha256 } = repository;
-  const bundle = encodeKeyBundle({ material: keys.material(), formatSha256 });
-  const epoch = keys.currentEpoch;
-  const name = formatKeyName({ kind: 'grant', slot: to.slot, epoch });
-  if ((await store.putIfAbsent(name, makeGrant(keys, to, epoch, bundle))) === 'created') return;
+  const { name, bytes } = makeGrant(keys, to, { material: keys.material(), formatSha256 });
+  if ((await store.putIfAbsent(name, bytes)) === 'created') return;
   // Whoever begins this epoch may have given it to the slot already, and whose answer was lost has done so itself.
-  if (!isGrantFor(await store.get(name), to.slot, epoch, keys.publicKey)) throw slotConflict(name);
+  if (!isKeyObjectOurs(keys, name, await store.get(name))) throw slotConflict(name);
 }
 
 /** Where an object that was to be removed still lies, as it may not be deleted there. */
@@ -121,12 +122,7 @@ export async function removeSlot(repository: Repository, slot: string): Promise<
   repository.assertWritable();
   if (slot === repository.slot) throw slotInUse(slot);
   const stored = await listStoredKeys(repository.store);
-  if (!hasAnything(stored, slot)) {
-    throw new HoldfastError('KEY_SLOT_ABSENT', `cannot remove key slot "${slot}": there is none`, {
-      detail: 'Expected the id of a slot, 32 hexadecimal digits.',
-      hints: ['Run `holdfast keys list`.'],
-    });
-  }
+  if (!hasAnything(stored, slot)) throw slotAbsent('remove', slot);
   return dropSlot(repository, slot, null, stored);
 }
 
@@ -144,12 +140,7 @@ export async function rotateSlot(
 ): Promise<{ slot: string; left: LeftObject[] }> {
   repository.assertWritable();
   const stored = await listStoredKeys(repository.store);
-  if (!hasAnything(stored, slot)) {
-    throw new HoldfastError('KEY_SLOT_ABSENT', `cannot rotate key slot "${slot}": there is none`, {
-      detail: 'Expected the id of a slot, 32 hexadecimal digits.',
-      hints: ['Run `holdfast keys list`.'],
-    });
-  }
+  if (!hasAnything(stored, slot)) throw slotAbsent('rotate', slot);
   if (slot === repository.slot && key.kind === 'age-recipients') {
     throw new HoldfastError(
       'KEY_SLOT_UNPROVEN',
@@ -193,13 +184,17 @@ export async function findRemoved(repository: Repository, stored: StoredKeys): P
 
 /** Stores an object under a name that is its own. Errors: `KEY_SLOT_CONFLICT` when somebody else's lies there; those of the store. */
 export async function putOnce(store: ObjectStore, name: string, bytes: Uint8Array): Promise<void> {
-  if ((await store.putIfAbsent(name, bytes)) === 'created') return;
-  // Our own, if an answer was lost and the call repeated.
-  if (bytes.length > 0 && (await store.get(name)).equals(bytes)) return;
-  throw slotConflict(name);
+  if (!(await putFirst(store, name, bytes))) throw slotConflict(name);
 }
 
-function slotConflict(name: string): HoldfastError {
+/** Stores an object under a name for which others may be faster; whether it is ours that lies there now. Errors: those of the store. */
+export async function putFirst(store: ObjectStore, name: string, bytes: Uint8Array): Promise<boolean> {
+  if ((await store.putIfAbsent(name, bytes)) === 'created') return true;
+  // Our own, if an answer was lost and the call repeated.
+  return (await store.get(name)).equals(bytes);
+}
+
+export function slotConflict(name: string): HoldfastError {
   return new HoldfastError('KEY_SLOT_CONFLICT', `could not write "${name}": something else lies there`, {
     detail: 'Expected a free name. Somebody else changes keys now, or somebody without the keys has written there.',
     hints: ['Look at the slots with `holdfast keys list`, and run the command again.'],
@@ -214,10 +209,11 @@ async function dropSlot(
   stored: StoredKeys,
 ): Promise<{ left: LeftObject[] }> {
   const { keys, store, clock } = repository;
+  const current = await currentEpochOf(repository, stored);
   const needed = [
     formatKeyName({ kind: 'slot', slot: repository.slot }),
-    ...(stored.grants.get(repository.slot) ?? []).map((epoch) =>
-      formatKeyName({ kind: 'grant', slot: repository.slot, epoch }),
+    ...grantsInForce(repository.slot, stored, current).map((each) =>
+      formatKeyName({ kind: 'grant', slot: repository.slot, ...each }),
     ),
   ];
   await repository.settle(needed);
@@ -251,18 +247,36 @@ async function checkOwnSlotStays(repository: Repository, slot: string): Promise<
  */
 async function deleteEverywhere(store: ObjectStore, slot: string, needed: readonly string[]): Promise<LeftObject[]> {
   const left: LeftObject[] = [];
-  for (const place of store.places?.map((each) => each.store) ?? [store]) {
+  for (const place of placesOf(store)) {
     for (const name of await listOfSlot(place, slot)) {
-      try {
+      // What cannot be deleted can only be told: the slot is marked.
+      await deleteWhereAllowed(async () => {
         if (await hasAll(place, needed)) await place.delete(name);
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        // No right to delete, or a lock: the slot is marked, so all that can be done is to say so.
-      }
+      });
       if (await isStillThere(place, name)) left.push({ place: place.description, name });
     }
   }
   return left;
+}
+
+/** Takes back from every place what nobody was told of; where that may not be done it lies there and is used by nobody. Errors: none of the store. */
+export async function takeBack(store: ObjectStore, names: readonly string[]): Promise<void> {
+  for (const place of placesOf(store)) {
+    for (const name of names) await deleteWhereAllowed(() => place.delete(name));
+  }
+}
+
+/** No right to delete, a lock, or a place that is away: the caller goes on without. */
+async function deleteWhereAllowed(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+  }
+}
+
+function placesOf(store: ObjectStore): ObjectStore[] {
+  return store.places?.map((each) => each.store) ?? [store];
 }
 
 /** What a place has of a slot, but its mark: the slot first, as without it nothing that is left can be opened. */
@@ -312,14 +326,26 @@ function hasAnything(stored: StoredKeys, slot: string): boolean {
   );
 }
 
-async function currentEpochOf(repository: Repository, stored: StoredKeys): Promise<number> {
-  const begun = await findCurrentEpoch(repository.store, stored.epochs, repository.keys.publicKey);
-  return Math.max(begun?.epoch ?? 1, repository.keys.currentEpoch);
+/** The newest of what the marks say and what this process has: a mark may be out of reach. */
+async function currentEpochOf(repository: Repository, stored: StoredKeys): Promise<EpochsInForce> {
+  const { keys, store } = repository;
+  const begun = await findCurrentEpoch(store, stored.epochs, keys.publicKey);
+  return begun !== null && begun.epoch >= keys.currentEpoch ? begun : epochsOf(keys.material());
 }
 
-function epochOf(slot: KeySlot, stored: StoredKeys, current: number): number | null {
-  if (slot.version === 1) return null;
-  return (stored.grants.get(slot.slot) ?? []).findLast((epoch) => epoch <= current) ?? null;
+function epochOf({ version, slot }: KeySlot, stored: StoredKeys, current: EpochsInForce): number | null {
+  return version === 1 ? null : (grantsInForce(slot, stored, current).at(-1)?.epoch ?? null);
+}
+
+function grantsInForce(slot: string, stored: StoredKeys, current: EpochsInForce): EpochName[] {
+  return (stored.grants.get(slot) ?? []).filter((each) => isInForce(current, each));
+}
+
+function slotAbsent(action: 'remove' | 'rotate', slot: string): HoldfastError {
+  return new HoldfastError('KEY_SLOT_ABSENT', `cannot ${action} key slot "${slot}": there is none`, {
+    detail: 'Expected the id of a slot, 32 hexadecimal digits.',
+    hints: ['Run `holdfast keys list`.'],
+  });
 }
 
 function slotInUse(slot: string): HoldfastError {

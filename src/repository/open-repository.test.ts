@@ -9,11 +9,12 @@ import { namesIn } from '../../test/support/listing.ts';
 import { lyingStore } from '../../test/support/lying-store.ts';
 import { createRepository, keyFileIn, scratchFor } from '../../test/support/memory-repository.ts';
 import { makeSlotOfVersion1 } from '../../test/support/slot-of-version-1.ts';
-import { codeOf, systemClock } from '../lib/index.ts';
+import { codeOf, type HoldfastError, systemClock } from '../lib/index.ts';
 import { initRepository } from './init-repository.ts';
-import { type Credential, drawKeyMaterial } from './key/index.ts';
+import { type Credential, drawKeyMaterial, nameEpochs } from './key/index.ts';
 import { memoryStore, type ObjectStore, openStore } from './object-store/index.ts';
 import { openRepository } from './open-repository.ts';
+import type { Repository } from './repository.ts';
 import type { Access } from './sealed/index.ts';
 
 const clock = systemClock;
@@ -52,8 +53,9 @@ const sound = {
 };
 
 /** All that an `init` writes. */
-function namesOfNew(slot: string): string[] {
-  return ['features/read.key-slots-2', 'format', `keys/${slot}`, `keys/${slot}.00000001`];
+function namesOfNew({ slot, keys }: Repository): string[] {
+  const { fingerprint } = nameEpochs(keys.material())[0]!;
+  return ['features/read.key-slots-3', 'format', `keys/${slot}`, `keys/${slot}.00000001.${fingerprint}`];
 }
 
 function open(store: ObjectStore, credential: Credential, access: Access = 'read') {
@@ -78,8 +80,10 @@ describe('opening a repository', () => {
   it('says that there is nothing where there is nothing, or no such place', async (test) => {
     const scratch = await scratchFor(test, 'repository');
     const credential = await keyFileIn(scratch);
-    await assert.rejects(open(memoryStore(), credential), { code: 'REPOSITORY_ABSENT' });
-    await assert.rejects(open(openStore(join(scratch, 'none')), credential), { code: 'REPOSITORY_ABSENT' });
+    const hinting = (pattern: RegExp) => (error: HoldfastError) =>
+      error.code === 'REPOSITORY_ABSENT' && pattern.test(error.hints[0]!);
+    await assert.rejects(open(memoryStore(), credential), hinting(/bucket/));
+    await assert.rejects(open(openStore(join(scratch, 'none')), credential), hinting(/disk is mounted/));
     await mkdir(join(scratch, 'empty', 'lost+found'), { recursive: true });
     await assert.rejects(open(openStore(join(scratch, 'empty')), credential), { code: 'REPOSITORY_ABSENT' });
   });
@@ -150,7 +154,8 @@ describe('opening a repository', () => {
   for (const what of ['slot', 'grant'] as const) {
     it(`fails with any bit of its only key ${what} turned over`, async (test) => {
       const { store, credential, repository } = await createRepository(test);
-      const name = `keys/${repository.slot}${what === 'slot' ? '' : '.00000001'}`;
+      const [, , slot, grant] = namesOfNew(repository);
+      const name = (what === 'slot' ? slot : grant)!;
       const bytes = await store.get(name);
       // Of what is ciphertext or signature, each of which is one whole, a sample will do.
       const secretAt = bytes.indexOf(what === 'slot' ? '"slotKey"' : '"ephemeral"') * 8;
@@ -237,7 +242,7 @@ describe('features that this version does not know', () => {
   for (const [feature, allowed] of [
     ['read.erasure-1', []],
     ['write.something', ['read']],
-    ['prune.tombstones-1', ['read', 'write']],
+    ['prune.something', ['read', 'write']],
     ['juggle.balls', []],
     ['without-a-use', []],
   ] as const) {
@@ -262,7 +267,7 @@ describe('creating a repository', () => {
     const scratch = await scratchFor(test, 'repository');
     const store = openStore(join(scratch, 'new', 'place'));
     const repository = await initRepository({ store, credential: await keyFileIn(scratch), clock, label: 'mine' });
-    assert.deepEqual(await namesIn(store), namesOfNew(repository.slot));
+    assert.deepEqual(await namesIn(store), namesOfNew(repository));
     assert.equal(JSON.parse((await store.get(`keys/${repository.slot}`)).toString()).label, 'mine');
     assert.equal(repository.access, 'write');
   });
@@ -335,7 +340,7 @@ describe('creating a repository', () => {
       if (attempt.status === 'rejected') assert.equal(codeOf(attempt.reason), 'REPOSITORY_EXISTS');
     const winner = tries.findIndex((attempt) => attempt.status === 'fulfilled');
     assert.equal((await open(store, credentials[winner]!)).id, winners[0]!.value.id);
-    assert.deepEqual(await namesIn(store), namesOfNew(winners[0]!.value.slot));
+    assert.deepEqual(await namesIn(store), namesOfNew(winners[0]!.value));
   });
 
   it('takes its own "format" for its own when the answer was lost and the call repeated', async (test) => {

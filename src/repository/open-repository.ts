@@ -6,6 +6,7 @@ import { checkFeatures, decodeFormat, FORMAT_NAME, readFormatHead } from './form
 import {
   type Credential,
   type KeySecret,
+  keyLeftBehind,
   listStoredKeys,
   type OpenedKeys,
   openKeys,
@@ -28,7 +29,7 @@ import type { Access } from './sealed/index.ts';
  */
 export async function openRepository(options: OpenOptions): Promise<Repository> {
   try {
-    return await openBy(options, options.store);
+    return await openBy(options, options.roots ?? options.store);
   } catch (error) {
     if (!isOfRoots(error, options.access)) throw error;
     return await openByOtherPlace(options, error);
@@ -37,6 +38,8 @@ export async function openRepository(options: OpenOptions): Promise<Repository> 
 
 interface OpenOptions {
   store: ObjectStore;
+  /** Where `format` and keys are read, when the store cannot be asked for them: a whole copy, which the keys prove. */
+  roots?: ObjectStore;
   credential: Credential;
   access: Access;
   clock: Clock;
@@ -82,7 +85,10 @@ async function openBy(options: OpenOptions, roots: ObjectStore): Promise<Reposit
     throw formatChanged(roots, `Expected SHA-256 ${expected}, which its keys repeat, found ${found}.`);
   }
   const format = decodeFormat(formatBytes);
-  if (access !== 'read') refuseLeftBehind(opened);
+  // What would be written with an older epoch could be read by whoever the new one was to keep out. Reading what is old goes on.
+  if (access !== 'read' && opened.leftBehind !== null) {
+    throw keyLeftBehind('write to the repository', opened.slot, opened.leftBehind);
+  }
   if (options.stateDirectory !== undefined) {
     await rememberSigner(options.stateDirectory, format.id, signingKeyOf(opened.bundle.material.signingSeed));
   }
@@ -169,22 +175,6 @@ async function openKeysOrExplain(
   }
 }
 
-/** What would be written with an older epoch could be read by whoever the new one was to keep out. Reading what is old goes on. */
-function refuseLeftBehind({ slot, leftBehind }: OpenedKeys): void {
-  if (leftBehind === null) return;
-  throw new HoldfastError(
-    'KEY_EPOCH_BEHIND',
-    `cannot write to the repository with key slot "${slot}": it was left behind`,
-    {
-      detail: `Expected a key that was given epoch ${leftBehind}, found one that was not: it was removed, or it was added by an older version meanwhile.`,
-      hints: [
-        'Open the repository with another key; `holdfast keys list` says which have the newest epoch.',
-        'With this one, what was stored before that epoch can still be read.',
-      ],
-    },
-  );
-}
-
 /** The repository id in the header of the first object of each common kind, if it is another one. */
 async function findOtherId(store: ObjectStore, repositoryId: Buffer): Promise<string | null> {
   for (const kind of ['ledger', 'index', 'snapshot-committed', 'attestation'] as const) {
@@ -213,7 +203,10 @@ function repositoryAbsent(store: ObjectStore, cause?: unknown): HoldfastError {
         ? cause.detail
         : 'Expected the object "format", found nothing at all.',
     hints: [
-      'Check the path, and that the disk is mounted.',
+      // Only a directory can be made; what lies in a bucket has no disk that might not be mounted.
+      store.createPlace === undefined
+        ? 'Check the bucket or container, and the prefix.'
+        : 'Check the path, and that the disk is mounted.',
       'Run `holdfast repository init` to create a repository there.',
     ],
     ...(cause === undefined ? {} : { cause }),
@@ -223,7 +216,7 @@ function repositoryAbsent(store: ObjectStore, cause?: unknown): HoldfastError {
 function foreign(store: ObjectStore, detail: string): HoldfastError {
   return new HoldfastError('REPOSITORY_FOREIGN', `cannot open ${store.description}: it is no repository of Holdfast`, {
     detail,
-    hints: ['Check the path.'],
+    hints: ['Check the path or the prefix.'],
   });
 }
 

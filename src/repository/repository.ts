@@ -2,9 +2,16 @@ import type { Clock } from '../lib/index.ts';
 import type { Format } from './format/index.ts';
 import { type ChunkIndex, ChunkReader, loadIndex, type RebuiltIndex, rebuildIndex } from './index/index.ts';
 import { KeyRing, type KeySecret, type OpenedKeys, openKeys, parseKeyName } from './key/index.ts';
+import type { Lease } from './lease/index.ts';
 import type { ObjectStore } from './object-store/index.ts';
 import { type Access, SealedObjects } from './sealed/index.ts';
-import { findSnapshot, listSnapshots, type SnapshotList, type SnapshotRecord } from './snapshot/index.ts';
+import {
+  findSnapshot,
+  type KnownSnapshots,
+  listSnapshots,
+  type SnapshotList,
+  type SnapshotRecord,
+} from './snapshot/index.ts';
 
 /** Where the marks lie of epochs that have begun. */
 const EPOCH_PREFIX = 'keys/epoch.';
@@ -18,6 +25,7 @@ export class Repository extends SealedObjects {
   readonly formatSha256: string;
   readonly #scratchDirectory: string | undefined;
   readonly #indexes = new Set<ChunkIndex>();
+  readonly #known: KnownSnapshots = new Map();
   #slot: string;
   #secret: KeySecret;
 
@@ -99,14 +107,14 @@ export class Repository extends SealedObjects {
   }
 
   /** Reads the index as it is now. It may be closed before the repository is, which closes those that are left. Errors: as `loadIndex`. */
-  async loadIndex(): Promise<ChunkIndex> {
-    const index = await loadIndex(this, this.#scratch());
+  async loadIndex(options: Pick<Parameters<typeof loadIndex>[1] & object, 'onObject'> = {}): Promise<ChunkIndex> {
+    const index = await loadIndex(this, { ...options, ...this.#scratch() });
     this.#indexes.add(index);
     return index;
   }
 
   /** Names packs that no readable index object names. Errors: as `rebuildIndex`. */
-  rebuildIndex(options: { onPack?: () => void; signal?: AbortSignal } = {}): Promise<RebuiltIndex> {
+  rebuildIndex(options: { lease?: Lease; onPack?: () => void; signal?: AbortSignal } = {}): Promise<RebuiltIndex> {
     return rebuildIndex(this, { ...options, ...this.#scratch() });
   }
 
@@ -118,6 +126,14 @@ export class Repository extends SealedObjects {
   /** Every committed snapshot, oldest first, and what cannot be read. */
   listSnapshots(): Promise<SnapshotList> {
     return listSnapshots(this);
+  }
+
+  /**
+   * The same, but each record is read only once as long as the repository is open: for whoever needs what it says, not whether it can be read still.
+   * The records are shared and not to be changed.
+   */
+  recallSnapshots(): Promise<SnapshotList> {
+    return listSnapshots(this, this.#known);
   }
 
   /** The one committed snapshot whose id begins with these digits. Errors: `SNAPSHOT_ABSENT`, `SNAPSHOT_AMBIGUOUS`. */

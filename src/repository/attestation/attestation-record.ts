@@ -1,13 +1,23 @@
 import { z } from 'zod';
-import { HoldfastError, inLanes } from '../../lib/index.ts';
+import { codeOf, HoldfastError, inLanes } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { signRecord, whyNotSigned } from '../key/index.ts';
-import { encodeJson, facts, hexId, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
+import { isAbsent } from '../object-store/index.ts';
+import {
+  encodeJson,
+  facts,
+  hexId,
+  isUnreadableRecord,
+  type JsonObject,
+  moment,
+  readRecord,
+  type SealedObjects,
+} from '../sealed/index.ts';
 
 const attestationRecord = z.object({
   version: z.literal(1),
   snapshot: hexId,
-  level: z.enum(['stored', 'verified', 'proven']),
+  level: z.enum(['stored', 'verified', 'proven', 'doubtful']),
   at: moment,
   facts,
   publicKey: z.string(),
@@ -18,6 +28,9 @@ const attestationRecord = z.object({
 export type Attestation = z.infer<typeof attestationRecord>;
 
 export type AttestationLevel = Attestation['level'];
+
+/** How far a snapshot was put to the test, as far as that speaks for it. */
+export type ProofLevel = Exclude<AttestationLevel, 'doubtful'>;
 
 /** Statements that are asked for at once. */
 const READS_MAX = 16;
@@ -50,7 +63,7 @@ export async function listAttestations(
     try {
       attestations.push(await readAttestation(objects, name, snapshot));
     } catch (error) {
-      if (!(error instanceof HoldfastError) || !REFUSED_CODES.has(error.code)) throw error;
+      if (!isOfOneStatement(error)) throw error;
       refused.push({ name, reason: error.detail ?? error.message });
     }
   };
@@ -60,15 +73,10 @@ export async function listAttestations(
   return { attestations, refused };
 }
 
-/** Errors of one statement; anything else is the store's own trouble. */
-const REFUSED_CODES = new Set([
-  'OBJECT_ABSENT',
-  'OBJECT_DAMAGED',
-  'OBJECT_NEWER',
-  'KEY_EPOCH_ABSENT',
-  'RECORD_UNRECOGNIZED',
-  'ATTESTATION_REFUSED',
-]);
+/** Whether an error is one of a single statement; anything else is the store's own trouble. */
+function isOfOneStatement(error: unknown): error is HoldfastError {
+  return isAbsent(error) || isUnreadableRecord(error) || codeOf(error) === 'ATTESTATION_REFUSED';
+}
 
 async function readAttestation(objects: SealedObjects, name: string, snapshot: string): Promise<Attestation> {
   const value = await objects.getJson('attestation', name);

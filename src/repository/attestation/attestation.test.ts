@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createRepository, randomKeys } from '../../../test/support/memory-repository.ts';
+import { storeWith } from '../../../test/support/store-with.ts';
 import { signRecord } from '../key/index.ts';
 import { encodeJson } from '../sealed/index.ts';
 import { newSnapshotId } from '../snapshot/index.ts';
@@ -42,5 +43,24 @@ describe('attestations', () => {
     assert.deepEqual(attestations, [good]);
     assert.deepEqual(refused.map(({ name }) => name).sort(), [...Object.keys(forged), noise].sort());
     for (const { name, reason } of refused) assert.match(reason, forged[name] ?? /HFOB/);
+  });
+
+  it('are refused under a name that nothing of a repository has, as somebody put it there or a listing was harmed on its way', async (test) => {
+    const { store, open } = await createRepository(test);
+    const snapshot = newSnapshotId();
+    const strange = { name: `attest/${snapshot}/\`bc`, size: 300, modifiedAt: 0 };
+    const listed = storeWith(store, {
+      async *list(prefix, options) {
+        if (strange.name.startsWith(prefix)) yield strange;
+        yield* store.list(prefix, options);
+      },
+    });
+    const { attestations, refused } = await listAttestations(await open({ store: listed }), snapshot);
+    assert.deepEqual(attestations, []);
+    assert.deepEqual(
+      refused.map(({ name }) => name),
+      [strange.name],
+    );
+    assert.match(refused[0]!.reason, /somebody else put it there/);
   });
 });

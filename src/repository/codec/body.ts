@@ -1,6 +1,6 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { assert, HoldfastError } from '../../lib/index.ts';
-import { compress, decompress } from './compression.ts';
+import { assert, giveBack, HoldfastError } from '../../lib/index.ts';
+import { COMPRESSION_LEVEL, type CompressionTuning, compressForNow, decompress, WAL_TUNING } from './compression.ts';
 import { type FramePlace, FrameSealer, TAG_BYTES } from './frame.ts';
 import { damagedObject, decodeHeader, encodeHeader, HEADER_BYTES, OBJECT_ID_BYTES } from './header.ts';
 import type { EnvelopeKind, ObjectKind } from './kind.ts';
@@ -52,6 +52,7 @@ export class BodySealer {
   readonly name: string;
   readonly #frames: FrameSealer;
   readonly #context: Buffer;
+  readonly #tuning: CompressionTuning;
   #offset = HEADER_BYTES;
   #finished = false;
 
@@ -61,6 +62,7 @@ export class BodySealer {
     this.header = encodeHeader({ kind: place.kind, epoch, objectId, repositoryId: keys.repositoryId });
     this.#frames = new FrameSealer(keys.objectKey(place.kind, objectId, epoch), this.header);
     this.#context = Buffer.from(place.name, 'utf8');
+    this.#tuning = place.kind === 'wal-segment' || place.kind === 'wal-fragment' ? WAL_TUNING : {};
   }
 
   /** For a body whose name ends in its object id, which is drawn here. */
@@ -89,11 +91,13 @@ export class BodySealer {
       'a piece is at most 1 MiB, and empty only at the end',
     );
     this.#finished = last;
-    const plain = compress(piece) ?? piece;
+    const compressed = compressForNow(piece, COMPRESSION_LEVEL, this.#tuning);
+    const plain = compressed ?? piece;
     const lengths = Buffer.alloc(LENGTH_BYTES);
     lengths.writeUInt32LE(plain.length + TAG_BYTES, 0);
     lengths.writeUInt32LE(piece.length, 4);
     const [ciphertext, tag] = this.#frames.seal(pieceFrame(this.#offset, piece.length, last, this.#context), plain);
+    if (compressed !== null) giveBack(compressed);
     this.#offset += LENGTH_BYTES + ciphertext.length + TAG_BYTES;
     return [lengths, ciphertext, tag];
   }
@@ -191,6 +195,7 @@ export class BodyOpener {
     }
     const compressed = piece.frameLength - TAG_BYTES < piece.plainLength;
     const plain = compressed ? decompress(opened, piece.plainLength) : opened;
+    if (compressed) giveBack(opened);
     if (plain === null) throw this.#damaged(`The piece at offset ${this.#offset} is authentic but is not valid zstd.`);
     this.#advance(piece.end);
     return plain;

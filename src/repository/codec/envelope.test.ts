@@ -77,13 +77,15 @@ describe('the header of an object', () => {
       ['status', 18],
       ['wal-landmarks', 19],
       ['wal-landmark-summary', 20],
+      ['wal-changes', 21],
+      ['snapshot-forgotten', 22],
     ];
     for (const [kind, byte] of kinds) {
       assert.equal(kindByte(kind), byte);
       assert.equal(kindOfByte(byte), kind);
     }
     assert.equal(kindOfByte(0), undefined);
-    assert.equal(kindOfByte(21), undefined);
+    assert.equal(kindOfByte(23), undefined);
   });
 });
 

@@ -22,6 +22,8 @@ const kinds = {
   status: { byte: 18, prefix: 'volatile/status/' },
   'wal-landmarks': { byte: 19, prefix: 'wal/' },
   'wal-landmark-summary': { byte: 20, prefix: 'wal/' },
+  'wal-changes': { byte: 21, prefix: 'wal/' },
+  'snapshot-forgotten': { byte: 22, prefix: 'snapshots/forgotten/' },
 } as const;
 
 /** Every kind that has an envelope. */

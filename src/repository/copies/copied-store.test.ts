@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { describeObjectStore } from '../../../test/contract/object-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf, severalPlaces } from '../../../test/support/several-places.ts';
 import { storeWith } from '../../../test/support/store-with.ts';
-import { systemClock } from '../../lib/index.ts';
-import { memoryStore } from '../object-store/index.ts';
+import { type HoldfastError, systemClock } from '../../lib/index.ts';
+import { memoryStore, type ObjectEntry } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
 
 describeObjectStore('a store with copies', async (test) => severalPlaces(test).store);
@@ -119,10 +120,39 @@ describe('what is put into a store with copies', () => {
     const name = `packs/${'04'.repeat(32)}`;
     await places.store.putIfAbsent(name, randomBytes(5000));
     await assert.rejects(places.store.untilCopied([name], { patienceMs: 0 }), { code: 'REPOSITORY_COPY_AWAY' });
+    const stop = new AbortController();
+    const told: [string, string, number][] = [];
+    const onWait = ({ place, error, msMax }: { place: string; error: HoldfastError; msMax: number }) => {
+      told.push([place, error.code, msMax]);
+      stop.abort();
+    };
+    await assert.rejects(places.store.untilCopied([name], { signal: stop.signal, onWait }), { name: 'AbortError' });
+    assert.deepEqual(told, [['needed', 'STORE_UNAVAILABLE', 300_000]], 'what is waited for is said, and how long');
     copies[0]!.isCut = false;
     await places.store.untilCopied(['keys/', 'format', 'packs/']);
     assert.equal((await copies[0]!.inner.stat(name))?.size, 5000);
     copies[1]!.isCut = false;
+  });
+
+  it('is not in a required copy because an old listing has it there', async (test) => {
+    const honest = memoryStore();
+    const gone: ObjectEntry[] = [];
+    const old = storeWith(honest, {
+      list: (prefix: string, options?: object) => {
+        const shown = gone.filter((entry) => entry.name.startsWith(prefix));
+        return shown.length > 0 ? Readable.from(shown) : honest.list(prefix, options);
+      },
+    });
+    const places = severalPlaces(test, { copies: [cuttablePlace('old', { inner: old, required: true })] });
+    await createRepository(test, { store: places.store });
+    const name = `packs/${'06'.repeat(32)}`;
+    await places.store.putIfAbsent(name, randomBytes(5000));
+    await places.store.settled();
+    for await (const entry of honest.list('packs/')) gone.push(entry);
+    assert.equal(gone.length, 1);
+    await honest.delete(name);
+    await places.store.untilCopied(['packs/']);
+    assert.equal((await honest.stat(name))?.size, 5000);
   });
 
   it('costs a process of a moment no comparison', async (test) => {

@@ -14,6 +14,7 @@ import { PlaceReader, type ReaderKind } from './place-reader.ts';
 import { isPlaceTrouble, PlaceWatch } from './place-watch.ts';
 import { requireObjects, type UntilCopiedOptions } from './require-objects.ts';
 import { SpooledStore } from './spooled-store.ts';
+import { StandInStore } from './stand-in-store.ts';
 import { admitPlace, isNoCopy } from './tell-apart.ts';
 import { watched } from './watched-store.ts';
 
@@ -22,15 +23,23 @@ export const PRIMARY_NAME = 'primary';
 
 /** Whoever closes a store waits so long for required copies; what is left is found by the next comparison. */
 const CLOSE_WAIT_MS_MAX = 30_000;
+/** The same for a process that lives for a moment, and for which somebody waits. */
+const CLOSE_BRIEFLY_MS_MAX = 5_000;
 
 export interface CopiedStoreOptions {
   readonly primary: ObjectStore;
+  /** What the place that is written is called, where a copy stands in for the primary. */
+  readonly primaryName?: string;
   readonly copies: readonly StorePlace[];
+  /** What else a reader reads, and which is no place of the repository: nobody compares it with the primary, or asks it for locks. */
+  readonly besides?: StorePlace;
   readonly clock: Clock;
   /** What the store is opened for. A writer reads and lists the primary, a reader whatever is whole and near. */
   readonly access: ReaderKind;
   /** False for a process that lives for a moment: it brings what it puts itself, and leaves comparing to others. */
   readonly catchUp?: boolean;
+  /** False for who brings to the copies itself, to those that it chooses and at its own pace: what is put goes to the primary alone. */
+  readonly handsOn?: boolean;
   readonly onEvent?: CopyEventSink;
 }
 
@@ -47,25 +56,44 @@ export class CopiedStore implements ObjectStore {
   readonly protection?: () => Promise<PlaceProtection>;
   readonly #primary: ObjectStore;
   readonly #clock: Clock;
+  readonly #closeMsMax: number;
   readonly #reader: PlaceReader;
   readonly #watches: readonly PlaceWatch[];
   readonly #copiers: readonly Copier[];
+  /** The same repository as it can be seen while the primary is away, for whoever keeps WAL meanwhile; `null` where nothing is kept here. */
+  readonly standIn: StandInStore | null;
 
   constructor(options: CopiedStoreOptions) {
-    const { primary, copies, clock, access, catchUp = true, onEvent: tell = () => {} } = options;
+    const { primary, copies, besides, clock, access, catchUp = true, onEvent: tell = () => {} } = options;
+    const { primaryName: name = PRIMARY_NAME, handsOn = true } = options;
     this.#primary = primary;
     this.#clock = clock;
+    this.#closeMsMax = catchUp ? CLOSE_WAIT_MS_MAX : CLOSE_BRIEFLY_MS_MAX;
     this.description = primary.description;
-    this.places = [{ name: PRIMARY_NAME, store: primary, required: true }, ...copies];
-    this.#watches = this.places.map((place, i) => new PlaceWatch({ place, isPrimary: i === 0, clock, tell }));
+    this.places = [{ name, store: primary, required: true }, ...copies];
+    const read = besides === undefined ? this.places : [...this.places, besides];
+    this.#watches = read.map((place, i) => new PlaceWatch({ place, isPrimary: i === 0, clock, tell }));
     this.#reader = new PlaceReader({ watches: this.#watches, clock, kind: access, tell });
-    this.#copiers = this.#watches.slice(1).map((watch) => {
+    const fed = handsOn ? this.#watches.slice(1, this.places.length) : [];
+    this.#copiers = fed.map((watch) => {
       // What waits on this machine is safe once a required copy has it.
       const onHeld = (name: string) => {
         if (watch.place.required && primary instanceof SpooledStore) primary.noteHeld(name);
       };
-      return new Copier({ primary, watch, clock, tell, catchUp, onHeld });
+      const isPrimaryAway = () => primary instanceof SpooledStore && primary.isAway;
+      return new Copier({ primary, watch, clock, tell, catchUp, onHeld, isPrimaryAway });
     });
+    const watches = this.#watches;
+    this.standIn =
+      primary instanceof SpooledStore && copies.length > 0
+        ? new StandInStore({ written: this, spool: primary, watches, clock, tell })
+        : null;
+    // What a process of before left here may be in no copy yet.
+    if (primary instanceof SpooledStore) {
+      primary.listen((event) => {
+        if (event.kind === 'found') for (const name of event.names) this.#offer(name, null);
+      });
+    }
     if (primary.createPlace !== undefined) this.createPlace = () => primary.createPlace!();
     if (primary.protection !== undefined) this.protection = () => primary.protection!();
   }
@@ -179,7 +207,7 @@ export class CopiedStore implements ObjectStore {
   /** Gives required copies a while for what they lack, and ends. Nothing is lost by ending: what is left is found by comparing. */
   async close(): Promise<void> {
     if (this.#copiers.some((copier) => copier.hasBegun))
-      await this.settled({ requiredOnly: true, msMax: CLOSE_WAIT_MS_MAX });
+      await this.settled({ requiredOnly: true, msMax: this.#closeMsMax });
     await Promise.all(this.#copiers.map((copier) => copier.close()));
   }
 

@@ -1,7 +1,7 @@
 import type { Clock, HoldfastError } from '../../lib/index.ts';
 import type { ObjectStore, StorePlace } from '../object-store/index.ts';
 import type { CopyEventSink } from './events.ts';
-import { type PlaceIdentity, readFormatBytes } from './identity.ts';
+import { identifyPlace, type PlaceIdentity, readFormatBytes } from './identity.ts';
 import { Loop } from './loop.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
 import { bringLacking } from './sync-copy.ts';
@@ -62,6 +62,7 @@ export class Copier {
   /** The copy, with every call going past its watch: what the primary does not give is no word about the copy. */
   readonly #watched: ObjectStore;
   readonly #onHeld: (name: string) => void;
+  readonly #isPrimaryAway: () => boolean;
   readonly #clock: Clock;
   readonly #tell: CopyEventSink;
   readonly #waiting = new Map<string, Waiting>();
@@ -79,6 +80,8 @@ export class Copier {
   #wasInStep = false;
   #admission: Promise<void> | null = null;
   #identity: PlaceIdentity | null = null;
+  /** It was admitted by its `format` alone, as the primary was away: whether it is the primary itself is asked when that is back. */
+  #isUnsure = false;
   #error: HoldfastError | null = null;
   #objects = 0;
   #bytes = 0;
@@ -97,11 +100,14 @@ export class Copier {
     catchUp: boolean;
     /** The copy has the object. */
     onHeld: (name: string) => void;
+    /** Whether the primary shows nothing but its `format`, and what waits for it. */
+    isPrimaryAway: () => boolean;
   }) {
     this.#primary = options.primary;
     this.#watch = options.watch;
     this.#watched = watchedStore(options.watch);
     this.#onHeld = options.onHeld;
+    this.#isPrimaryAway = options.isPrimaryAway;
     this.#clock = options.clock;
     this.#tell = options.tell;
     // What other processes left undone is not known: the first pass finds it.
@@ -246,6 +252,7 @@ export class Copier {
 
   /** False as long as nothing may be put there: before there is a repository, and for ever in a foreign place. */
   async #admitted(): Promise<boolean> {
+    if (this.#isUnsure && !this.#isPrimaryAway()) this.#identity = null;
     if (this.#identity !== 'same') {
       this.#admission ??= this.#admit().finally(() => {
         this.#admission = null;
@@ -265,8 +272,12 @@ export class Copier {
       this.#tellIdle();
       return;
     }
+    const place = { ...this.place, store: this.#watched };
+    this.#isUnsure = this.#isPrimaryAway();
     try {
-      this.#identity = await admitPlace(this.#primary, { ...this.place, store: this.#watched }, format);
+      this.#identity = this.#isUnsure
+        ? await identifyPlace(place, format)
+        : await admitPlace(this.#primary, place, format);
     } catch (error) {
       if (!isNoCopy(error)) throw error;
       this.#watch.markForeign(error as HoldfastError);

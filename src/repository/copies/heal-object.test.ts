@@ -11,6 +11,8 @@ import { attest } from '../attestation/index.ts';
 import { listKnownDamage } from '../damage/index.ts';
 import { type ObjectStore, openDiskStore } from '../object-store/index.ts';
 import { getBodyStream, putBodyStream } from '../sealed/index.ts';
+import { recordForgotten } from '../snapshot/index.ts';
+import { writeTombstone } from '../tombstone/index.ts';
 import { healObject } from './heal-object.ts';
 import { proveObject } from './prove-object.ts';
 
@@ -96,6 +98,26 @@ describe('healing from another place', () => {
     copies[0]!.isCut = true;
     assert.deepEqual((await healObject(repository, name)).away, ['elsewhere']);
     copies[0]!.isCut = false;
+  });
+
+  it('never puts into another place what is about one place alone', async (test) => {
+    const { repository, primary, copies } = await setUp(test);
+    const entry = { id: 'cd'.repeat(32), cluster: 'main', completedAt: '2026-01-01T00:00:00.000Z', reason: 'A test.' };
+    const inPrimary = repository.inPlace(primary.inner);
+    await recordForgotten(inPrimary, [entry]);
+    await writeTombstone(inPrimary, { packs: ['ab'.repeat(32)] });
+    const ofOnePlace = [...(await namesIn(primary.inner))].filter((name) =>
+      /^(tombstones|snapshots.forgotten)/.test(name),
+    );
+    assert.equal(ofOnePlace.length, 2);
+    const before = await namesIn(copies[0]!.inner);
+    for (const name of ofOnePlace) {
+      assert.deepEqual(await healObject(repository, name), { name, from: null, healed: [], away: [] });
+      await damage(primary.inner, name);
+      assert.deepEqual((await healObject(repository, name)).healed, []);
+    }
+    assert.deepEqual(await namesIn(copies[0]!.inner), before);
+    assert.deepEqual(await listKnownDamage(repository), []);
   });
 
   it('replaces on a disk in one step, and leaves no file behind', async (test) => {

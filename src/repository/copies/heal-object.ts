@@ -15,7 +15,7 @@ import type { SealedObjects } from '../sealed/index.ts';
 import { isPlaceTrouble } from './place-watch.ts';
 import { type Provers, proveObject } from './prove-object.ts';
 import { transferObject } from './transfer.ts';
-import { VOLATILE_PREFIX } from './write-order.ts';
+import { isOfOnePlace } from './write-order.ts';
 
 const PART_BYTES = 4 << 20;
 const PACK_NAME = /^packs\/([0-9a-f]{64})$/;
@@ -52,7 +52,8 @@ export interface HealedObject {
  * is named in the result.
  */
 export async function healObject(objects: SealedObjects & Provers, name: string): Promise<HealedObject> {
-  const places = name.startsWith(VOLATILE_PREFIX) ? [] : (objects.store.places ?? []);
+  // What is about one place is said there alone: another place's word, or the lack of it, says nothing of it.
+  const places = isOfOnePlace(name) ? [] : (objects.store.places ?? []);
   const found = await Promise.all(places.map(async (place) => ({ place, ...(await examine(objects, place, name)) })));
   const away = found.filter(({ condition }) => condition === 'away').map(({ place }) => place.name);
   const whole = found.find(({ condition }) => condition === 'sound');

@@ -2,8 +2,7 @@ import { HoldfastError } from '../../lib/index.ts';
 import { decodeHeader, HEADER_BYTES } from '../codec/index.ts';
 import { FORMAT_NAME, readFormatHead } from '../format/index.ts';
 import { SLOT_PREFIX } from '../key/index.ts';
-import { getIfThere, type ObjectStore } from '../object-store/index.ts';
-import { VOLATILE_PREFIX } from './write-order.ts';
+import { getIfThere, type ObjectStore, VOLATILE_PREFIX } from '../object-store/index.ts';
 
 /**
  * What a place is to a repository.

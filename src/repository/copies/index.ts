@@ -7,11 +7,12 @@
  * It never overwrites in a copy and never hands a deletion on, and needs no key but to prove what is to heal. It does not know what a backup
  * needs, nor how a store is reached. States, order and crashes: `docs/copies.md`.
  */
+export { bringBack, listOnlyInCopy } from './bring-back.ts';
 export * from './compare-copies.ts';
 export * from './copied-store.ts';
 export type { CopyState } from './copier.ts';
-export * from './count-spooled.ts';
 export * from './events.ts';
+export type { Contradiction, SpoolEvent, SpoolJudge } from './hand-over.ts';
 export * from './heal-object.ts';
 export { isPlaceTrouble } from './place-watch.ts';
 export { type Provers, proveObject } from './prove-object.ts';
@@ -27,3 +28,5 @@ export {
   syncCopy,
 } from './sync-copy.ts';
 export { isNoCopy } from './tell-apart.ts';
+export { isHeldAlike } from './transfer.ts';
+export { listSpooled, WaitingStore } from './waiting-store.ts';

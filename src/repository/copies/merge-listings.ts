@@ -1,5 +1,5 @@
 import type { ObjectEntry, ObjectStore } from '../object-store/index.ts';
-import { VOLATILE_PREFIX } from './write-order.ts';
+import { isOfOnePlace } from './write-order.ts';
 
 /** One name, and what each of the listings has under it, in their order. */
 export interface MergedEntry {
@@ -33,16 +33,16 @@ export async function* mergeListings(
   }
 }
 
-/** What two places have under a prefix, without what is volatile. */
+/** What two places have under a prefix, without what is about one place alone. */
 export function comparePlaces(
   left: ObjectStore,
   right: ObjectStore,
   prefix: string,
   options: { startAfter?: string } = {},
 ): AsyncGenerator<MergedEntry, void> {
-  return skipVolatile(mergeListings([left.list(prefix, options), right.list(prefix, options)]));
+  return skipLocal(mergeListings([left.list(prefix, options), right.list(prefix, options)]));
 }
 
-async function* skipVolatile(merged: AsyncGenerator<MergedEntry, void>): AsyncGenerator<MergedEntry, void> {
-  for await (const entry of merged) if (!entry.name.startsWith(VOLATILE_PREFIX)) yield entry;
+async function* skipLocal(merged: AsyncGenerator<MergedEntry, void>): AsyncGenerator<MergedEntry, void> {
+  for await (const entry of merged) if (!isOfOnePlace(entry.name)) yield entry;
 }

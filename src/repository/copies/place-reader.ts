@@ -13,6 +13,7 @@ import type { CopyEventSink } from './events.ts';
 import { greetPlaces } from './greet-places.ts';
 import { mergeListings } from './merge-listings.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
+import { WaitingStore } from './waiting-store.ts';
 
 /** A place that has not answered for so long gets company: the next one is asked, too, and the first good answer counts. */
 const HEDGE_MS = 10_000;
@@ -163,7 +164,13 @@ export class PlaceReader {
     for (const { watch, error } of failures) {
       if (isDamageOfOnePlace(error)) this.#noteDamage(name, { watch, error }, healthy.place.name);
       // A copy that is behind is told by its lag; and fragments go from the primary when they are joined.
-      else if (isAbsent(error) && watch.isPrimary && !isFragment(name))
+      // What waits on this machine is not in the primary yet.
+      else if (
+        isAbsent(error) &&
+        watch.isPrimary &&
+        !isFragment(name) &&
+        !(healthy.place.store instanceof WaitingStore)
+      )
         this.#once(`missing ${name}`, () =>
           this.#tell({ kind: 'missing', place: watch.place.name, name, healthy: healthy.place.name }),
         );

@@ -18,6 +18,7 @@ export class PlaceWatch {
   readonly isPrimary: boolean;
   readonly #clock: Clock;
   readonly #tell: CopyEventSink;
+  /** Milliseconds to a small answer, as measured lately; `null` before the first. */
   #latencyMs: number | null = null;
   #failures = 0;
   #avoidedUntil = 0;
@@ -28,11 +29,6 @@ export class PlaceWatch {
     this.isPrimary = options.isPrimary;
     this.#clock = options.clock;
     this.#tell = options.tell;
-  }
-
-  /** Milliseconds to a small answer, as measured lately; `null` before the first. */
-  get latencyMs(): number | null {
-    return this.#latencyMs;
   }
 
   get foreign(): HoldfastError | null {

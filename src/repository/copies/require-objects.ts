@@ -1,7 +1,7 @@
-import { type Clock, HoldfastError, inLanes } from '../../lib/index.ts';
+import { type Clock, HoldfastError, inLanes, mapAhead } from '../../lib/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import { readFormatBytes } from './identity.ts';
-import { comparePlaces } from './merge-listings.ts';
+import { comparePlaces, type MergedEntry } from './merge-listings.ts';
 import { isPlaceTrouble, type PlaceWatch } from './place-watch.ts';
 import { admitPlace } from './tell-apart.ts';
 import { transferObject } from './transfer.ts';
@@ -11,6 +11,8 @@ import { watched, watchedStore } from './watched-store.ts';
 const PATIENCE_MS = 5 * 60_000;
 const RETRY_MS = 2_000;
 const LANES = 8;
+/** Objects that are asked for by name at the same moment: small answers, of which a large repository wants many. */
+const ASKED_AT_ONCE = 32;
 
 export interface UntilCopiedOptions {
   readonly signal?: AbortSignal;
@@ -18,6 +20,8 @@ export interface UntilCopiedOptions {
   readonly patienceMs?: number;
   /** So much has arrived in a copy. */
   readonly onObject?: (object: { place: string; name: string; bytes: number }) => void;
+  /** A copy takes nothing, and is waited for so long at most. Told once until it takes something again. */
+  readonly onWait?: (wait: { place: string; error: HoldfastError; msMax: number }) => void;
 }
 
 /** Brings objects to one copy until it holds them all, trying again while it is away. Errors: as `CopiedStore.untilCopied`. */
@@ -26,8 +30,10 @@ export async function requireObjects(
 ): Promise<void> {
   const { watch, clock, signal, patienceMs = PATIENCE_MS } = options;
   let movedAt = clock.monotonic();
+  let isWaiting = false;
   const moved = () => {
     movedAt = clock.monotonic();
+    isWaiting = false;
   };
   for (;;) {
     signal?.throwIfAborted();
@@ -37,6 +43,8 @@ export async function requireObjects(
       // What the primary cannot give is no matter of the copy, and is told as it is.
       if (!isPlaceTrouble(error) || !watch.isAway) throw error;
       if (clock.monotonic() - movedAt >= patienceMs || isHopeless(error)) throw copyAway(watch, error);
+      if (!isWaiting) options.onWait?.({ place: watch.place.name, error, msMax: patienceMs });
+      isWaiting = true;
     }
     await clock.sleep(RETRY_MS, signal);
   }
@@ -66,12 +74,21 @@ async function bringOne({ from, watch }: Parameters<typeof requireObjects>[0], n
   return transferObject({ name, from, to });
 }
 
+/**
+ * Names that the copy lacks. That it lists one proves nothing: a listing may be old, and the object gone since. So each is asked for by its name,
+ * which an old listing does not answer.
+ */
 async function* listLacking({ from, watch }: Parameters<typeof requireObjects>[0], prefix: string) {
-  for await (const { name, entries } of comparePlaces(from, watchedStore(watch), prefix)) {
-    const [source, held] = entries;
-    if (source === null || source === undefined) continue;
-    if (held === null || held === undefined) yield name;
-    else if (held.size !== source.size) throw copyDiffers(watch, name);
+  const to = watchedStore(watch);
+  const ask = async ({ name, entries: [source, listed] }: MergedEntry): Promise<string | null> => {
+    if (source === null || source === undefined) return null;
+    const held = listed === null || listed === undefined ? null : await to.stat(name);
+    if (held === null) return name;
+    if (held.size !== source.size) throw copyDiffers(watch, name);
+    return null;
+  };
+  for await (const name of mapAhead(comparePlaces(from, to, prefix), { atOnceMax: ASKED_AT_ONCE }, ask)) {
+    if (name !== null) yield name;
   }
 }
 
@@ -85,9 +102,9 @@ function copyAway(watch: PlaceWatch, cause: HoldfastError): HoldfastError {
   return new HoldfastError('REPOSITORY_COPY_AWAY', `could not bring everything to the required copy "${name}"`, {
     detail: `Expected ${store.description} to take it, found: ${cause.message}.`,
     hints: [
+      ...cause.hints,
       'Run `holdfast copies status` to see which places answer.',
       'What was stored is kept, and the next try goes on from there.',
-      ...cause.hints,
     ],
     retryable: true,
     cause,

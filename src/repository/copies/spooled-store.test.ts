@@ -7,15 +7,20 @@ import { describe, it, type TestContext } from 'node:test';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository, scratchFor } from '../../../test/support/memory-repository.ts';
 import { cuttablePlace, namesIn, objectsOf } from '../../../test/support/several-places.ts';
+import { until } from '../../../test/support/until.ts';
 import { type Clock, HoldfastError, systemClock } from '../../lib/index.ts';
 import { memoryStore, type ObjectEntry, openDiskStore } from '../object-store/index.ts';
 import { openCopiedStore } from './copied-store.ts';
-import { countSpooled } from './count-spooled.ts';
-import { type SpoolEvent, SpooledStore } from './spooled-store.ts';
+import type { SpoolEvent, SpoolJudge } from './hand-over.ts';
+import { SpooledStore } from './spooled-store.ts';
+import { listSpooled } from './waiting-store.ts';
 
 const lineage = `wal/7123/${'ab'.repeat(32)}`;
 const fragment = (n: number) => `${lineage}/fragments/00000001.${n}`;
 const segment = `${lineage}/segments/000000010000000000000001`;
+
+/** What is sealed differs though it may hold the same; nothing is contradicted. */
+const judge: SpoolJudge = { isSame: async () => false, findContradictions: async () => [] };
 
 async function setUp(test: TestContext, options: { budgetBytes?: number; clock?: Clock } = {}) {
   const primary = cuttablePlace('primary');
@@ -29,6 +34,7 @@ async function setUp(test: TestContext, options: { budgetBytes?: number; clock?:
       budgetBytes: options.budgetBytes ?? 1 << 30,
     });
     store.listen((event) => events.push(event));
+    store.judgeBy(judge);
     test.after(() => store.close());
     return store;
   };
@@ -36,14 +42,6 @@ async function setUp(test: TestContext, options: { budgetBytes?: number; clock?:
   // As whoever opens the repository does.
   await store.get('format');
   return { primary, directory, events, open, store };
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    if (await condition()) return;
-    await systemClock.sleep(25);
-  }
-  assert.fail('it never came to be');
 }
 
 describe('a spool for outages', () => {
@@ -66,7 +64,7 @@ describe('a spool for outages', () => {
     assert.ok(state.awaySince !== null && state.freeBytes !== null);
     await assert.rejects(store.get(fragment(1)), { code: 'STORE_UNAVAILABLE' });
     primary.isCut = false;
-    await until(() => store.onlyHere.length === 0);
+    await until('nothing to be here alone', () => store.onlyHere.length === 0);
     assert.equal((await primary.inner.get(segment)).toString(), 'whole');
     const [id] = await readdir(directory);
     assert.deepEqual(await namesIn(openDiskStore(join(directory, id!))), []);
@@ -85,13 +83,13 @@ describe('a spool for outages', () => {
     await store.putIfAbsent(fragment(1), Buffer.from('one'));
     await store.close();
     const [id] = await readdir(directory);
-    assert.equal(await countSpooled(directory, id!), 1);
+    assert.deepEqual(await listSpooled(directory, id!), [fragment(1)]);
     await assert.rejects(open().get('format'), { code: 'STORE_UNAVAILABLE' });
     primary.isCut = false;
     assert.equal((await open().get(fragment(1))).toString(), 'one');
-    await until(async () => (await primary.inner.stat(fragment(1))) !== null);
-    await until(async () => (await countSpooled(directory, id!)) === 0);
-    assert.equal(await countSpooled(directory, 'another'), 0);
+    await until('the object in the primary', async () => (await primary.inner.stat(fragment(1))) !== null);
+    await until('an empty spool', async () => (await listSpooled(directory, id!)).length === 0);
+    assert.deepEqual(await listSpooled(directory, 'another'), []);
   });
 
   it('hands nothing over to another repository that came in the place of the primary', async (test) => {
@@ -105,14 +103,17 @@ describe('a spool for outages', () => {
     const before = primary.calls.length;
     primary.isCut = false;
     // It asks again after a pause, so that it has been asked twice when it was judged once.
-    await until(() => primary.calls.slice(before).filter((call) => call.endsWith(' format')).length > 1);
+    await until(
+      'the primary to be asked again',
+      () => primary.calls.slice(before).filter((call) => call.endsWith(' format')).length > 1,
+    );
     assert.deepEqual(await namesIn(other, 'wal/'), []);
     assert.deepEqual(store.onlyHere, [fragment(1)]);
     assert.notEqual((await store.state()).awaySince, null);
   });
 
-  it('keeps what the primary shows, but never said to be durable', async (test) => {
-    const { primary, store } = await setUp(test);
+  it('keeps what the primary shows, but never said to be durable, for a process that did not see that', async (test) => {
+    const { primary, events, open, store } = await setUp(test);
     primary.isCut = true;
     await store.putIfAbsent(fragment(1), Buffer.from('one'));
     await store.putIfAbsent(segment, randomBytes(5 << 20));
@@ -123,25 +124,128 @@ describe('a spool for outages', () => {
       throw new HoldfastError('STORE_SYNC_FAILED', 'cannot write: an earlier write could not be made durable');
     };
     Object.assign(primary.inner, { putIfAbsent: refuse, putFileIfAbsent: refuse });
-    const before = primary.calls.length;
     primary.isCut = false;
-    await until(() => primary.calls.slice(before).filter((call) => call.endsWith(' format')).length > 1);
+    await until('the failure to be told', () => events.some(({ kind }) => kind === 'failed'));
     assert.deepEqual(store.onlyHere, [fragment(1), segment]);
+    // Whoever saw it asks no more (rule C1); another process does.
     Object.assign(primary.inner, { putIfAbsent, putFileIfAbsent });
-    await until(() => store.onlyHere.length === 0);
+    assert.equal(await store.drain(0), 2);
+    const next = open();
+    assert.equal(await next.drain(10_000), 0);
+    assert.equal((await primary.inner.get(fragment(1))).toString(), 'one');
+  });
+
+  it('hands nothing over before it is judged, and nothing of a history that the primary contradicts', async (test) => {
+    const { primary, events, directory, store } = await setUp(test);
+    primary.isCut = true;
+    const other = `wal/7123/${'cd'.repeat(32)}/fragments/00000001.1`;
+    for (const name of [fragment(1), segment, other]) await store.putIfAbsent(name, Buffer.from('mine'));
+    await store.close();
+    primary.isCut = false;
+    const options = { primary: primary.store, directory, clock: systemClock, budgetBytes: 1 << 30 };
+    const next = new SpooledStore(options);
+    next.listen((event) => events.push(event));
+    test.after(() => next.close());
+    await next.get('format');
+    await systemClock.sleep(100);
+    assert.deepEqual(await namesIn(primary.inner, other), []);
+    const asked: string[][] = [];
+    const findContradictions = async (names: readonly string[]) => {
+      asked.push([...names]);
+      return [{ prefix: `${lineage}/`, name: segment }];
+    };
+    next.judgeBy({ ...judge, findContradictions });
+    await until(
+      'the object in the primary',
+      async () => (await primary.inner.stat(other)) !== null && !next.onlyHere.includes(other),
+    );
+    assert.deepEqual(asked, [[fragment(1), segment, other]]);
+    assert.deepEqual(
+      events.filter(({ kind }) => kind === 'conflict'),
+      [{ kind: 'conflict', name: segment }],
+    );
+    // Whoever brought it has to compare anew: until then nothing more of it is taken, here or there.
+    await assert.rejects(next.putIfAbsent(fragment(2), Buffer.from('more')), {
+      code: 'STORE_SPOOL_FENCED',
+      retryable: false,
+    });
+    assert.equal(await next.ready(), true);
+    assert.deepEqual(await namesIn(next, `${lineage}/`), [`${lineage}/lineage`]);
+    assert.deepEqual([next.onlyHere, (await next.state()).objects], [[], 2]);
+    await next.putIfAbsent(fragment(2), Buffer.from('compared'));
+    assert.equal((await primary.inner.get(fragment(2))).toString(), 'compared');
+    assert.deepEqual(await namesIn(primary.inner, fragment(1)), []);
+  });
+
+  it('says of a primary that is away by a strange error that it may be asked again', async (test) => {
+    const { primary, store } = await setUp(test);
+    await store.putIfAbsent(fragment(1), Buffer.from('one'));
+    const { putIfAbsent } = primary.inner;
+    Object.assign(primary.inner, {
+      putIfAbsent: async () => {
+        throw new HoldfastError('STORE_FAILED', 'could not write: the disk went in the middle');
+      },
+    });
+    await store.putIfAbsent(fragment(2), Buffer.from('two'));
+    await until('the reason to be told', async () => (await store.state()).error?.code === 'STORE_FAILED');
+    await assert.rejects(store.stat(fragment(1)), { code: 'STORE_UNAVAILABLE', retryable: true });
+    Object.assign(primary.inner, { putIfAbsent });
+  });
+
+  it('is judged again when the primary was away again', async (test) => {
+    const { primary, store } = await setUp(test);
+    let judged = 0;
+    const findContradictions = async () => {
+      judged += 1;
+      return [];
+    };
+    store.judgeBy({ ...judge, findContradictions });
+    for (const n of [1, 2]) {
+      primary.isCut = true;
+      await store.putIfAbsent(fragment(n), Buffer.from('mine'));
+      primary.isCut = false;
+      await until('nothing to be here alone', () => store.onlyHere.length === 0);
+      assert.equal(judged, n);
+    }
+  });
+
+  it('is judged once more when the primary went away and came back while it was judged', async (test) => {
+    const { primary, directory, store } = await setUp(test);
+    primary.isCut = true;
+    await store.putIfAbsent(fragment(1), Buffer.from('mine'));
+    await store.close();
+    primary.isCut = false;
+    const options = { primary: primary.store, directory, clock: systemClock, budgetBytes: 1 << 30 };
+    const next = new SpooledStore(options);
+    test.after(() => next.close());
+    await next.get('format');
+    let judged = 0;
+    const findContradictions = async () => {
+      judged += 1;
+      if (judged === 1) {
+        primary.isCut = true;
+        assert.equal(await next.ready(), false);
+        primary.isCut = false;
+      }
+      return [];
+    };
+    next.judgeBy({ ...judge, findContradictions });
+    await until('nothing to be here alone', () => next.onlyHere.length === 0);
+    assert.equal(judged, 2);
   });
 
   it('hands the rest over where one object is damaged in the primary', async (test) => {
     const { primary, events, store } = await setUp(test);
-    store.compareBy(async (name) => {
+    const isSame = async (name: string) => {
       throw new HoldfastError('OBJECT_DAMAGED', `object "${name}" is damaged`);
-    });
+    };
+    store.judgeBy({ ...judge, isSame });
     primary.isCut = true;
     for (const n of [1, 2]) await store.putIfAbsent(fragment(n), Buffer.from('mine'));
     await store.putIfAbsent(`${lineage}/landmarks/000000010000000000000001`, Buffer.from('index'));
     await primary.inner.putIfAbsent(fragment(1), Buffer.from('rot'));
     primary.isCut = false;
-    await until(() => store.onlyHere.length === 1);
+    await until('one object to be here alone', () => store.onlyHere.length === 1);
     assert.deepEqual(store.onlyHere, [fragment(1)]);
     assert.equal((await store.state()).awaySince, null);
     assert.ok(events.some(({ kind }) => kind === 'conflict'));
@@ -167,7 +271,7 @@ describe('a spool for outages', () => {
     primary.isCut = false;
     const listing = store.list(`${lineage}/fragments/`)[Symbol.asyncIterator]();
     const first = listing.next();
-    await until(() => store.onlyHere.length === 0);
+    await until('nothing to be here alone', () => store.onlyHere.length === 0);
     handedOver.resolve();
     const names = [];
     for (let next = await first; !next.done; next = await listing.next()) names.push(next.value.name);
@@ -182,11 +286,12 @@ describe('a spool for outages', () => {
     const other = new SpooledStore({
       ...{ primary: primary.inner, directory, clock: systemClock, budgetBytes: 1 << 30 },
     });
+    other.judgeBy(judge);
     test.after(() => other.close());
     await other.get('format');
-    await until(async () => (await other.state()).objects === 0);
+    await until('an empty spool', async () => (await other.state()).objects === 0);
     primary.isCut = false;
-    await until(async () => (await store.state()).objects === 0);
+    await until('an empty spool', async () => (await store.state()).objects === 0);
     assert.equal((await store.state()).bytes, 0);
     assert.equal((await store.get(segment)).toString(), 'whole');
   });
@@ -240,13 +345,13 @@ describe('a spool for outages', () => {
 
   it('keeps its own when the primary has something else under the name, unless that holds the same', async (test) => {
     const { primary, events, store } = await setUp(test);
-    store.compareBy(async (name) => name === fragment(1));
+    store.judgeBy({ ...judge, isSame: async (name) => name === fragment(1) });
     primary.isCut = true;
     for (const n of [1, 2]) await store.putIfAbsent(fragment(n), Buffer.from('mine'));
     for (const n of [1, 2]) await primary.inner.putIfAbsent(fragment(n), Buffer.from('theirs'));
     primary.isCut = false;
-    await until(() => events.some(({ kind }) => kind === 'conflict'));
-    await until(() => store.onlyHere.length === 1);
+    await until('the conflict to be told', () => events.some(({ kind }) => kind === 'conflict'));
+    await until('one object to be here alone', () => store.onlyHere.length === 1);
     assert.deepEqual(
       events.filter(({ kind }) => kind === 'conflict'),
       [{ kind: 'conflict', name: fragment(2) }],
@@ -263,11 +368,11 @@ describe('a spool for outages', () => {
     await copied.settled();
     primary.isCut = true;
     await copied.putIfAbsent(fragment(2), Buffer.from('two'));
-    await until(() => store.onlyHere.length === 0);
+    await until('nothing to be here alone', () => store.onlyHere.length === 0);
     assert.equal((await copy.inner.get(fragment(2))).toString(), 'two');
     assert.equal((await store.state()).objects, 1);
     primary.isCut = false;
-    await until(async () => (await store.state()).objects === 0);
+    await until('an empty spool', async () => (await store.state()).objects === 0);
     await copied.settled();
     assert.deepEqual(await objectsOf(copy.inner), await objectsOf(primary.inner));
   });

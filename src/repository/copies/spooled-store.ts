@@ -1,32 +1,28 @@
 import { copyFile, link, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Clock, GrowthMeter, HoldfastError, messageOf } from '../../lib/index.ts';
-import { readFormatHead } from '../format/index.ts';
+import { FORMAT_NAME } from '../format/index.ts';
 import {
   isAbsent,
-  isDamageOfOnePlace,
   newSpoolPath,
   type ObjectEntry,
   type ObjectStat,
   type ObjectStore,
-  openDiskStore,
   type PlaceProtection,
   type PutOutcome,
 } from '../object-store/index.ts';
+import { assertSamePrimary, HandOver, type SpoolEvent, type SpoolJudge } from './hand-over.ts';
 import { readFormatBytes } from './identity.ts';
-import { Loop } from './loop.ts';
 import { mergeListings } from './merge-listings.ts';
 import { isPlaceTrouble } from './place-watch.ts';
-import { transferObject } from './transfer.ts';
-import { WRITE_STEPS, writeStepOf } from './write-order.ts';
+import { Spool } from './spool.ts';
+import { writeStepOf } from './write-order.ts';
 
 /** A primary that does not take an object for so long counts as away: commits may be waiting for it. */
 const SILENT_MS_MAX = 10_000;
-/** A primary that is away is asked at least this often. */
-const ASK_MS_MAX = 15_000;
-/** Objects that are handed over at the same moment. */
-const LANES = 4;
+/** How often it is looked whether all was handed over. */
+const LOOK_MS = 100;
 /** The growth of the spool is measured over so long. */
 const GROWTH_MS = 60_000;
 
@@ -46,37 +42,12 @@ export interface SpoolState {
   readonly fullInSeconds: number | null;
 }
 
-export type SpoolEvent =
-  | { readonly kind: 'outage-began'; readonly error: HoldfastError }
-  | { readonly kind: 'outage-ended' }
-  /** Something was handed over, or reached a copy: what is durable away may have grown. */
-  | { readonly kind: 'moved' }
-  /** The primary has other bytes under the name; the spool keeps its own. */
-  | { readonly kind: 'conflict'; readonly name: string };
-
 export interface SpooledStoreOptions {
   readonly primary: ObjectStore;
   /** On a disk of this machine. Each repository has a directory of its own below it, named by its id: what waits for one never goes to another. */
   readonly directory: string;
   readonly clock: Clock;
   readonly budgetBytes: number;
-}
-
-interface Spool {
-  readonly store: ObjectStore;
-  readonly directory: string;
-  /** The primary's `format`, by which it is known again. */
-  readonly format: Buffer;
-}
-
-/** Whether an object holds the same in two places. */
-export type ContentComparison = (name: string, one: ObjectStore, other: ObjectStore) => Promise<boolean>;
-
-interface Spooled {
-  readonly bytes: number;
-  readonly modifiedAt: number;
-  /** A required copy has it: it is durable away. */
-  isHeld: boolean;
 }
 
 /**
@@ -90,18 +61,16 @@ export class SpooledStore implements ObjectStore {
   readonly createPlace?: () => Promise<void>;
   readonly protection?: () => Promise<PlaceProtection>;
   readonly #options: SpooledStoreOptions;
-  readonly #waiting = new Map<string, Spooled>();
   readonly #listeners = new Set<(event: SpoolEvent) => void>();
-  readonly #handOver: Loop;
+  readonly #handOver: HandOver;
   #opened: Promise<Spool | null> | null = null;
-  #bytes = 0;
+  #spool: Spool | null = null;
   #away: { since: number; error: HoldfastError } | null = null;
-  #conflicts = new Set<string>();
   readonly #growth = new GrowthMeter(GROWTH_MS);
   #isClosed = false;
+  #returns = 0;
   /** The primary has taken something since this process began. */
   #hasTaken = false;
-  #isSameContent: ContentComparison = async () => false;
 
   constructor(options: SpooledStoreOptions) {
     const { primary, clock } = options;
@@ -113,12 +82,15 @@ export class SpooledStore implements ObjectStore {
     if (primary.readProved !== undefined) {
       Object.assign(this, {
         readProved: <T>(name: string, read: (from: ObjectStore) => Promise<T>) =>
-          this.#waiting.has(name) ? read(this) : primary.readProved!(name, read),
+          this.#isWaiting(name) ? read(this) : primary.readProved!(name, read),
       });
     }
-    const onTrouble = (error: HoldfastError) => this.#noteAway(error);
-    const step = () => this.#handOverAll();
-    this.#handOver = new Loop({ clock, step, onTrouble, onWell: () => {}, retryMsMax: ASK_MS_MAX });
+    this.#handOver = new HandOver({
+      ...{ primary, clock, open: () => this.#open(), isAway: () => this.isAway },
+      onReached: () => this.#endOutage(),
+      onTrouble: (error) => this.#noteAway(error),
+      tell: (event) => this.#tell(event),
+    });
   }
 
   /** Hears what happens, until the function that is given back is called. */
@@ -127,27 +99,92 @@ export class SpooledStore implements ObjectStore {
     return () => this.#listeners.delete(listener);
   }
 
-  /** How to tell whether two sealed objects hold the same; without it only equal bytes are. Another receiver may have brought the same WAL. */
-  compareBy(isSame: ContentComparison): void {
-    this.#isSameContent = isSame;
+  /** By whom is judged what waits. Nothing is handed over before: what the primary contradicts must not get there. */
+  judgeBy(judge: SpoolJudge): void {
+    this.#handOver.judgeBy(judge);
+    if (this.#spool !== null && this.#spool.waiting > 0) this.#handOver.wake();
+  }
+
+  get isAway(): boolean {
+    return this.#away !== null;
+  }
+
+  /** Why the primary is away; `null` while it answers. */
+  get awayBy(): HoldfastError | null {
+    return this.#away?.error ?? null;
+  }
+
+  /** How often the primary came back: what was judged before the last time is the past, as the primary may have contradicted it then. */
+  get returns(): number {
+    return this.#returns;
   }
 
   /** Names that wait here and that no required copy has either: what is lost if this machine is. */
   get onlyHere(): string[] {
-    return [...this.#waiting].filter(([, { isHeld }]) => !isHeld).map(([name]) => name);
+    return this.#spool?.onlyHere ?? [];
   }
 
-  /** Whether any of these waits here and no required copy has it. */
+  /** Whether any of these waits here and no required copy has it, or the primary contradicts it: then it never gets there. */
   isAnyOnlyHere(names: readonly string[]): boolean {
-    return names.some((name) => this.#waiting.get(name)?.isHeld === false);
+    return names.some((name) => this.#spool?.isOnlyHere(name) === true || this.#handOver.isContradicted(name));
+  }
+
+  /** What waits here, by itself: it is listed also while the primary is not. */
+  listHere(prefix: string, startAfter?: string): ObjectEntry[] {
+    return this.#spool?.list(prefix, startAfter) ?? [];
   }
 
   /** A required copy has the object. */
   noteHeld(name: string): void {
-    const waiting = this.#waiting.get(name);
-    if (waiting === undefined || waiting.isHeld) return;
-    waiting.isHeld = true;
-    this.#tell({ kind: 'moved' });
+    if (this.#spool?.noteHeld(name) === true) this.#tell({ kind: 'moved' });
+  }
+
+  /**
+   * Goes on without a primary that did not answer, as whoever opened the repository found out elsewhere; `format` is proved by the keys.
+   * Errors: those of the disk.
+   */
+  async beginAway(format: Buffer, error: HoldfastError): Promise<void> {
+    this.#opened = this.#openWith(format);
+    await this.#opened;
+    this.#noteAway(error);
+  }
+
+  /**
+   * Whether the primary answers now. If so, what waits here was compared with it, and what it contradicts is set aside: whoever builds on what
+   * is listed asks this first.
+   *
+   * Errors: those of a primary that answers and is no outage.
+   */
+  async ready(): Promise<boolean> {
+    const spool = await this.#orAway(() => this.#open(), false);
+    if (spool !== null && this.#away === null)
+      await this.#orAway(() => assertSamePrimary(this.#options.primary, spool), false);
+    if (this.#away !== null) return false;
+    if (spool === null || spool.objects === 0) return true;
+    try {
+      await this.#handOver.compareOnce(spool);
+    } catch (error) {
+      if (!this.#isOutage(error)) throw error;
+      this.#noteAway(error);
+      return false;
+    }
+    this.#handOver.setContradictedAside(spool);
+    return true;
+  }
+
+  /** Settled when nothing waits any more, when the primary is away, or after so long. Gives how many objects are left. */
+  async drain(msMax: number): Promise<number> {
+    const { clock } = this.#options;
+    const until = clock.monotonic() + msMax;
+    if (!(await this.ready()) || this.#spool === null) return this.#spool?.objects ?? 0;
+    this.#handOver.rouse();
+    while (this.isHandingOver && clock.monotonic() < until) await clock.sleep(LOOK_MS);
+    return this.#spool.objects;
+  }
+
+  /** Whether something waits that goes on being handed over: nothing contradicts it, and the primary answers. */
+  get isHandingOver(): boolean {
+    return this.#spool !== null && !this.isAway && this.#handOver.isWanted(this.#spool);
   }
 
   async state(): Promise<SpoolState> {
@@ -158,12 +195,12 @@ export class SpooledStore implements ObjectStore {
     );
     this.#measure();
     const growthPerSecond = this.#growth.perSecond;
-    const room = Math.max(0, Math.min(budgetBytes - this.#bytes, freeBytes ?? Number.POSITIVE_INFINITY));
+    const room = Math.max(0, Math.min(budgetBytes - (this.#spool?.bytes ?? 0), freeBytes ?? Number.POSITIVE_INFINITY));
     return {
       awaySince: this.#away?.since ?? null,
       error: this.#away?.error ?? null,
-      objects: this.#waiting.size,
-      bytes: this.#bytes,
+      objects: this.#spool?.objects ?? 0,
+      bytes: this.#spool?.bytes ?? 0,
       ...{ budgetBytes, freeBytes, growthPerSecond },
       fullInSeconds: growthPerSecond !== null && growthPerSecond > 0 ? room / growthPerSecond : null,
     };
@@ -173,19 +210,21 @@ export class SpooledStore implements ObjectStore {
     const { primary } = this.#options;
     const spool = isSpooled(name) ? await this.#open() : null;
     if (spool === null) return this.#asking(() => primary.putIfAbsent(name, parts));
+    this.#handOver.refuseFenced(name);
     const size = (parts instanceof Uint8Array ? [parts] : parts).reduce((sum, part) => sum + part.length, 0);
     if (!this.#isSpooling) {
       const outcome = await this.#orAway(() => primary.putIfAbsent(name, parts));
       if (outcome !== null) return outcome;
     }
-    this.#assertRoom(size);
-    return this.#keep(name, size, await spool.store.putIfAbsent(name, parts));
+    this.#assertRoom(spool, size);
+    return this.#keep(spool, name, size, await spool.store.putIfAbsent(name, parts));
   }
 
   async putFileIfAbsent(name: string, path: string): Promise<PutOutcome> {
     const { primary } = this.#options;
     const spool = isSpooled(name) ? await this.#open() : null;
     if (spool === null) return this.#asking(() => primary.putFileIfAbsent(name, path));
+    this.#handOver.refuseFenced(name);
     // The primary takes over what it is given, also when it fails.
     const second = newSpoolPath(dirname(path));
     await this.#linkOrAway(path, second);
@@ -194,11 +233,15 @@ export class SpooledStore implements ObjectStore {
         const outcome = await this.#orAway(() => primary.putFileIfAbsent(name, path));
         if (outcome !== null) return outcome;
       }
-      const { size } = await stat(second);
-      this.#assertRoom(size);
       const own = newSpoolPath(await spool.store.spoolDirectory());
-      await copyFile(second, own);
-      return this.#keep(name, size, await spool.store.putFileIfAbsent(name, own));
+      // The disk of the primary, on which the file lies, may have gone with it.
+      const size = await this.#readOrAway(second, async () => {
+        const { size } = await stat(second);
+        this.#assertRoom(spool, size);
+        await copyFile(second, own);
+        return size;
+      });
+      return this.#keep(spool, name, size, await spool.store.putFileIfAbsent(name, own));
     } finally {
       await rm(second, { force: true });
       if (this.#isSpooling) await rm(path, { force: true });
@@ -218,7 +261,8 @@ export class SpooledStore implements ObjectStore {
   }
 
   async get(name: string): Promise<Buffer> {
-    return this.#reading(name, (from) => from.get(name));
+    const format = name === FORMAT_NAME && this.#away !== null ? (await this.#open())?.format : undefined;
+    return format ?? this.#reading(name, (from) => from.get(name));
   }
 
   async getRange(name: string, offset: number, length: number): Promise<Buffer> {
@@ -227,7 +271,7 @@ export class SpooledStore implements ObjectStore {
 
   async stat(name: string): Promise<ObjectStat | null> {
     const spool = await this.#open();
-    if (spool !== null && this.#waiting.has(name)) {
+    if (spool?.has(name) === true) {
       const found = await spool.store.stat(name);
       if (found !== null) return found;
     }
@@ -238,9 +282,9 @@ export class SpooledStore implements ObjectStore {
     prefix: string,
     options: { startAfter?: string; hidden?: boolean } = {},
   ): AsyncGenerator<ObjectEntry, void> {
-    await this.#open();
+    const spool = await this.#open();
     // As it is now: what is handed over while the primary is listed may be in neither listing by then.
-    const waiting = this.#listWaiting(prefix, options.startAfter ?? '');
+    const waiting = spool?.list(prefix, options.startAfter) ?? [];
     const listings = [this.#options.primary.list(prefix, options)];
     if (waiting.length > 0) listings.push(Readable.from(waiting));
     for await (const { entries } of mergeListings(listings)) yield entries.find((entry) => entry !== null)!;
@@ -250,7 +294,7 @@ export class SpooledStore implements ObjectStore {
     const spool = await this.#open();
     if (spool === null || !this.#isSpooling) return this.#asking(() => this.#options.primary.delete(name));
     // Whoever deletes fragments has their segment, which may wait here: then what is safe in the primary stays until a later receiver looks.
-    if (this.#waiting.has(name)) await this.#forget(spool, name);
+    if (spool.has(name)) await this.#handOver.forget(spool, name);
   }
 
   putVolatile(name: string, body: Uint8Array): Promise<void> {
@@ -268,15 +312,11 @@ export class SpooledStore implements ObjectStore {
   }
 
   get #isSpooling(): boolean {
-    return this.#away !== null || this.#waiting.size > this.#conflicts.size;
+    return this.#away !== null || (this.#spool?.waiting ?? 0) > this.#handOver.conflicts;
   }
 
-  #listWaiting(prefix: string, startAfter: string): ObjectEntry[] {
-    const names = [...this.#waiting.keys()].filter((name) => name.startsWith(prefix) && name > startAfter);
-    return names.sort().map((name) => {
-      const { bytes, modifiedAt } = this.#waiting.get(name)!;
-      return { name, size: bytes, modifiedAt };
-    });
+  #isWaiting(name: string): boolean {
+    return this.#spool?.has(name) === true;
   }
 
   /** `null` as long as the primary is no repository that can be told from others. What a process of before left is handed over first. */
@@ -293,21 +333,24 @@ export class SpooledStore implements ObjectStore {
   }
 
   async #openSpool(): Promise<Spool | null> {
-    const { primary, clock } = this.#options;
-    const format = await readFormatBytes(primary);
-    const head = format === null ? null : readFormatHead(format);
-    if (format === null || head?.state !== 'ours') return null;
-    const directory = join(this.#options.directory, head.id);
-    const store = openDiskStore(directory, { clock });
-    await store.createPlace?.();
-    for await (const { name, size, modifiedAt } of store.list('')) this.#count(name, size, modifiedAt);
-    if (this.#waiting.size > 0) this.#handOver.wake();
-    return { store, directory, format };
+    const format = await readFormatBytes(this.#options.primary);
+    return format === null ? null : this.#openWith(format);
+  }
+
+  async #openWith(format: Buffer): Promise<Spool | null> {
+    const { directory, clock } = this.#options;
+    const spool = await Spool.open(directory, format, clock);
+    this.#spool = spool;
+    if (spool === null || spool.objects === 0) return spool;
+    this.#measure();
+    this.#tell({ kind: 'found', names: spool.names });
+    this.#handOver.wake();
+    return spool;
   }
 
   async #reading(name: string, read: (from: ObjectStore) => Promise<Buffer>): Promise<Buffer> {
     const spool = await this.#open();
-    if (spool !== null && this.#waiting.has(name)) {
+    if (spool?.has(name) === true) {
       try {
         return await read(spool.store);
       } catch (error) {
@@ -320,19 +363,19 @@ export class SpooledStore implements ObjectStore {
 
   /** While it is away, nobody but the hand-over waits for it. */
   async #asking<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#away !== null) throw this.#away.error;
+    if (this.#away !== null) throw primaryAway(this.#options.primary, this.#away.error);
     return call();
   }
 
   /** `null` when the primary is away, or takes too long. An answer that comes later does no harm: the bytes are the same. */
-  async #orAway<T>(call: () => Promise<T>): Promise<T | null> {
+  async #orAway<T>(call: () => Promise<T>, isPut = true): Promise<T | null> {
     const timer = new AbortController();
     const calling = call();
     const silent = this.#options.clock.sleep(SILENT_MS_MAX, timer.signal).then(() => silence(this.#options.primary));
     try {
       const answer = await Promise.race([calling, silent]);
       if (!(answer instanceof HoldfastError)) {
-        this.#hasTaken = true;
+        this.#hasTaken ||= isPut;
         return answer;
       }
       calling.catch(() => {}); // It was waited for long enough.
@@ -348,10 +391,16 @@ export class SpooledStore implements ObjectStore {
   }
 
   /** A file that lies on the disk of a primary can go with it; whoever made it makes it again, here. */
-  async #linkOrAway(path: string, second: string): Promise<void> {
+  #linkOrAway(path: string, second: string): Promise<void> {
+    return this.#readOrAway(path, () => link(path, second));
+  }
+
+  /** What the system says of a file in the primary's directory says that the primary is away: whoever made the file makes it again. */
+  async #readOrAway<Value>(path: string, read: () => Promise<Value>): Promise<Value> {
     try {
-      await link(path, second);
+      return await read();
     } catch (error) {
+      if (error instanceof HoldfastError) throw error;
       const away = new HoldfastError('STORE_UNAVAILABLE', `could not read spool file "${path}"`, {
         detail: `The system said: ${messageOf(error)}.`,
         retryable: true,
@@ -365,60 +414,22 @@ export class SpooledStore implements ObjectStore {
   #noteAway(error: HoldfastError): void {
     const hadBegun = this.#away !== null;
     this.#away ??= { since: this.#options.clock.now(), error };
+    // Others may have brought something meanwhile.
+    this.#handOver.noteOutage();
     if (!hadBegun) this.#tell({ kind: 'outage-began', error });
     if (!this.#isClosed) this.#handOver.wake();
   }
 
-  #assertRoom(bytes: number): void {
-    if (this.#bytes + bytes <= this.#options.budgetBytes) return;
-    throw new HoldfastError('STORE_SPOOL_FULL', 'could not keep WAL on this machine: the spool for outages is full', {
-      detail: `Expected room for ${bytes} bytes within ${this.#options.budgetBytes}, found ${this.#bytes} in use. ${this.#away?.error.message ?? ''}`,
-      hints: ['Mend the way to the primary; from here on the server keeps its WAL itself.'],
-      retryable: true,
-    });
+  #assertRoom(spool: Spool, bytes: number): void {
+    spool.assertRoom(bytes, this.#options.budgetBytes, this.#away?.error.message ?? '');
   }
 
-  #keep(name: string, bytes: number, outcome: PutOutcome): PutOutcome {
+  #keep(spool: Spool, name: string, bytes: number, outcome: PutOutcome): PutOutcome {
     // Also what another process of this machine has put there: it waits here, whoever brought it.
-    this.#count(name, bytes, this.#options.clock.now());
+    spool.count(name, bytes, this.#options.clock.now());
+    this.#measure();
     this.#handOver.wake();
     return outcome;
-  }
-
-  #count(name: string, bytes: number, modifiedAt: number): void {
-    if (this.#waiting.has(name)) return;
-    this.#waiting.set(name, { bytes, modifiedAt, isHeld: false });
-    this.#bytes += bytes;
-    this.#measure();
-  }
-
-  async #forget(spool: Spool, name: string): Promise<void> {
-    await spool.store.delete(name);
-    this.#bytes -= this.#waiting.get(name)?.bytes ?? 0;
-    this.#waiting.delete(name);
-    this.#conflicts.delete(name);
-  }
-
-  async #handOverAll(): Promise<number | null> {
-    const spool = await this.#open();
-    if (spool === null) return null;
-    if (this.#away !== null) await this.#findPrimary(spool);
-    const order = (name: string) => WRITE_STEPS.indexOf(writeStepOf(name) ?? 'others');
-    const names = [...this.#waiting.keys()].filter((name) => !this.#conflicts.has(name));
-    names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
-    if (names.length === 0) this.#endOutage();
-    for (let at = 0; at < names.length; ) {
-      const step = order(names[at]!);
-      let end = at + 1;
-      // One alone first: a primary that answers need not have room.
-      const lanes = this.#away === null ? LANES : 1;
-      while (end < names.length && end < at + lanes && order(names[end]!) === step) end += 1;
-      await Promise.all(names.slice(at, end).map((name) => this.#handOverOne(spool, name)));
-      this.#endOutage();
-      at = end;
-    }
-    if (names.length > 0) this.#tell({ kind: 'moved' });
-    return [...this.#waiting.keys()].some((name) => !this.#conflicts.has(name)) ? 0 : null;
   }
 
   /**
@@ -433,50 +444,12 @@ export class SpooledStore implements ObjectStore {
   #endOutage(): void {
     if (this.#away === null) return;
     this.#away = null;
+    this.#returns += 1;
     this.#tell({ kind: 'outage-ended' });
   }
 
-  /** A disk that came back empty, or that is another one, is not the primary: what waits for one repository never goes to another. */
-  async #findPrimary({ format }: Spool): Promise<void> {
-    const { primary } = this.#options;
-    const found = await readFormatBytes(primary);
-    if (found?.equals(format) === true) return;
-    throw new HoldfastError(
-      'STORE_ABSENT',
-      `could not hand WAL over to ${primary.description}: it is not the repository that went away`,
-      {
-        detail: `Expected the object "format" as it was before, found ${found === null ? 'none' : 'another one'}.`,
-        hints: ['Check that the right disk is mounted, or make a copy the primary.'],
-      },
-    );
-  }
-
-  async #handOverOne(spool: Spool, name: string): Promise<void> {
-    const { primary } = this.#options;
-    // Put also where it seems to be: a try that failed may have left it there, and only a put that succeeds says that it is durable.
-    const { outcome } = await transferObject({ name, from: spool.store, to: primary, isPutAlways: true });
-    // Another process of this machine shares the spool: it has handed the object over, or a fragment went when it was joined.
-    const isElsewhere = outcome === 'gone' && (name.includes('/fragments/') || (await primary.stat(name)) !== null);
-    if (isElsewhere || outcome === 'copied' || outcome === 'there' || (await this.#isSame(name, spool.store))) {
-      await this.#forget(spool, name);
-      return;
-    }
-    this.#conflicts.add(name);
-    this.#tell({ kind: 'conflict', name });
-  }
-
-  /** What the primary has there and cannot be read is not the same, and holds nothing else up. */
-  async #isSame(name: string, spool: ObjectStore): Promise<boolean> {
-    try {
-      return await this.#isSameContent(name, spool, this.#options.primary);
-    } catch (error) {
-      if (isDamageOfOnePlace(error) || isAbsent(error)) return false;
-      throw error;
-    }
-  }
-
   #measure(): void {
-    this.#growth.add(this.#options.clock.monotonic(), this.#bytes);
+    this.#growth.add(this.#options.clock.monotonic(), this.#spool?.bytes ?? 0);
   }
 
   #tell(event: SpoolEvent): void {
@@ -487,6 +460,16 @@ export class SpooledStore implements ObjectStore {
 /** WAL itself and what is made of it. A lineage is begun only where it can be seen whether there is one. */
 function isSpooled(name: string): boolean {
   return ['histories', 'wal', 'landmarks'].includes(writeStepOf(name) ?? '');
+}
+
+/** Whatever it is away by, it is asked again, and whoever wanted something of it can wait. */
+function primaryAway({ description }: ObjectStore, cause: HoldfastError): HoldfastError {
+  return new HoldfastError('STORE_UNAVAILABLE', `could not ask ${description}: it is away`, {
+    detail: [`${cause.message}.`, cause.detail ?? ''].join(' ').trim(),
+    hints: cause.hints,
+    retryable: true,
+    cause,
+  });
 }
 
 function silence({ description }: ObjectStore): HoldfastError {

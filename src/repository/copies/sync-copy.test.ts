@@ -34,6 +34,7 @@ const NAMES = [
     `${lineage}/history/0000000${n + 1}.history`,
     `damage/${id(n)}`,
     `tombstones/${id(n)}`,
+    `snapshots/forgotten/${id(n)}`,
     `later-kind/${n}`,
   ]),
   `${lineage}/lineage`,

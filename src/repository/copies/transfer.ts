@@ -56,6 +56,15 @@ export async function transferObject(options: TransferOptions): Promise<Transfer
   }
 }
 
+/**
+ * Whether a place has an object as another place has it: by its size and its header, which has its id; small ones by all of their bytes. What was
+ * brought there was verified whole when it came. `false` also where either lacks it. Errors: those of both stores.
+ */
+export async function isHeldAlike(options: Pick<TransferOptions, 'name' | 'from' | 'to'>): Promise<boolean> {
+  const stat = await options.from.stat(options.name);
+  return stat !== null && (await judge(options, stat.size, 'exists')) === 'there';
+}
+
 async function sendBytes(options: TransferOptions, bytes: Buffer): Promise<Transfer> {
   await options.pace?.(bytes.length);
   const put = await options.to.putIfAbsent(options.name, bytes);
@@ -82,7 +91,11 @@ async function sendFile(options: TransferOptions, size: number): Promise<Transfe
   return { outcome: await judge(options, size, put), bytes: put === 'created' ? size : 0 };
 }
 
-async function judge({ name, from, to }: TransferOptions, size: number, put: PutOutcome): Promise<TransferOutcome> {
+async function judge(
+  { name, from, to }: Pick<TransferOptions, 'name' | 'from' | 'to'>,
+  size: number,
+  put: PutOutcome,
+): Promise<TransferOutcome> {
   const held = await readHeld(to, name, size);
   if (held === null) return 'differs';
   const expected = held.length === 0 ? held : await from.getRange(name, 0, held.length);

@@ -1,4 +1,5 @@
-import { isVolatile, VOLATILE_PREFIX } from '../object-store/index.ts';
+import { kindPrefix } from '../codec/index.ts';
+import { VOLATILE_PREFIX } from '../object-store/index.ts';
 
 /**
  * The steps in which objects appear in a copy, so that it is a consistent repository at every moment (docs/copies.md). A step needs nothing of
@@ -34,7 +35,7 @@ const PREFIXES: Record<Exclude<WriteStep, 'others'>, readonly string[]> = {
   keys: ['keys/'],
   format: ['format'],
   features: ['features/'],
-  announcements: ['damage/', 'erasure/', 'holds/', 'tombstones/'],
+  announcements: ['damage/', 'erasure/', 'holds/'],
   packs: ['packs/'],
   lineages: ['wal/'],
   histories: ['wal/'],
@@ -49,14 +50,19 @@ const PREFIXES: Record<Exclude<WriteStep, 'others'>, readonly string[]> = {
   ledger: ['ledger/'],
 };
 
-export { VOLATILE_PREFIX };
+/** What is about one place and said nowhere else: who works there just now, what is about to be deleted there, what was dropped there. */
+const ONE_PLACE_PREFIXES = [VOLATILE_PREFIX, kindPrefix('tombstone'), kindPrefix('snapshot-forgotten')];
+
+/** Whether an object is about the place that it lies in and never copied. */
+export function isOfOnePlace(name: string): boolean {
+  return ONE_PLACE_PREFIXES.some((prefix) => name.startsWith(prefix));
+}
 
 const WAL_SHAPE = /^wal\/[^/]+\/[^/]+\/([^/]+)(?:\/([^/]+))?$/;
 
 /** The step of an object; `null` for one that is not copied. A name that nobody knows yet comes last, as it may need anything. */
 export function writeStepOf(name: string): WriteStep | null {
-  // What no place needs but the primary.
-  if (isVolatile(name)) return null;
+  if (isOfOnePlace(name)) return null;
   if (name.startsWith('wal/')) return walStepOf(name);
   if (name === 'format') return 'format';
   for (const step of STEPS) {
@@ -68,7 +74,7 @@ export function writeStepOf(name: string): WriteStep | null {
 
 /** The beginnings of all names that a step other than `others` has. */
 export function knownPrefixes(): string[] {
-  return [...new Set(Object.values(PREFIXES).flat()), VOLATILE_PREFIX];
+  return [...new Set(Object.values(PREFIXES).flat()), ...ONE_PLACE_PREFIXES];
 }
 
 export function prefixesOf(step: Exclude<WriteStep, 'others'>): readonly string[] {

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { HoldfastError, mapAhead } from '../../lib/index.ts';
+import { mapAhead } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
-import { facts, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
-import { damageRecordName, UNREADABLE_CODES } from './damage-record.ts';
+import { isAbsent } from '../object-store/index.ts';
+import { facts, isUnreadableRecord, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
+import { damageRecordName } from './damage-record.ts';
 
 const damageNote = z.object({
   version: z.literal(1),
@@ -85,7 +86,7 @@ async function readNote(objects: SealedObjects, name: string): Promise<DamageNot
   try {
     return readRecord(damageNote, name, await objects.getJson('damage', name));
   } catch (error) {
-    if (error instanceof HoldfastError && UNREADABLE_CODES.has(error.code)) return null;
+    if (isAbsent(error) || isUnreadableRecord(error)) return null;
     throw error;
   }
 }

@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { HoldfastError } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
-import type { ObjectStore, PutOutcome } from '../object-store/index.ts';
+import { isAbsent, type ObjectStore, type PutOutcome } from '../object-store/index.ts';
 import { packName } from '../pack/index.ts';
-import { facts, hexId, type JsonObject, moment, readRecord, type SealedObjects } from '../sealed/index.ts';
+import {
+  facts,
+  hexId,
+  isUnreadableRecord,
+  type JsonObject,
+  moment,
+  readRecord,
+  type SealedObjects,
+} from '../sealed/index.ts';
 
 const damageRecord = z.object({
   version: z.literal(1),
@@ -79,16 +86,7 @@ export async function readDamagedObject(objects: SealedObjects, recordName: stri
     const { object } = readRecord(damageRecord, recordName, await objects.getJson('damage', recordName));
     return object ?? null;
   } catch (error) {
-    if (error instanceof HoldfastError && UNREADABLE_CODES.has(error.code)) return null;
+    if (isAbsent(error) || isUnreadableRecord(error)) return null;
     throw error;
   }
 }
-
-/** Errors of one record; anything else is the store's own trouble. */
-export const UNREADABLE_CODES: ReadonlySet<string> = new Set([
-  'OBJECT_ABSENT',
-  'OBJECT_DAMAGED',
-  'OBJECT_NEWER',
-  'KEY_EPOCH_ABSENT',
-  'RECORD_UNRECOGNIZED',
-]);

@@ -11,4 +11,5 @@ export {
   FINGERPRINT_PAGE_BYTES,
   fingerprintKeyBytes,
   PageFingerprinter,
+  zeroPageFingerprint,
 } from './page-fingerprinter.ts';

@@ -1,6 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { assert } from '../../lib/index.ts';
-import { fingerprintModuleBytes } from './wasm-module.ts';
+import { instantiateFunction } from '../../lib/wasm/index.ts';
+import { fingerprintModule } from './wasm-module.ts';
 
 /** The unit that is fingerprinted: PostgreSQL's block size. */
 export const FINGERPRINT_PAGE_BYTES = 8192;
@@ -39,9 +40,7 @@ export class PageFingerprinter {
   readonly #memoryBytes: number;
 
   constructor(options: { memory: WebAssembly.Memory; keyAt: number; fingerprintKey: Uint8Array }) {
-    const module = new WebAssembly.Module(fingerprintModuleBytes());
-    const instance = new WebAssembly.Instance(module, { holdfast: { memory: options.memory } });
-    this.#run = instance.exports.fingerprint as FingerprintFunction;
+    this.#run = instantiateFunction<FingerprintFunction>(fingerprintModule, options.memory);
     this.#keyAt = options.keyAt;
     this.#memoryBytes = options.memory.buffer.byteLength;
     assert(options.keyAt % 16 === 0, 'the fingerprint key is aligned');
@@ -56,4 +55,13 @@ export class PageFingerprinter {
     assert(outAt + count * FINGERPRINT_BYTES <= this.#memoryBytes, 'the fingerprints lie inside the memory');
     this.#run(pagesAt, count, outAt, this.#keyAt);
   }
+}
+
+/** The fingerprint of a page of zeros under this key: what a map says of pages that no chunk holds. */
+export function zeroPageFingerprint(fingerprintKey: Uint8Array): Buffer {
+  const pageAt = Math.ceil(PageFingerprinter.keyBytes / FINGERPRINT_PAGE_BYTES) * FINGERPRINT_PAGE_BYTES;
+  const outAt = pageAt + FINGERPRINT_PAGE_BYTES;
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  new PageFingerprinter({ memory, keyAt: 0, fingerprintKey }).fingerprint(pageAt, 1, outAt);
+  return Buffer.from(Buffer.from(memory.buffer, outAt, FINGERPRINT_BYTES));
 }

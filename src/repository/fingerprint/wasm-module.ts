@@ -1,3 +1,39 @@
+import {
+  block,
+  branchIf,
+  end,
+  type FunctionModule,
+  get,
+  I32,
+  I64,
+  i32Add,
+  i32Const,
+  i32EqualZero,
+  i32LessThanUnsigned,
+  i32Sub,
+  i32WrapI64,
+  i32x4Add,
+  i64Add,
+  i64Const32,
+  i64ExtendI32Unsigned,
+  i64Load,
+  i64Multiply,
+  i64Or,
+  i64ShiftLeft,
+  i64ShiftRightUnsigned,
+  i64Store,
+  i64x2Add,
+  i64x2ExtractLane,
+  i64x2MultiplyHigh,
+  i64x2MultiplyLow,
+  loop,
+  set,
+  tee,
+  V128,
+  v128Load,
+  v128Zero,
+} from '../../lib/wasm/index.ts';
+
 /**
  * The machine code of the fingerprint, written as a list of WebAssembly instructions.
  *
@@ -10,16 +46,10 @@
  *         h1 += (a + k0) × (b + k1)                 32-bit sums, 64-bit products, four lanes
  *         h2 += (a + k1) × (b + k2)                 the same key, shifted by 16 bytes (Toeplitz)
  *       out = high half of (m0 + m1·lo(h1) + m2·hi(h1) + m3·lo(h2) + m4·hi(h2)), once for each of two sets of m
- *
- * Source: WebAssembly Core Specification 2.0, binary format; opcodes are named where they are used.
  */
 
 const PAGE_BYTES = 8192;
 const MULTIPLIERS_AT = PAGE_BYTES + 16;
-
-const I32 = 0x7f;
-const I64 = 0x7e;
-const V128 = 0x7b;
 
 /** Local variables in the order of declaration: four parameters, then the rest. */
 const PAGES = 0;
@@ -34,62 +64,6 @@ const B = 8;
 const K1 = 9;
 const H1 = 10;
 const H2 = 11;
-
-/** Unsigned LEB128. */
-function u(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest >>>= 7;
-    bytes.push(rest === 0 ? low : low | 0x80);
-  } while (rest !== 0);
-  return bytes;
-}
-
-/** Signed LEB128, for constants. */
-function s(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
-}
-
-const get = (local: number) => [0x20, ...u(local)];
-const set = (local: number) => [0x21, ...u(local)];
-const tee = (local: number) => [0x22, ...u(local)];
-const i32Const = (value: number) => [0x41, ...s(value)];
-const i64Const32 = [0x42, ...s(32)];
-const i32Add = [0x6a];
-const i32Sub = [0x6b];
-const i32LessThanUnsigned = [0x49];
-const i64Add = [0x7c];
-const i64Multiply = [0x7e];
-const i64Or = [0x84];
-const i64ShiftLeft = [0x86];
-const i64ShiftRightUnsigned = [0x88];
-const i32WrapI64 = [0xa7];
-const i64ExtendI32Unsigned = [0xad];
-const i64Load = (offset: number) => [0x29, 0, ...u(offset)];
-const i64Store = [0x37, 0, 0];
-const simd = (opcode: number, ...rest: number[]) => [0xfd, ...u(opcode), ...rest];
-const v128Load = (offset: number) => simd(0x00, 0, ...u(offset));
-const v128Zero = simd(0x0c, ...new Array<number>(16).fill(0));
-const i32x4Add = simd(0xae);
-const i64x2Add = simd(0xce);
-const i64x2ExtractLane = (lane: number) => simd(0x1d, lane);
-const i64x2MultiplyLow = simd(0xde);
-const i64x2MultiplyHigh = simd(0xdf);
-const loop = [0x03, 0x40];
-const branchIf = (depth: number) => [0x0d, ...u(depth)];
-const block = [0x02, 0x40];
-const end = [0x0b];
-const i32EqualZero = [0x45];
 
 /** `sum` += (A + left) × (B + right), lane by lane; `left` and `right` leave a v128 on the stack. */
 function accumulate(sum: number, left: number[], right: number[]): number[] {
@@ -142,35 +116,17 @@ function functionBody(): number[] {
   return [...block, ...loop, ...outer, ...end, ...end];
 }
 
-function section(id: number, contents: number[]): number[] {
-  return [id, ...u(contents.length), ...contents];
-}
-
-function name(text: string): number[] {
-  return [...u(text.length), ...Buffer.from(text, 'ascii')];
-}
-
-/** The whole module: imports the shared memory `holdfast.memory` (1 to 65,536 pages), exports `fingerprint`. */
-export function fingerprintModuleBytes(): Uint8Array<ArrayBuffer> {
-  const locals = [
+/** Exports `fingerprint`. */
+export const fingerprintModule: FunctionModule = {
+  name: 'fingerprint',
+  parameters: [I32, I32, I32, I32],
+  results: [],
+  locals: [
     [1, I32],
     [2, V128],
     [2, V128],
     [1, V128],
     [2, I64],
-  ];
-  const code = [
-    ...u(locals.length),
-    ...locals.flatMap(([count, type]) => [...u(count!), type!]),
-    ...functionBody(),
-    ...end,
-  ];
-  return new Uint8Array([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, [1, 0x60, 4, I32, I32, I32, I32, 0]),
-    ...section(2, [1, ...name('holdfast'), ...name('memory'), 0x02, 0x03, ...u(1), ...u(65_536)]),
-    ...section(3, [1, 0]),
-    ...section(7, [1, ...name('fingerprint'), 0x00, 0]),
-    ...section(10, [1, ...u(code.length), ...code]),
-  ]);
-}
+  ],
+  body: functionBody(),
+};

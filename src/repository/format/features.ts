@@ -7,11 +7,17 @@ export const FEATURE_PREFIX = 'features/';
 /** Whoever cannot do one cannot do those after it. */
 const USES = ['read', 'write', 'prune'] as const satisfies readonly Access[];
 
-/** Slots with a key pair of their own, and epochs that are granted to them (`docs/design.md` 3). */
-export const KEY_SLOTS_FEATURE = 'read.key-slots-2';
+/** Slots with a key pair of their own, and epochs that are granted to them by number and fingerprint (`docs/design.md` 3). */
+export const KEY_SLOTS_FEATURE = 'read.key-slots-3';
+
+/** Tombstones, and all that whoever prunes has to obey (`docs/prune.md`). */
+export const TOMBSTONES_FEATURE = 'prune.tombstones-1';
+
+/** Holds, which whoever prunes has to obey (`docs/retention.md`). */
+export const HOLDS_FEATURE = 'prune.holds-1';
 
 /** The features that this version knows, as `<use>.<name>`. */
-const RECOGNIZED: ReadonlySet<string> = new Set([KEY_SLOTS_FEATURE]);
+const RECOGNIZED: ReadonlySet<string> = new Set([KEY_SLOTS_FEATURE, TOMBSTONES_FEATURE, HOLDS_FEATURE]);
 
 /** The body of every feature: its name is the message. */
 export const FEATURE_BODY = Buffer.from('{}');

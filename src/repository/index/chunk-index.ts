@@ -41,6 +41,8 @@ const ENTRY_WORDS = PACK_ENTRY_BYTES / 4;
  */
 export class ChunkIndex {
   readonly unreadable: UnreadableIndex[] = [];
+  /** Packs that tombstones named when the index was read, as 64 hexadecimal digits. */
+  announced: ReadonlySet<string> = new Set();
   readonly #tables: TagTable[];
   readonly #records: RecordFile;
   readonly #packs = new PackList();
@@ -94,6 +96,12 @@ export class ChunkIndex {
       this.#countedOn.add(packNumber);
       return true;
     }
+    return false;
+  }
+
+  /** As `has`, for a writer that does not know yet whether it will count on the chunk: nothing is noted. */
+  knows(id: Uint8Array): boolean {
+    for (const packNumber of this.#findPacks(id)) if (!this.#packs.isDoubtful(packNumber)) return true;
     return false;
   }
 

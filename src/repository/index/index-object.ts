@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from '../../lib/index.ts';
 import { damagedObject, kindPrefix } from '../codec/index.ts';
+import { type Lease, LONGEST_RUN_MS } from '../lease/index.ts';
 import {
   arePackEntriesValid,
   decodePackContent,
@@ -8,6 +9,7 @@ import {
   type PackContent,
 } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
+import { writeTombstone } from '../tombstone/index.ts';
 
 /** The most chunks of one index object, unless a single pack has more. */
 export const INDEX_CHUNKS_MAX = 65_536;
@@ -64,14 +66,28 @@ export function decodeIndex(body: Uint8Array, name: string): IndexedPack[] {
 /**
  * Names the chunks of packs that are durable, so that others find them; as many objects as the packs need. Gives their names.
  *
- * Errors: those of the store.
+ * `lease`: of the run that does it. One that stood still for so long that its packs may have been deleted, and that this is forgotten, must not name them any
+ * more; where it stood still on the way to the store they are announced, so that nobody counts on them (`docs/prune.md`).
+ * Errors: `BACKUP_TOO_LONG`; those of the store.
  */
-export async function writeIndexObjects(objects: SealedObjects, packs: readonly IndexedPack[]): Promise<string[]> {
+export async function writeIndexObjects(
+  objects: SealedObjects,
+  packs: readonly IndexedPack[],
+  lease?: Lease,
+): Promise<string[]> {
   const names: string[] = [];
   for (const group of groupPacks(packs)) {
+    refuseTooLong(lease);
     names.push(await objects.putDrawn('index', kindPrefix('index'), encodeIndex(group)));
+    if (lease === undefined || lease.elapsedMs <= LONGEST_RUN_MS) continue;
+    await writeTombstone(objects, { packs: group.map(({ packId }) => Buffer.from(packId).toString('hex')) });
+    refuseTooLong(lease);
   }
   return names;
+}
+
+function refuseTooLong(lease: Lease | undefined): void {
+  if (lease !== undefined && lease.elapsedMs > LONGEST_RUN_MS) throw lease.tooLong(lease.elapsedMs);
 }
 
 function groupPacks(packs: readonly IndexedPack[]): IndexedPack[][] {

@@ -1,8 +1,8 @@
-import { GarbageGauge, type GarbageRule, HoldfastError, mapAhead } from '../../lib/index.ts';
+import { GarbageGauge, type GarbageRule, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, kindPrefix, type ObjectKeys } from '../codec/index.ts';
 import { listDamagedPacks } from '../damage/index.ts';
 import { isAbsent, isDamageOfOnePlace, type ObjectEntry, readProved } from '../object-store/index.ts';
-import type { SealedObjects } from '../sealed/index.ts';
+import { isUnreadableRecord, type SealedObjects } from '../sealed/index.ts';
 import { listTombstonedPacks } from '../tombstone/index.ts';
 import { ChunkIndex } from './chunk-index.ts';
 import { decodeIndex, type IndexedPack } from './index-object.ts';
@@ -20,33 +20,49 @@ export const INDEX_GARBAGE: GarbageRule = { bytesMax: 24 << 20, type: 'major' };
  */
 const READ_LIMIT = { atOnceMax: 32, weightMax: 8 << 20, weigh: ({ size }: ObjectEntry) => size };
 
-/** What one object can be like without the others being doubted. */
-const UNREADABLE_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
+/** Each more would be another prune that replaced what had been listed a moment ago. */
+const ROUNDS_MAX = 8;
 
 /**
  * Reads damage records, tombstones and every index object, at the same time: a pack that is found damaged or announced meanwhile may be missed, as
  * it may be a moment later, but none that was recorded before.
  *
  * An index object that cannot be read is left out and listed in `unreadable`: writers store its chunks again, and a reader who misses one of
- * them is told. Errors: those of the store; `OBJECT_DAMAGED` and the like for a tombstone that a writer cannot read. The caller closes the index.
+ * them is told. One that went since it was listed was replaced by newer ones: they are listed again. Errors: those of the store; `OBJECT_DAMAGED` and the like for a
+ * tombstone that a writer cannot read. The caller closes the index.
+ *
+ * `onObject` is told what each index object names, and must not keep the entries.
  */
 export async function loadIndex(
   objects: SealedObjects,
-  options: { scratchDirectory?: string } = {},
+  options: { scratchDirectory?: string; onObject?: (name: string, packs: readonly IndexedPack[]) => void } = {},
 ): Promise<ChunkIndex> {
-  const [doubtful, listed] = await Promise.all([listDoubtfulPacks(objects), listIndexObjects(objects)]);
+  const [{ doubtful, announced }, listed] = await Promise.all([listDoubtfulPacks(objects), listIndexObjects(objects)]);
   const garbage = new GarbageGauge(INDEX_GARBAGE);
   const room = new BodyRoom();
   const bytes = listed.reduce((sum, { size }) => sum + size, 0);
   const index = new ChunkIndex({ ...options, expectedChunks: bytes / STORED_BYTES_PER_CHUNK });
+  index.announced = announced;
   try {
     // The next objects come from the store while one is taken apart.
     const fetch = async ({ name }: ObjectEntry) => ({ name, sealed: await fetchObject(objects, name) });
-    for await (const { name, sealed } of mapAhead(listed, READ_LIMIT, fetch)) {
-      for (const pack of await readIndexObject(objects, name, sealed, index, room)) {
-        index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
+    const taken = new Set<string>();
+    let wanted = listed;
+    for (let round = 1; wanted.length > 0; round++) {
+      let replaced = 0;
+      for await (const { name, sealed } of mapAhead(wanted, READ_LIMIT, fetch)) {
+        taken.add(name);
+        const packs = await readIndexObject(objects, name, sealed, index, room);
+        if (packs === null) replaced += 1;
+        else options.onObject?.(name, packs);
+        for (const pack of packs ?? []) {
+          index.addPack(pack, { doubtful: doubtful.has(Buffer.from(pack.packId).toString('hex')) });
+        }
+        if (sealed instanceof Uint8Array) garbage.add(INDEX_GARBAGE_FACTOR * sealed.length);
       }
-      if (sealed instanceof Uint8Array) garbage.add(INDEX_GARBAGE_FACTOR * sealed.length);
+      if (replaced === 0 || round === ROUNDS_MAX) break;
+      // What took their place was written before they were deleted.
+      wanted = (await listIndexObjects(objects)).filter(({ name }) => !taken.has(name));
     }
   } catch (error) {
     index.close();
@@ -62,18 +78,18 @@ async function listIndexObjects(objects: SealedObjects): Promise<ObjectEntry[]> 
   return entries;
 }
 
-async function listDoubtfulPacks(objects: SealedObjects): Promise<Set<string>> {
-  const tombstoned = async () => {
+async function listDoubtfulPacks(objects: SealedObjects): Promise<{ doubtful: Set<string>; announced: Set<string> }> {
+  const tombstoned = async (): Promise<Set<string>> => {
     try {
       return await listTombstonedPacks(objects);
     } catch (error) {
       // For a reader the order in which copies are tried is all that depends on it.
-      if (objects.access !== 'read' || !isUnreadable(error)) throw error;
-      return [];
+      if (objects.access !== 'read' || !isUnreadableRecord(error)) throw error;
+      return new Set();
     }
   };
-  const [damaged, leaving] = await Promise.all([listDamagedPacks(objects.store), tombstoned()]);
-  return new Set([...damaged, ...leaving]);
+  const [damaged, announced] = await Promise.all([listDamagedPacks(objects.store), tombstoned()]);
+  return { doubtful: new Set([...damaged, ...announced]), announced };
 }
 
 /** The stored bytes, or why they could not be had: the error is told when the object's turn comes. */
@@ -85,13 +101,14 @@ async function fetchObject(objects: SealedObjects, name: string): Promise<Buffer
   }
 }
 
+/** `null` for one that was replaced by newer ones and deleted since it was listed. */
 async function readIndexObject(
   objects: SealedObjects,
   name: string,
   sealed: Buffer | { error: unknown },
   index: ChunkIndex,
   room: BodyRoom,
-): Promise<IndexedPack[]> {
+): Promise<IndexedPack[] | null> {
   const open = (bytes: Buffer) => decodeIndex(room.open(objects.keys, name, bytes), name);
   try {
     try {
@@ -102,16 +119,11 @@ async function readIndexObject(
       return await readProved(objects.store, name, async (from) => open(await from.get(name)));
     }
   } catch (error) {
-    // Replaced by a newer one and deleted since it was listed.
-    if (isAbsent(error)) return [];
-    if (!isUnreadable(error)) throw error;
+    if (isAbsent(error)) return null;
+    if (!isUnreadableRecord(error)) throw error;
     index.unreadable.push({ name, reason: error.detail ?? error.message });
     return [];
   }
-}
-
-function isUnreadable(error: unknown): error is HoldfastError {
-  return error instanceof HoldfastError && UNREADABLE_CODES.has(error.code);
 }
 
 /** Memory for the body of one object after the other: what it gave is good until the next. */

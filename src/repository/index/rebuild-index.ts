@@ -1,5 +1,6 @@
 import { HoldfastError } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
+import type { Lease } from '../lease/index.ts';
 import { isAbsent } from '../object-store/index.ts';
 import { PACK_ENTRY_BYTES, readPackDirectory } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
@@ -30,7 +31,7 @@ export interface RebuiltIndex {
  */
 export async function rebuildIndex(
   objects: SealedObjects,
-  options: { scratchDirectory?: string; onPack?: () => void; signal?: AbortSignal } = {},
+  options: { scratchDirectory?: string; lease?: Lease; onPack?: () => void; signal?: AbortSignal } = {},
 ): Promise<RebuiltIndex> {
   objects.assertWritable();
   const result: RebuiltIndex = { packs: 0, chunks: 0, objects: [], unreadable: [] };
@@ -41,7 +42,7 @@ export async function rebuildIndex(
     const packs = waiting;
     waiting = [];
     waitingChunks = 0;
-    if (packs.length > 0) result.objects.push(...(await writeIndexObjects(objects, packs)));
+    if (packs.length > 0) result.objects.push(...(await writeIndexObjects(objects, packs, options.lease)));
   };
   for (let first = 0; first < unnamed.length; first += LANES) {
     options.signal?.throwIfAborted();

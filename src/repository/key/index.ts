@@ -17,6 +17,7 @@ export {
   type SlotKind,
   toLockingSecret,
 } from './credential.ts';
+export * from './epoch-name.ts';
 export * from './key-bundle.ts';
 export type { KeyCommand } from './key-command.ts';
 export { generateKeyFile } from './key-file.ts';

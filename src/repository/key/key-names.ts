@@ -1,3 +1,5 @@
+import { EPOCH_FINGERPRINT_BYTES, type EpochName } from './epoch-name.ts';
+
 /** Names under `keys/`: a slot, what it was given by epoch, that it was removed, and which epochs have begun. */
 export const SLOT_PREFIX = 'keys/';
 
@@ -6,7 +8,7 @@ const EPOCH_DIGITS = 8;
 
 export type KeyName =
   | { kind: 'slot'; slot: string }
-  | { kind: 'grant'; slot: string; epoch: number }
+  | ({ kind: 'grant'; slot: string } & EpochName)
   | { kind: 'removal'; slot: string }
   | { kind: 'epoch'; epoch: number };
 
@@ -15,7 +17,7 @@ export function formatKeyName(name: KeyName): string {
     case 'slot':
       return SLOT_PREFIX + name.slot;
     case 'grant':
-      return `${SLOT_PREFIX}${name.slot}.${formatEpoch(name.epoch)}`;
+      return `${SLOT_PREFIX}${name.slot}.${formatEpoch(name.epoch)}.${name.fingerprint}`;
     case 'removal':
       return `${SLOT_PREFIX}${name.slot}.removed`;
     case 'epoch':
@@ -25,12 +27,13 @@ export function formatKeyName(name: KeyName): string {
 
 /** Reverses `formatKeyName`; `null` for a name that nobody makes. */
 export function parseKeyName(name: string): KeyName | null {
-  const [, slot, rest] = /^keys\/([0-9a-f]{32})(?:\.([0-9a-z]+))?$/.exec(name) ?? [];
+  const [, slot, rest, fingerprint] = /^keys\/([0-9a-f]{32})(?:\.([0-9a-z]+)(?:\.([0-9a-f]+))?)?$/.exec(name) ?? [];
   if (slot !== undefined) {
     if (rest === undefined) return { kind: 'slot', slot };
-    if (rest === 'removed') return { kind: 'removal', slot };
+    if (fingerprint === undefined) return rest === 'removed' ? { kind: 'removal', slot } : null;
     const epoch = parseEpoch(rest);
-    return epoch === null ? null : { kind: 'grant', slot, epoch };
+    if (epoch === null || fingerprint.length !== 2 * EPOCH_FINGERPRINT_BYTES) return null;
+    return { kind: 'grant', slot, epoch, fingerprint };
   }
   const epoch = parseEpoch(/^keys\/epoch\.([0-9]+)$/.exec(name)?.[1] ?? '');
   return epoch === null ? null : { kind: 'epoch', epoch };

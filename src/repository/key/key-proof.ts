@@ -15,7 +15,7 @@ export function isKeyObjectOurs(keys: KeyRing, name: string, bytes: Uint8Array):
       return slot !== null && slot.slot === parsed.slot && (slot.version === 1 || isSlotOurs(keys, slot));
     }
     case 'grant':
-      return isGrantFor(bytes, parsed.slot, parsed.epoch, keys.publicKey);
+      return isGrantFor(bytes, parsed, keys.publicKey);
     case 'epoch':
       return readEpoch(bytes, keys.publicKey)?.epoch === parsed.epoch;
     case 'removal':

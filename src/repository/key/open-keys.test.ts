@@ -3,6 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { namesIn } from '../../../test/support/listing.ts';
 import { lyingStore } from '../../../test/support/lying-store.ts';
 import { createRepository, keyFileIn, scratchFor } from '../../../test/support/memory-repository.ts';
 import { HoldfastError, systemClock } from '../../lib/index.ts';
@@ -124,10 +125,12 @@ describe('a slot that was removed where nothing can be deleted', () => {
     const leaver = await keyFileIn(scratch);
     const slot = await addSlot(repository, leaver, 'leaver');
     await repository.putJson('attestation', 'attest/old', { said: 'old' });
+    const ofLeaver = await namesIn(keeping, `keys/${slot}`);
+    assert.equal(ofLeaver.length, 2);
     const { left } = await removeSlot(repository, slot);
     assert.deepEqual(
       left.map(({ name }) => name),
-      [`keys/${slot}`, `keys/${slot}.00000001`],
+      ofLeaver,
     );
     await open(store, leaver);
     await beginEpoch(repository);
@@ -145,11 +148,10 @@ describe('a slot that was removed where nothing can be deleted', () => {
     const second = await keyFileIn(scratch);
     await addSlot(repository, second, 'second');
     const other = await open(store, second);
-    const [bytes, grant] = [`keys/${other.slot}`, `keys/${other.slot}.00000001`];
-    const kept = [await store.get(bytes), await store.get(grant)] as const;
+    const names = await namesIn(store, `keys/${other.slot}`);
+    const kept = await Promise.all(names.map(async (name) => [name, await store.get(name)] as const));
     await removeSlot(repository, other.slot);
-    await store.putIfAbsent(bytes, kept[0]);
-    await store.putIfAbsent(grant, kept[1]);
+    for (const [name, bytes] of kept) await store.putIfAbsent(name, bytes);
     await assert.rejects(beginEpoch(other), { code: 'KEY_SLOT_REMOVED' });
     const { slot } = await rotateSlot(other, other.slot, await keyFileIn(scratch), 'third');
     assert.equal(other.slot, slot);
@@ -186,7 +188,6 @@ describe('somebody who can write to the store and has no key', () => {
     const { keys } = await createRepository(test).then((made) => made.repository);
     const { makeKeySlot } = await import('./key-slot.ts');
     const { makeGrant } = await import('./key-records.ts');
-    const { encodeKeyBundle } = await import('./key-bundle.ts');
     const { KeyRing } = await import('./ring/index.ts');
     const known = KeyRing.fromMaterial({ ...keys.material(), repositoryId: repository.keys.repositoryId });
     const planted = await makeKeySlot({
@@ -195,10 +196,11 @@ describe('somebody who can write to the store and has no key', () => {
       label: 'anna',
       createdAt: new Date(0).toISOString(),
     });
-    const bundle = encodeKeyBundle({ material: known.material(), formatSha256: repository.formatSha256 });
+    const bundle = { material: known.material(), formatSha256: repository.formatSha256 };
     const to = { slot: planted.slot, slotKey: planted.pair.publicKey };
     await store.putIfAbsent(`keys/${planted.slot}`, planted.bytes);
-    await store.putIfAbsent(`keys/${planted.slot}.00000001`, makeGrant(known, to, 1, bundle));
+    const grant = makeGrant(known, to, bundle);
+    await store.putIfAbsent(grant.name, grant.bytes);
     await assert.rejects(open(store, anna.credential), { code: 'KEY_SLOT_FORGED' });
     // Hidden, the true one is missed by whoever has seen the repository before.
     await store.delete(`keys/${slot}`);

@@ -1,6 +1,7 @@
 import { codeOf, HoldfastError } from '../../lib/index.ts';
 import type { ObjectStore } from '../object-store/index.ts';
 import type { KeySecret } from './credential.ts';
+import { type EpochName, type EpochsInForce, FIRST_EPOCH, isInForce, nameEpochs } from './epoch-name.ts';
 import { decodeKeyBundle, type KeyBundle } from './key-bundle.ts';
 import { formatKeyName } from './key-names.ts';
 import { openGrant } from './key-records.ts';
@@ -91,31 +92,41 @@ async function openSlot(
     findCurrentEpoch(store, stored.epochs, signer),
     Promise.all((stored.grants.get(slot.slot) ?? []).map(openBundle)),
   ]);
-  const current = begun?.epoch ?? 1;
+  const current = begun ?? FIRST_EPOCH;
   const sound = given.filter(
     // What was given for an epoch that never began seals nothing, and other slots may lack it.
-    (each) => each !== null && each.epoch <= current && signingKeyOf(each.bundle.material.signingSeed).equals(signer),
-  );
+    (bundle) => bundle !== null && isInForce(current, newestOf(bundle)),
+  ) as KeyBundle[];
   const newest = sound.at(-1);
-  if (newest == null) return null;
-  const bundle = joinBundles(sound.map((each) => each!.bundle));
-  return { slot: slot.slot, version: 2, bundle, leftBehind: newest.epoch < current ? current : null, secret };
+  if (newest === undefined) return null;
+  const leftBehind = newestOf(newest).epoch < current.epoch ? current.epoch : null;
+  return { slot: slot.slot, version: 2, bundle: joinBundles(sound, current), leftBehind, secret };
 
-  async function openBundle(epoch: number): Promise<{ epoch: number; bundle: KeyBundle } | null> {
-    const name = formatKeyName({ kind: 'grant', slot: slot.slot, epoch });
+  async function openBundle(granted: EpochName): Promise<KeyBundle | null> {
+    const name = formatKeyName({ kind: 'grant', slot: slot.slot, ...granted });
     const opened = await getProved(store, name, (bytes) =>
-      openGrant(bytes, { repositoryId, slot: slot.slot, epoch, pair: pair!, signer }),
+      openGrant(bytes, { repositoryId, granted: { slot: slot.slot, ...granted }, pair: pair!, signer }),
     );
-    return opened === null || opened === 'damaged' ? null : { epoch, bundle: decodeKeyBundle(opened, repositoryId) };
+    if (opened === null || opened === 'damaged') return null;
+    const bundle = decodeKeyBundle(opened, repositoryId);
+    const isAsNamed = newestOf(bundle).fingerprint === granted.fingerprint;
+    return isAsNamed && signingKeyOf(bundle.material.signingSeed).equals(signer) ? bundle : null;
   }
 }
 
-/** Two may begin epochs at the same time, neither knowing the other's key: a slot is given both, and has both. */
-function joinBundles(bundles: readonly KeyBundle[]): KeyBundle {
+function newestOf({ material }: KeyBundle): EpochName {
+  return nameEpochs(material).at(-1)!;
+}
+
+/** The newest bundle has all epochs, but one whose mark could not be read when the next one began: that is in its own bundle alone. */
+function joinBundles(bundles: readonly KeyBundle[], current: EpochsInForce): KeyBundle {
   const last = bundles.at(-1)!;
-  const epochs = new Map(bundles.flatMap(({ material }) => material.epochs.map((each) => [each.epoch, each] as const)));
-  const material = { ...last.material, epochs: [...epochs.values()].sort((a, b) => a.epoch - b.epoch) };
-  return { ...last, material };
+  const epochs = new Map<number, KeyBundle['material']['epochs'][number]>();
+  for (const { material } of bundles) {
+    const names = new Map(nameEpochs(material).map((name) => [name.epoch, name]));
+    for (const each of material.epochs) if (isInForce(current, names.get(each.epoch)!)) epochs.set(each.epoch, each);
+  }
+  return { ...last, material: { ...last.material, epochs: [...epochs.values()].sort((a, b) => a.epoch - b.epoch) } };
 }
 
 /** To a public key anybody can lock a slot of their own, with keys that they know: what we would seal with those, they could read. */
@@ -128,6 +139,17 @@ function refuseForged(found: readonly OpenedKeys[]): void {
     hints: [
       'Compare the signing key of each with the recovery kit, or open the repository with a passphrase or a key file, which nobody else can forge.',
       'Find out who could write to the store; nothing was read or written.',
+    ],
+  });
+}
+
+/** Refuses `action` to a key that lacks an epoch which has begun. */
+export function keyLeftBehind(action: string, slot: string, epoch: number): HoldfastError {
+  return new HoldfastError('KEY_EPOCH_BEHIND', `cannot ${action} with key slot "${slot}": it was left behind`, {
+    detail: `Expected a key that was given epoch ${epoch}, found one that was not: it was removed, or it was added by an older version meanwhile.`,
+    hints: [
+      'Open the repository with another key; `holdfast keys list` says which have the newest epoch.',
+      'With this one, what was stored before that epoch can still be read.',
     ],
   });
 }

@@ -1,6 +1,7 @@
 import { inLanes } from '../../lib/index.ts';
 import { damagedObject } from '../codec/index.ts';
 import { isAbsent, isDamageOfOnePlace, type ObjectStore, readProved } from '../object-store/index.ts';
+import type { EpochName } from './epoch-name.ts';
 import { formatKeyName, type KeyName, parseKeyName, SLOT_PREFIX } from './key-names.ts';
 import { type KeyEpoch, readEpoch } from './key-records.ts';
 import { decodeKeySlot, isSlotWhole, type KeySlot } from './key-slot.ts';
@@ -15,8 +16,8 @@ export interface StoredKeys {
   slots: KeySlot[];
   /** Names of what cannot be read, and of what nobody writes there. */
   damaged: string[];
-  /** The epochs whose bundles a slot was given, by its id. */
-  grants: Map<string, number[]>;
+  /** The epochs whose bundles a slot was given, by its id, the oldest first; of those that never began, too. */
+  grants: Map<string, EpochName[]>;
   /** Slots that bear a mark of removal. */
   removed: Set<string>;
   /** Numbers of the epochs that are said to have begun, the newest first. */
@@ -81,7 +82,10 @@ export async function getProved<T>(
 function noteName(stored: StoredKeys, name: Exclude<KeyName, { kind: 'slot' }>): void {
   if (name.kind === 'removal') stored.removed.add(name.slot);
   else if (name.kind === 'epoch') stored.epochs.push(name.epoch);
-  else stored.grants.set(name.slot, [...(stored.grants.get(name.slot) ?? []), name.epoch]);
+  else {
+    const { slot, epoch, fingerprint } = name;
+    stored.grants.set(slot, [...(stored.grants.get(slot) ?? []), { epoch, fingerprint }]);
+  }
 }
 
 async function readSlot(store: ObjectStore, id: string, stored: StoredKeys): Promise<void> {

@@ -1,15 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { type Clock, HoldfastError, messageOf } from '../../lib/index.ts';
+import { type Clock, formatDuration, HoldfastError, messageOf } from '../../lib/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { moment, type SealedObjects, shortHexId } from '../sealed/index.ts';
 
+const DAY_MS = 86_400_000;
+
+/**
+ * No run that counts on stored chunks may be older than this when it looks for tombstones: a pruner keeps them for longer, and so every run sees those that were
+ * written since it read the index (`docs/prune.md`).
+ */
+export const LONGEST_RUN_MS = 14 * DAY_MS;
+
 /** So long a lease is good after its last renewal: several failed renewals, a short pause of the machine. */
-const LEASE_MS = 10 * 60 * 1000;
+export const LEASE_MS = 10 * 60 * 1000;
 const RENEW_MS = 60 * 1000;
 /** The holder gives up this much earlier than everybody else does, for clocks that run differently. */
-const MARGIN_MS = 2 * 60 * 1000;
+export const MARGIN_MS = 2 * 60 * 1000;
 
 export const leaseRecord = z.object({
   version: z.literal(1),
@@ -50,6 +58,7 @@ export class Lease implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #purpose: string;
   readonly #startedAt: Date;
+  readonly #taken: Moment;
   readonly #stop = new AbortController();
   #renewed: Moment | null = null;
   #renewing: Promise<void> = Promise.resolve();
@@ -58,18 +67,19 @@ export class Lease implements AsyncDisposable {
   /** Once lost, always lost: a pruner may have acted on it. */
   #lost: string | null = null;
 
-  private constructor(objects: SealedObjects, purpose: string, startedAt: Date) {
+  private constructor(objects: SealedObjects, purpose: string, startedAt: Date, taken: Moment) {
     this.#objects = objects;
     this.#clock = objects.clock;
     this.#purpose = purpose;
     this.#startedAt = startedAt;
+    this.#taken = taken;
   }
 
   /** Writes it for the first time. Errors: those of the store; `REPOSITORY_READ_ONLY`. */
   static async take(objects: SealedObjects, purpose: string): Promise<Lease> {
     const at = momentOf(objects.clock);
     const now = await objects.store.now();
-    const lease = new Lease(objects, purpose, new Date(now));
+    const lease = new Lease(objects, purpose, new Date(now), at);
     await lease.#write(at, now);
     return lease;
   }
@@ -83,6 +93,29 @@ export class Lease implements AsyncDisposable {
       detail: `Expected the lease to be renewed in time, found that ${why}.`,
       hints: ['Start it again; what was stored so far will be used.'],
       cause: this.#lastFailure,
+    });
+  }
+
+  /**
+   * To be called after tombstones were listed: proves that none was removed which this run has to know. Errors: `BACKUP_TOO_LONG`; those of the store.
+   */
+  async assertNotTooLong(): Promise<void> {
+    const elapsed = (await this.#objects.store.now()) - this.#startedAt.getTime();
+    if (elapsed > LONGEST_RUN_MS) throw this.tooLong(elapsed);
+  }
+
+  /** How long the run has lasted by this machine's clocks, whichever says more: one stands still while the machine sleeps, the other may be set. */
+  get elapsedMs(): number {
+    const now = momentOf(this.#clock);
+    return Math.max(now.wall - this.#taken.wall, now.monotonic - this.#taken.monotonic);
+  }
+
+  /** What is thrown about a run of such a length. */
+  tooLong(elapsed: number): HoldfastError {
+    return new HoldfastError('BACKUP_TOO_LONG', `cannot go on with the ${this.#purpose}: it began too long ago`, {
+      detail: `Expected a run of ${formatDuration(LONGEST_RUN_MS)} at most, found that this one began ${formatDuration(elapsed)} ago: what it counts on may have been deleted since.`,
+      hints: ['Start it again; what was stored so far and is still there will be used.'],
+      retryable: true,
     });
   }
 

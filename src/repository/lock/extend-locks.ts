@@ -1,4 +1,4 @@
-import { assert, HoldfastError, inLanes } from '../../lib/index.ts';
+import { assert, formatMoment, HoldfastError, inLanes } from '../../lib/index.ts';
 import { isAbsent, type ObjectLock, type ObjectStore } from '../object-store/index.ts';
 import { lockNeed } from './lock-rule.ts';
 
@@ -86,7 +86,7 @@ async function extendOne(lock: ObjectLock, name: string, wanted: number): Promis
   // Stores keep whole seconds.
   if (until !== null && until >= wanted - 1000) return until;
   throw new HoldfastError('LOCK_REFUSED', `cannot keep object "${name}" locked`, {
-    detail: `Expected it to be locked until ${new Date(wanted).toISOString()}, found ${until === null ? 'no lock' : `a lock until ${new Date(until).toISOString()}`}, although the store took the request.`,
+    detail: `Expected it to be locked until ${formatMoment(wanted)}, found ${until === null ? 'no lock' : `a lock until ${formatMoment(until)}`}, although the store took the request.`,
     hints: ['Give the place a store that keeps locks, or take its locks out of the plan.'],
   });
 }

@@ -7,10 +7,10 @@ const DAY_MS = 86_400_000;
  * Locks are set and extended for so much longer than anything needs, and extended only when less than the need remains: so an object that every
  * daily backup counts on is touched once in thirty days.
  */
-export const LOCK_STRIDE_MS = 30 * DAY_MS;
+const LOCK_STRIDE_MS = 30 * DAY_MS;
 
 /** How long a fragment of WAL stays locked after somebody last saw that it is still needed: until it is joined, verified and copied, and three days more. */
-export const FRAGMENT_NEED_MS = 3 * DAY_MS;
+const FRAGMENT_NEED_MS = 3 * DAY_MS;
 /** Receivers look after their fragments several times a day; a day on top lets one that was down come back in time. */
 const FRAGMENT_STRIDE_MS = DAY_MS;
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../lib/index.ts';
-import type { Attempt, AttemptAnswer, Intruder } from './intruder.ts';
+import { type Attempt, attempt, type Intruder } from './intruder.ts';
 
 /**
  * Whoever may write to a directory, by the system's own calls. A disk keeps no versions and no locks: what a writer may store it may take away, and root may do anything.
@@ -10,7 +10,7 @@ import type { Attempt, AttemptAnswer, Intruder } from './intruder.ts';
 export function openDiskIntruder(directory: string): Intruder {
   const onBait = (id: Attempt['id'], run: (path: string) => Promise<void>): Attempt => ({
     ...{ id, on: 'bait' },
-    run: (bait) => ask(() => run(join(directory, bait))),
+    run: (bait) => attempt(() => run(join(directory, bait)), isDenial),
   });
   return {
     attempts: [
@@ -27,12 +27,6 @@ export function openDiskIntruder(directory: string): Intruder {
   };
 }
 
-async function ask(run: () => Promise<void>): Promise<AttemptAnswer> {
-  try {
-    await run();
-    return 'accepted';
-  } catch (error) {
-    if (['EACCES', 'EPERM', 'EROFS'].includes(codeOf(error) ?? '')) return 'denied';
-    throw error;
-  }
+function isDenial(error: unknown): boolean {
+  return ['EACCES', 'EPERM', 'EROFS'].includes(codeOf(error) ?? '');
 }

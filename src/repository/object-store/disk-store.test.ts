@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { describeObjectStore } from '../../../test/contract/object-store.ts';
 import { scratchFor } from '../../../test/support/memory-repository.ts';
+import { newSpoolPath } from './basics/index.ts';
 import { openDiskStore } from './disk-store.ts';
 import { type FileSystem, type OpenFile, systemFileSystem } from './file-system.ts';
 import { openStore } from './open-store.ts';
-import { newSpoolPath } from './spool-file.ts';
 
 describeObjectStore('the disk store', async (test) => (await setUp(test)).store);
 

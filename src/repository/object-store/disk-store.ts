@@ -1,13 +1,12 @@
 import { join, resolve } from 'node:path';
 import { type Clock, codeOf, HoldfastError, systemClock } from '../../lib/index.ts';
+import { newSpoolPath, objectAbsent, objectTooShort, SPOOL_DIRECTORY, storeErrorOf } from './basics/index.ts';
 import { DurableDirectories, syncFailed } from './durable-directories.ts';
 import { type FileStatus, type FileSystem, type ListedName, type OpenFile, systemFileSystem } from './file-system.ts';
-import { objectAbsent, objectTooShort } from './object-error.ts';
-import { assertObjectName, assertVolatileName } from './object-name.ts';
+import { madeOnce } from './made-once.ts';
+import { assertObjectName, assertVolatileName, requireObjectName } from './object-name.ts';
 import { removeAbandonedSpoolFiles } from './spool-directory.ts';
-import { newSpoolPath, SPOOL_DIRECTORY } from './spool-file.ts';
 import type { ObjectEntry, ObjectStat, ObjectStore, PutOutcome } from './store.ts';
-import { storeErrorOf } from './system-error.ts';
 
 /** Entries whose sizes are asked for at once while listing. */
 const STATUS_BATCH = 32;
@@ -32,7 +31,7 @@ class DiskStore implements ObjectStore {
   readonly #files: FileSystem;
   readonly #directories: DurableDirectories;
   #rootIdentity: string | null = null;
-  #spool: Promise<string> | null = null;
+  readonly #spool = madeOnce(() => this.#makeSpool());
   /** Set once by a failed fsync and never cleared. */
   #failure: Error | null = null;
 
@@ -94,16 +93,19 @@ class DiskStore implements ObjectStore {
   }
 
   async get(name: string): Promise<Buffer> {
+    requireObjectName(name);
     return this.#reading(name, () => this.#files.read(this.#pathOf(name)));
   }
 
   async getRange(name: string, offset: number, length: number): Promise<Buffer> {
+    requireObjectName(name);
     const bytes = await this.#reading(name, () => this.#files.readRange(this.#pathOf(name), offset, length));
     if (bytes.length === length) return bytes;
     throw objectTooShort(name, { offset, length }, bytes.length);
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
+    requireObjectName(name);
     try {
       const { isDirectory, size, modifiedAt } = await this.#reading(name, () => this.#files.status(this.#pathOf(name)));
       return isDirectory ? null : { size, modifiedAt };
@@ -209,15 +211,10 @@ class DiskStore implements ObjectStore {
     }
   }
 
-  #openSpool(): Promise<string> {
-    this.#spool ??= this.#makeSpool().catch((error) => {
-      this.#spool = null;
-      throw error;
-    });
-    return this.#spool.then(async (spool) => {
-      await this.#checkPlace();
-      return spool;
-    });
+  async #openSpool(): Promise<string> {
+    const spool = await this.#spool();
+    await this.#checkPlace();
+    return spool;
   }
 
   async #makeSpool(): Promise<string> {

@@ -8,13 +8,13 @@
  * overwritten, and a *fragment* of WAL goes when it is joined. Every implementation and wrapper is held to `test/contract/object-store.ts`.
  */
 export * from './azure/index.ts';
+export * from './basics/index.ts';
 export * from './credentials.ts';
 export * from './disk-store.ts';
 export * from './file-system.ts';
 export type { Attempt, AttemptAnswer, AttemptId, Intruder } from './intruder.ts';
 export * from './location-identity.ts';
 export * from './memory-store.ts';
-export * from './object-error.ts';
 export { isFragment, isVolatile, VOLATILE_PREFIX } from './object-name.ts';
 export * from './open-store.ts';
 export * from './overlay-store.ts';
@@ -22,7 +22,5 @@ export * from './rate-limit.ts';
 export * from './retrying-store.ts';
 export * from './s3/index.ts';
 export * from './spool-directory.ts';
-export * from './spool-file.ts';
 export * from './store.ts';
-export * from './system-error.ts';
 export * from './unusable-store.ts';

@@ -23,6 +23,20 @@ export interface Attempt {
 /** `accepted`: the place would have done it, or did. `inapplicable`: the place has nothing of the kind. */
 export type AttemptAnswer = 'denied' | 'accepted' | 'inapplicable';
 
+/** Tries something; what `isDenial` knows is a refusal. Errors: whatever else it ended with. */
+export async function attempt(
+  run: () => Promise<unknown>,
+  isDenial: (error: unknown) => boolean,
+): Promise<AttemptAnswer> {
+  try {
+    await run();
+    return 'accepted';
+  } catch (error) {
+    if (isDenial(error)) return 'denied';
+    throw error;
+  }
+}
+
 export type AttemptId =
   | 'overwrite'
   | 'overwrite-by-copy'

@@ -1,10 +1,9 @@
 import { readFile, unlink } from 'node:fs/promises';
 import { type Clock, systemClock } from '../../lib/index.ts';
-import { objectAbsent, objectTooShort } from './object-error.ts';
-import { assertObjectName, assertVolatileName } from './object-name.ts';
+import { objectAbsent, objectTooShort, storeErrorOf } from './basics/index.ts';
+import { assertObjectName, assertVolatileName, requireObjectName } from './object-name.ts';
 import { makeTemporarySpool } from './spool-directory.ts';
 import type { ObjectEntry, ObjectStore, PutOutcome } from './store.ts';
-import { storeErrorOf } from './system-error.ts';
 
 /** Objects in memory, for tests and for trying things out: durable for as long as the process lives. */
 export function memoryStore(options: { clock?: Clock } = {}): ObjectStore {
@@ -64,7 +63,7 @@ class MemoryStore implements ObjectStore {
   }
 
   async stat(name: string) {
-    assertObjectName(name);
+    requireObjectName(name);
     const object = this.#objects.get(name);
     return object === undefined ? null : { size: object.bytes.length, modifiedAt: object.modifiedAt };
   }
@@ -100,7 +99,7 @@ class MemoryStore implements ObjectStore {
   }
 
   #read(name: string): Buffer {
-    assertObjectName(name);
+    requireObjectName(name);
     const object = this.#objects.get(name);
     if (object !== undefined) return object.bytes;
     throw objectAbsent(name, this.description);

@@ -6,7 +6,7 @@ import type { StoreCredentials } from './credentials.ts';
 import { openDiskIntruder } from './disk-intruder.ts';
 import { openDiskStore } from './disk-store.ts';
 import type { Intruder } from './intruder.ts';
-import { retrying } from './retrying-store.ts';
+import { type Retry, retrying } from './retrying-store.ts';
 import { openS3Store, parseS3Location } from './s3/index.ts';
 import type { ObjectStore } from './store.ts';
 
@@ -23,6 +23,8 @@ export interface StoreOptions {
   readonly attempts?: number;
   /** Ends all that is under way, and the waiting between two tries. */
   readonly signal?: AbortSignal;
+  /** Told of each call that fails for a while and is tried again, when it fails first. */
+  readonly onRetry?: (retry: Retry) => void;
 }
 
 /**
@@ -32,11 +34,12 @@ export interface StoreOptions {
  * Errors: `STORE_LOCATION_INVALID` for a location of a kind that this version cannot reach; no credential that stands in it is repeated.
  */
 export function openStore(location: string, options: StoreOptions = {}): ObjectStore {
-  const { clock = systemClock, signal, attempts } = options;
+  const { clock = systemClock, signal, attempts, onRetry } = options;
   return retrying(openDriver(location, { ...options, clock }), {
     clock,
     ...(signal === undefined ? {} : { signal }),
     ...(attempts === undefined ? {} : { attempts }),
+    ...(onRetry === undefined ? {} : { onRetry }),
   });
 }
 

@@ -1,4 +1,4 @@
-import { type ErrorParts, HoldfastError } from '../../lib/index.ts';
+import { type ErrorParts, HoldfastError, messageOf } from '../../lib/index.ts';
 
 /** What can be wrong with a store that is reached over a network, one for each thing that a person does about it. */
 export type RemoteTrouble =
@@ -15,12 +15,28 @@ export type RemoteTrouble =
   | 'distrust'
   | 'plain'
   | 'altered'
+  | 'closed'
   | 'unavailable'
   | 'failed';
 
 /** A part of a driver's table: all these codes of its servers are one trouble. */
 export function ofAll(trouble: RemoteTrouble, ...names: string[]): Record<string, RemoteTrouble> {
   return Object.fromEntries(names.map((name) => [name, trouble]));
+}
+
+/** What the status of an answer alone says, where its server has no word for it that we know; there is none where nothing answered. */
+export function troubleOfStatus(status: number | undefined): RemoteTrouble {
+  if (status === 507) return 'full';
+  if (status === 429 || status === 503) return 'slow';
+  if (status === 401 || status === 403) return 'denied';
+  // A success whose body cannot be read, and no status at all: what broke is the way, and the next answer may be whole.
+  if (status === undefined || status >= 500 || status < 300) return 'unavailable';
+  return 'failed';
+}
+
+/** The first line of what an SDK says, without a full stop. Of further lines nothing is repeated: they name the request. */
+export function firstLineOf(error: Error): string {
+  return messageOf(error).split('\n')[0]!.trim().replace(/\.$/, '');
 }
 
 /** What an error says besides. `action` completes "could not …"; `place` is the description of the store. */
@@ -100,6 +116,14 @@ export function remoteErrorOf(
       return new HoldfastError('STORE_TRANSFER_DAMAGED', `could not ${action}: other bytes arrived than were sent`, {
         ...mayPass,
         hints: ['If it stays so, look for a proxy or a network card that alters bytes; nothing wrong was stored.'],
+      });
+    case 'closed':
+      return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: nothing listens at ${place}`, {
+        ...mayPass,
+        hints: [
+          ...hints,
+          'Check host and port of the endpoint, and of the proxy if there is one; if they are right, start what should listen there.',
+        ],
       });
     case 'unavailable':
       return new HoldfastError('STORE_UNAVAILABLE', `could not ${action}: ${place} does not answer as it should`, {

@@ -5,11 +5,12 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { describeObjectStore } from '../../../test/contract/object-store.ts';
 import { FaultyStore } from '../../../test/support/faulty-store.ts';
+import { namesIn } from '../../../test/support/listing.ts';
 import { HastyClock } from '../../../test/support/odd-clocks.ts';
 import { HoldfastError, systemClock } from '../../lib/index.ts';
+import { newSpoolPath } from './basics/index.ts';
 import { memoryStore } from './memory-store.ts';
-import { retrying } from './retrying-store.ts';
-import { newSpoolPath } from './spool-file.ts';
+import { type Retry, retrying } from './retrying-store.ts';
 
 describeObjectStore('a retrying store', async () => retrying(memoryStore(), { clock: systemClock }));
 
@@ -57,6 +58,21 @@ describe('a retrying store', () => {
     await assert.rejects(store.get('a'), { code: 'STORE_UNAVAILABLE' });
     assert.equal(faulty.calls.length, 8);
     assert.ok(Math.max(...clock.slept) <= 20_000);
+  });
+
+  it('says when a call fails first that it is tried again, how often and how long, and no more of that call', async () => {
+    const faulty = new FaultyStore(memoryStore());
+    const told: Retry[] = [];
+    const store = retrying(faulty, { clock: new HastyClock(), onRetry: (retry) => told.push(retry) });
+    for (const nth of [1, 2, 3]) faulty.plan({ kind: 'fail', call: 'stat', nth });
+    await store.stat('a');
+    await store.stat('a');
+    faulty.plan({ kind: 'fail', call: 'list', nth: 1 });
+    assert.deepEqual(await namesIn(store), []);
+    assert.deepEqual(
+      told.map(({ error, triesLeft, msMax }) => [error.code, triesLeft, msMax]),
+      [1, 2].map(() => ['STORE_UNAVAILABLE', 7, 25_400]),
+    );
   });
 
   it('does not repeat what will never succeed', async () => {

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { copyFile, link, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, HoldfastError } from '../../lib/index.ts';
-import { newSpoolPath } from './spool-file.ts';
+import { newSpoolPath, storeErrorOf } from './basics/index.ts';
 import type {
   ObjectEntry,
   ObjectLock,
@@ -13,7 +13,6 @@ import type {
   PutOutcome,
   Tampering,
 } from './store.ts';
-import { storeErrorOf } from './system-error.ts';
 
 /** With the waits below about a minute: longer than a fail-over of a store, shorter than anybody's patience with a command. */
 const ATTEMPTS_MAX = 8;
@@ -26,17 +25,31 @@ const TRIES_MS_MAX = 180_000;
 /** Bytes read at once while a stored object is compared with a local file. */
 const COMPARE_BYTES = 1 << 20;
 
+/** A call that failed for a while, and is tried again from now on. */
+export interface Retry {
+  readonly error: HoldfastError;
+  /** How often it is tried still. */
+  readonly triesLeft: number;
+  /** How long that takes at most, where each try takes as long as the one that failed. */
+  readonly msMax: number;
+}
+
+export interface RetryingOptions {
+  readonly clock: Clock;
+  readonly attempts?: number;
+  readonly signal?: AbortSignal;
+  /** Told once for each call that does not succeed at once. Many calls that are under way together are told one by one. */
+  readonly onRetry?: (retry: Retry) => void;
+}
+
 /**
  * A store that repeats what failed with a retryable error, waiting longer each time; every call of a store is safe to repeat.
  *
  * An answer may be lost although the write succeeded. So when a repeated put finds the name taken, the bytes are compared, and its own are
  * reported as `created`.
  */
-export function retrying(
-  store: ObjectStore,
-  options: { clock: Clock; attempts?: number; signal?: AbortSignal },
-): ObjectStore {
-  return new RetryingStore(store, options.clock, options.attempts ?? ATTEMPTS_MAX, options.signal);
+export function retrying(store: ObjectStore, options: RetryingOptions): ObjectStore {
+  return new RetryingStore(store, options);
 }
 
 class RetryingStore implements ObjectStore {
@@ -51,13 +64,15 @@ class RetryingStore implements ObjectStore {
   readonly #clock: Clock;
   readonly #attempts: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #onRetry: RetryingOptions['onRetry'];
 
-  constructor(store: ObjectStore, clock: Clock, attempts: number, signal: AbortSignal | undefined) {
+  constructor(store: ObjectStore, options: RetryingOptions) {
     this.description = store.description;
     this.#store = store;
-    this.#clock = clock;
-    this.#attempts = attempts;
-    this.#signal = signal;
+    this.#clock = options.clock;
+    this.#attempts = options.attempts ?? ATTEMPTS_MAX;
+    this.#signal = options.signal;
+    this.#onRetry = options.onRetry;
     if (store.createPlace !== undefined) this.createPlace = () => this.#repeat(() => store.createPlace!());
     // Not repeated: a broken listing can be asked for again as a whole.
     if (store.listTampering !== undefined) this.listTampering = () => store.listTampering!();
@@ -65,7 +80,7 @@ class RetryingStore implements ObjectStore {
     // Not repeated: it takes a file over, and whoever heals looks at the object again before.
     if (store.replaceDamaged !== undefined) this.replaceDamaged = (name, path) => store.replaceDamaged!(name, path);
     if (store.readProved !== undefined) {
-      const around = (from: ObjectStore) => (from === store ? this : new RetryingStore(from, clock, attempts, signal));
+      const around = (from: ObjectStore) => (from === store ? this : new RetryingStore(from, options));
       this.readProved = (name, read) => store.readProved!(name, (from) => read(around(from)));
     }
     const { lock } = store;
@@ -127,15 +142,17 @@ class RetryingStore implements ObjectStore {
   ): AsyncGenerator<ObjectEntry, void> {
     let position = options;
     for (let attempt = 1; ; attempt++) {
+      let begun = this.#clock.monotonic();
       try {
         for await (const entry of this.#store.list(prefix, position)) {
           position = { ...options, startAfter: entry.name };
           attempt = 1;
           yield entry;
+          begun = this.#clock.monotonic();
         }
         return;
       } catch (error) {
-        await this.#waitOrThrow(error, attempt);
+        await this.#waitOrThrow(error, attempt, this.#clock.monotonic() - begun);
       }
     }
   }
@@ -158,18 +175,28 @@ class RetryingStore implements ObjectStore {
       try {
         return await call(attempt);
       } catch (error) {
-        if (this.#clock.monotonic() - begun > TRIES_MS_MAX) throw error;
-        await this.#waitOrThrow(error, attempt);
+        const ms = this.#clock.monotonic() - begun;
+        if (ms > TRIES_MS_MAX) throw error;
+        await this.#waitOrThrow(error, attempt, ms);
       }
     }
   }
 
-  async #waitOrThrow(error: unknown, attempt: number): Promise<void> {
+  /** `ms`: how long it has been tried. */
+  async #waitOrThrow(error: unknown, attempt: number, ms: number): Promise<void> {
     const repeatable = error instanceof HoldfastError && error.retryable;
     if (!repeatable || attempt >= this.#attempts || this.#signal?.aborted === true) throw error;
-    const wait = Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (attempt - 1));
+    if (attempt === 1) this.#onRetry?.(this.#foresee(error, ms));
+    const wait = waitMsAfter(attempt);
     // Spread between a half and the whole, so that those who failed together do not come back together.
     await this.#clock.sleep(wait / 2 + randomInt(Math.ceil(wait / 2)), this.#signal);
+  }
+
+  #foresee(error: HoldfastError, firstTryMs: number): Retry {
+    const triesLeft = this.#attempts - 1;
+    const waits = Array.from({ length: triesLeft }, (_, index) => waitMsAfter(index + 1));
+    const ms = waits.reduce((sum, wait) => sum + wait, triesLeft * firstTryMs);
+    return { error, triesLeft, msMax: Math.min(ms, TRIES_MS_MAX) };
   }
 
   /** Each piece is repeated for itself: a file of many would else begin anew with each that fails. */
@@ -185,6 +212,11 @@ class RetryingStore implements ObjectStore {
     }
     return true;
   }
+}
+
+/** At most so long it is waited after the try of this number, from 1 on. */
+function waitMsAfter(attempt: number): number {
+  return Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** (attempt - 1));
 }
 
 /** A bit that flips on the way makes other bytes of our own, and never our own of others. What was seen counts although a later look failed. */

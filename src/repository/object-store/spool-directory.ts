@@ -3,9 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/index.ts';
+import { spoolOwnerState, storeErrorOf } from './basics/index.ts';
 import { type FileSystem, systemFileSystem } from './file-system.ts';
-import { spoolOwnerState } from './spool-file.ts';
-import { storeErrorOf } from './system-error.ts';
+import { madeOnce } from './made-once.ts';
 
 /** After this long a spool file of another host is nobody's: no pack is open for more than hours. */
 const FOREIGN_SPOOL_DAYS = 7;
@@ -16,21 +16,18 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * this process. Opening it removes what dead processes have left.
  */
 export class LocalSpool {
+  /** Errors: those of `storeErrorOf`. */
+  readonly open = madeOnce(() =>
+    this.#make().catch((error) => {
+      throw storeErrorOf(error, 'make the spool directory');
+    }),
+  );
   readonly #parent: string | undefined;
   readonly #clock: Clock;
-  #opened: Promise<string> | null = null;
 
   constructor(parent: string | undefined, clock: Clock) {
     this.#parent = parent;
     this.#clock = clock;
-  }
-
-  open(): Promise<string> {
-    this.#opened ??= this.#make().catch((error) => {
-      this.#opened = null;
-      throw storeErrorOf(error, 'make the spool directory');
-    });
-    return this.#opened;
   }
 
   async #make(): Promise<string> {

@@ -10,8 +10,9 @@ import type { HoldfastError } from '../../lib/index.ts';
  * (credentials lack the right), `STORE_FULL` (no space or quota), `STORE_ABSENT` (no such directory or bucket: never to be taken for an
  * absent object), `STORE_SYNC_FAILED` (durability can no longer be promised; every later write is refused), `STORE_FAILED` (anything
  * else, with the cause). Stores that are not on this host have more, each for one thing that a person must mend: `STORE_REGION_WRONG`,
- * `STORE_CREDENTIALS_ABSENT`, `_EXPIRED`, `_REJECTED`, `STORE_CLOCK_SKEWED`, `STORE_TLS_UNTRUSTED`, `STORE_LOCK_ABSENT`; and retryable ones:
- * `STORE_SLOW_DOWN`, `STORE_TRANSFER_DAMAGED`.
+ * `STORE_CREDENTIALS_ABSENT`, `_EXPIRED`, `_REJECTED`, `STORE_CLOCK_SKEWED`, `STORE_TLS_UNTRUSTED`, `STORE_LOCK_ABSENT`, `STORE_DRIVER_ABSENT`
+ * (the package that speaks with it is not installed), `STORE_LISTS_UNORDERED` (of listings); retryable ones: `STORE_SLOW_DOWN`,
+ * `STORE_TRANSFER_DAMAGED`; and `INTERRUPTED` once the signal that they were opened with is aborted.
  */
 export interface ObjectStore {
   /** For people: `disk "/backups"`; never a credential. */
@@ -40,7 +41,7 @@ export interface ObjectStore {
   /** The whole object. Absent: throws `OBJECT_ABSENT`. */
   get(name: string): Promise<Buffer>;
 
-  /** Exactly `length` bytes from `offset`. Absent: `OBJECT_ABSENT`; fewer bytes there: `OBJECT_TRUNCATED`. */
+  /** Exactly `length` bytes from `offset`. Absent: `OBJECT_ABSENT`; fewer bytes there: `OBJECT_TRUNCATED`. The buffer is the caller's alone. */
   getRange(name: string, offset: number, length: number): Promise<Buffer>;
 
   /** Size in bytes and the store's own time of creation; `null` when absent. */
@@ -53,7 +54,7 @@ export interface ObjectStore {
    */
   list(prefix: string, options?: { startAfter?: string; hidden?: boolean }): AsyncIterable<ObjectEntry>;
 
-  /** Removes the object; absent is no error, so it is safe to repeat. */
+  /** Removes the object; absent is no error, so it is safe to repeat. Locked: `OBJECT_LOCKED`. */
   delete(name: string): Promise<void>;
 
   /** Overwrites or creates, atomically; only for names under `volatile/`, asserted. */
@@ -147,17 +148,6 @@ export interface ObjectStat {
 export interface ObjectEntry extends ObjectStat {
   name: string;
 }
-
-/** The codes above, for those who decide by them. */
-export type StoreErrorCode =
-  | 'OBJECT_ABSENT'
-  | 'OBJECT_TRUNCATED'
-  | 'STORE_UNAVAILABLE'
-  | 'STORE_DENIED'
-  | 'STORE_FULL'
-  | 'STORE_ABSENT'
-  | 'STORE_SYNC_FAILED'
-  | 'STORE_FAILED';
 
 export function isAbsent(error: unknown): error is HoldfastError {
   return typeof error === 'object' && error !== null && 'code' in error && error.code === 'OBJECT_ABSENT';

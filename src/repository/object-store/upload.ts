@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
+import { storeErrorOf } from './basics/index.ts';
 import type { RateLimit } from './rate-limit.ts';
-import { storeErrorOf } from './system-error.ts';
 
 /** Which digest the server compares. */
 export type UploadDigest = 'sha256' | 'md5';

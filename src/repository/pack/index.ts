@@ -8,7 +8,6 @@
  * It does not know which chunks are already stored (index/), nor what they mean (tree/). Everything on the hot path is
  * synchronous and free of shared state, so it runs in a worker thread. Format: `docs/design.md` 5.
  */
-export * from './pack-directory.ts';
-export * from './pack-opener.ts';
+export * from './opener/index.ts';
 export * from './pack-writer.ts';
 export * from './read-directory.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, unlinkSync, writevSync } from 'node:fs';
-import { assert, codeOf } from '../../lib/index.ts';
+import { assert, codeOf, giveBack } from '../../lib/index.ts';
 import { encodeHeader, FrameSealer, HEADER_BYTES, OBJECT_ID_BYTES, TAG_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
-import { storeErrorOf } from '../object-store/index.ts';
+import { storeErrorOf } from '../object-store/basics/index.ts';
 import {
   CHUNK_BYTES_MAX,
   DIRECTORY_HEAD_BYTES,
@@ -14,7 +14,7 @@ import {
   packKind,
   packName,
   writeDirectoryHead,
-} from './pack-directory.ts';
+} from './opener/index.ts';
 
 /** No pack is larger than this: one PUT each, small enough to be repeated. */
 export const PACK_BYTES_MAX = 64 << 20;
@@ -110,6 +110,8 @@ export class PackWriter {
     const [ciphertext, tag] = this.#frames.seal({ offset: this.#size, role: 'chunk', context: id }, compressed ?? raw);
     const frameLength = ciphertext.length + TAG_BYTES;
     this.#write(ciphertext, tag);
+    // What was written is of no use any more, and a buffer of its size would otherwise wait for a collection.
+    giveBack(ciphertext);
     this.#addEntry(id, frameLength, raw.length);
     this.#size += frameLength;
   }

@@ -16,9 +16,9 @@ import {
   listPackEntries,
   PACK_ENTRY_BYTES,
   type PackContent,
+  PackOpener,
   packName,
-} from './pack-directory.ts';
-import { PackOpener } from './pack-opener.ts';
+} from './opener/index.ts';
 import { type FinishedPack, PACK_BYTES_MAX, PACK_CHUNKS_MAX, PackWriter } from './pack-writer.ts';
 import { readPackDirectory } from './read-directory.ts';
 

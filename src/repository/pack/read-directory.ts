@@ -1,8 +1,15 @@
 import { damagedObject, decodeHeader, HEADER_BYTES } from '../codec/index.ts';
 import type { KeyRing } from '../key/index.ts';
-import { type ObjectStore, objectAbsent } from '../object-store/index.ts';
-import { PACK_TRAILER_BYTES, PACK_TRAILER_MAGIC, type PackContent, packContentOf, packName } from './pack-directory.ts';
-import { PackOpener } from './pack-opener.ts';
+import { objectAbsent } from '../object-store/basics/index.ts';
+import type { ObjectStore } from '../object-store/index.ts';
+import {
+  PACK_TRAILER_BYTES,
+  PACK_TRAILER_MAGIC,
+  type PackContent,
+  PackOpener,
+  packContentOf,
+  packName,
+} from './opener/index.ts';
 
 /** What a pack says of itself. `entries`: 40 bytes for each chunk. */
 export interface PackDirectory {

@@ -1,5 +1,5 @@
-import { assert, GarbageGauge } from '../../lib/index.ts';
-import { compress } from '../codec/index.ts';
+import { assert, GarbageGauge, giveBack } from '../../lib/index.ts';
+import { compressForNow } from '../codec/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
 import { newSpoolPath } from '../object-store/index.ts';
 import { type PackContent, PackWriter } from '../pack/index.ts';
@@ -41,7 +41,9 @@ export class ChunkPacker {
     const spoolDirectory = await this.#spoolDirectory;
     // Nothing is awaited from here to the append: two callers that both found no pack would each begin one, and one would be lost.
     this.#pack ??= this.#beginPack(spoolDirectory);
-    this.#pack.append(id, raw, compress(raw));
+    const compressed = compressForNow(raw);
+    this.#pack.append(id, raw, compressed);
+    if (compressed !== null) giveBack(compressed);
     this.newChunks += 1;
     this.newBytes += raw.length;
     this.#garbage.add(4 * raw.length);

@@ -1,5 +1,5 @@
 import type { KeyMaterial } from '../key/ring/index.ts';
-import type { PackContent } from '../pack/index.ts';
+import type { PackContent } from '../pack/opener/index.ts';
 
 /** What an extract worker is given when it starts. */
 export interface ExtractWorkerData {

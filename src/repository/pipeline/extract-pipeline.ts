@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { errorOfWorker, GarbageGauge, HoldfastError } from '../../lib/index.ts';
+import { endThread, errorOfWorker, GarbageGauge, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex, ChunkLocation } from '../index/index.ts';
 import { isAbsent, isDamageOfOnePlace, readProved } from '../object-store/index.ts';
 import { PackOpener, packName } from '../pack/index.ts';
@@ -24,8 +24,8 @@ const RUN_BYTES_MAX = 256 << 10;
 const FAR_RUN_BYTES_MAX = 1 << 20;
 /** A hole between wanted frames that is cheaper to read over than to begin a new request for. */
 const RUN_GAP_BYTES_MAX = 64 << 10;
-/** Runs that may be with one worker: one in work, one that waits for it. */
-const RUNS_PER_WORKER = 2;
+/** Runs that may be with one worker: one in work, one that waits for it, and one of which the last bytes are being written. */
+const RUNS_PER_WORKER = 3;
 /** As in the ingest pipeline. */
 const WORKER_NURSERY_MB = 8;
 const ID_BYTES = 32;
@@ -87,6 +87,7 @@ export class ExtractPipeline {
   readonly #damagedPacks = new Set<string>();
   #batch = new Map<string, Wanted>();
   #batchExtents = 0;
+  #turn: Promise<void> = Promise.resolve();
   #retry: Wanted[] = [];
   /** Frames that were not whole where they were read. */
   readonly #rescues: Wanted[] = [];
@@ -147,7 +148,7 @@ export class ExtractPipeline {
       this.#batch.set(key, { id, location, others, destinations: [destination] });
     }
     this.#batchExtents += 1;
-    if (this.#batchExtents >= BATCH_EXTENTS) await this.#extractBatch();
+    if (this.#batchExtents >= BATCH_EXTENTS) await this.#extractFullBatch();
   }
 
   /** Extracts what is left and ends the workers. Errors: `CHUNK_DAMAGED`, or whatever the store or a worker threw. */
@@ -168,12 +169,22 @@ export class ExtractPipeline {
     if (this.#lost.length > 0) throw chunksDamaged(this.#lost);
   }
 
-  /** Stops the workers at once; for use after a failure. Safe to repeat. */
+  /** Ends the workers as soon as they have done what they were handed; for use after a failure. Safe to repeat. */
   async abandon(): Promise<void> {
     this.#closing ??= { resolve: () => {}, left: 0 };
     this.#failure ??= new HoldfastError('EXTRACT_ABANDONED', 'the restore was given up');
     this.#wake();
-    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
+    await Promise.all(this.#slots.map((slot) => endThread(slot.worker)));
+  }
+
+  /** One batch after the other, also when several callers add at the same time: what waits is one batch. */
+  async #extractFullBatch(): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      if (this.#batchExtents >= BATCH_EXTENTS) await this.#extractBatch();
+    });
+    // Whoever waits for this turn hears of its failure; the next one meets it by itself.
+    this.#turn = turn.catch(() => {});
+    await turn;
   }
 
   async #extractBatch(): Promise<void> {

@@ -3,59 +3,29 @@
  *
  * A chunk that fails authentication is reported and not written. Any other error (a full disk) ends the worker and with it the pipeline.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, codeOf, GarbageGauge, giveBack } from '../../lib/index.ts';
+import { codeOf, endWhenAsked, GarbageGauge, giveBack } from '../../lib/index.ts';
 import { KeyRing } from '../key/ring/index.ts';
-import { PackOpener } from '../pack/index.ts';
-import type {
-  Destination,
-  ExtractFrame,
-  ExtractRequest,
-  ExtractResponse,
-  ExtractWorkerData,
-} from './extract-messages.ts';
+import { PackOpener } from '../pack/opener/index.ts';
+import { ExtentWriter } from './extent-writer.ts';
+import type { ExtractFrame, ExtractRequest, ExtractResponse, ExtractWorkerData } from './extract-messages.ts';
 import { EXTRACT_GARBAGE, NATIVE_BYTES_PER_CHUNK, NATIVE_GARBAGE } from './garbage.ts';
 
-/** Files kept open by one worker; a batch touches few files at a time, as it is sorted by pack. */
-const OPEN_FILES_MAX = 128;
 /** Openers of packs kept, each with its derived key. */
 const OPENERS_MAX = 64;
+
+type RunRequest = ExtractRequest & { kind: 'run' };
 
 const keys = KeyRing.fromMaterial((workerData as ExtractWorkerData).keys);
 const port = parentPort!;
 const garbage = new GarbageGauge(EXTRACT_GARBAGE);
 const natives = new GarbageGauge(NATIVE_GARBAGE);
-const open = new Map<string, number>();
 const openers = new Map<string, PackOpener>();
+const writer = new ExtentWriter();
+/** Runs are extracted one after the other; what is still written of one does not keep the next waiting. */
+let turn: Promise<void> = Promise.resolve();
 
-function descriptorOf(path: string): number {
-  const known = open.get(path);
-  if (known !== undefined) return known;
-  if (open.size >= OPEN_FILES_MAX) {
-    const [oldest, descriptor] = open.entries().next().value!;
-    closeSync(descriptor);
-    open.delete(oldest);
-  }
-  const descriptor = openSync(path, 'r+');
-  open.set(path, descriptor);
-  return descriptor;
-}
-
-function closeFiles(): void {
-  for (const descriptor of open.values()) closeSync(descriptor);
-  open.clear();
-}
-
-function place(raw: Buffer, { path, fileOffset, chunkOffset, length }: Destination): number {
-  assert(chunkOffset + length <= raw.length, 'an extent lies inside its chunk');
-  const descriptor = descriptorOf(path);
-  let done = 0;
-  while (done < length) done += writeSync(descriptor, raw, chunkOffset + done, length - done, fileOffset + done);
-  return length;
-}
-
-function openerOf({ packId, content, epoch }: ExtractRequest & { kind: 'run' }): PackOpener {
+function openerOf({ packId, content, epoch }: RunRequest): PackOpener {
   const name = Buffer.from(packId).toString('latin1');
   const known = openers.get(name);
   if (known !== undefined) return known;
@@ -65,7 +35,7 @@ function openerOf({ packId, content, epoch }: ExtractRequest & { kind: 'run' }):
   return opener;
 }
 
-function openFrame(request: ExtractRequest & { kind: 'run' }, frame: ExtractFrame): Buffer | null {
+function openFrame(request: RunRequest, frame: ExtractFrame): Buffer | null {
   const at = frame.packOffset - request.start;
   const sealed = request.bytes.subarray(at, at + frame.frameLength);
   try {
@@ -79,35 +49,48 @@ function openFrame(request: ExtractRequest & { kind: 'run' }, frame: ExtractFram
   }
 }
 
-function extract(request: ExtractRequest & { kind: 'run' }): void {
+async function extract(request: RunRequest): Promise<void> {
   const damaged: number[] = [];
+  const underWay: Promise<void>[] = [];
   let bytes = 0;
-  request.frames.forEach((frame, index) => {
+  for (const [index, frame] of request.frames.entries()) {
     const raw = openFrame(request, frame);
     if (raw === null) damaged.push(index);
     else {
-      for (const destination of frame.destinations) bytes += place(raw, destination);
+      await writer.place(raw, frame.destinations, underWay);
+      for (const { length } of frame.destinations) bytes += length;
       giveBack(raw);
     }
     garbage.add(frame.frameLength);
     natives.add(NATIVE_BYTES_PER_CHUNK);
-  });
+  }
   giveBack(request.bytes);
-  say({ kind: 'extracted', run: request.run, bytes, damaged });
+  // Only what the file system has taken counts as extracted.
+  Promise.all(underWay).then(() => say({ kind: 'extracted', run: request.run, bytes, damaged }), end);
 }
 
 function say(response: ExtractResponse): void {
   port.postMessage(response);
 }
 
+/** Thrown outside of any promise, an error ends the worker, and the main thread hears of it. */
+function end(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+endWhenAsked(port);
 port.on('message', (request: ExtractRequest) => {
   switch (request.kind) {
     case 'close-files':
-      closeFiles();
+      // Asked for when every run was answered.
+      writer.close();
       say({ kind: 'closed' });
       port.close();
       return;
     case 'run':
-      extract(request);
+      turn = turn.then(() => extract(request));
+      turn.catch(end);
   }
 });

@@ -8,6 +8,15 @@
 export { ChunkPacker } from './chunk-packer.ts';
 export type { Destination } from './extract-messages.ts';
 export { ExtractPipeline, type LostChunk } from './extract-pipeline.ts';
-export { IngestPipeline, type IngestResult, type IngestSlab, type PieceHashed } from './ingest-pipeline.ts';
+export {
+  type ChangedPiece,
+  type ComparedAnswer,
+  IngestPipeline,
+  type IngestResult,
+  type IngestSlab,
+  type PieceHashed,
+  type SlabRequest,
+  type ThreadStart,
+} from './ingest-pipeline.ts';
 export { PackDepot } from './pack-depot.ts';
 export { SLAB_BYTES, SLAB_PIECES_MAX } from './slab.ts';

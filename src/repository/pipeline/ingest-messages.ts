@@ -8,17 +8,19 @@ export interface IngestWorkerData {
   keys: KeyMaterial;
   level: number;
   spoolDirectory: string;
+  /** Whether the worker gives way to all other programs. */
+  lowPriority: boolean;
 }
 
 /** Main thread to worker. A slab's number hands the slab over. */
 export type IngestRequest =
-  | { kind: 'hash'; slab: number; pieces: number }
+  | { kind: 'examine'; slab: number; pieces: number }
   | { kind: 'store'; slab: number; pieces: number }
   | { kind: 'finish' };
 
 /** Worker to main thread. */
 export type IngestResponse =
-  | { kind: 'hashed'; slab: number }
+  | { kind: 'examined'; slab: number }
   | { kind: 'stored'; slab: number; newChunks: number; newBytes: number }
   | { kind: 'packed'; pack: FinishedPack }
   | { kind: 'finished' };

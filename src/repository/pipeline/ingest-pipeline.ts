@@ -1,24 +1,51 @@
-import { Worker } from 'node:worker_threads';
-import { assert, errorOfWorker, HoldfastError } from '../../lib/index.ts';
+import { assert, HoldfastError } from '../../lib/index.ts';
 import type { ChunkIndex } from '../index/index.ts';
 import type { FinishedPack } from '../pack/index.ts';
 import type { SealedObjects } from '../sealed/index.ts';
-import type { IngestRequest, IngestResponse, IngestWorkerData } from './ingest-messages.ts';
+import type { IngestRequest, IngestResponse } from './ingest-messages.ts';
 import type { PackDepot } from './pack-depot.ts';
 import { allocateSlabMemory, SlabView } from './slab.ts';
+import { type SlabWorker, type SlabWorkerEvents, startThread, workHere } from './slab-worker.ts';
 
-/** Slabs for each worker: one being stored, one being hashed, one waiting, and two being filled, so that nobody waits for another. */
+/** Slabs that are kept for reserved requests. */
+const SLABS_RESERVED = 1;
+/** Slabs for each worker: one being stored, one being examined, one waiting, and two being filled, so that nobody waits for another. */
 const SLABS_PER_WORKER = 5;
-/** Young objects die at once here; a small nursery keeps a worker near 30 MB without slowing it. */
-const WORKER_NURSERY_MB = 8;
+/**
+ * Where threads are started when they are needed: the first one with so many slabs, the others with so many. A thread costs 70 to 100 ms of computing
+ * before it does anything, a slab 1 to 6 ms: what most increments bring is done by then.
+ */
+const FIRST_THREAD_AT = 16;
+const ALL_THREADS_AT = 64;
 
 /** What the producer is told of each piece once it was hashed. `fingerprints` is null for a piece that was not flagged. */
 export type PieceHashed = (id: Buffer, fingerprints: Buffer | null) => void;
 
+/** Of a piece that has some pages which the older version has not. Its views are good until the promise of `changed` is settled. */
+export interface ChangedPiece {
+  readonly bytes: Buffer;
+  /** A byte for each page, 1 where it differs. */
+  readonly changes: Uint8Array;
+  /** 8 bytes for each page. */
+  readonly fingerprints: Buffer;
+}
+
+/** Who is told what became of a piece that was held against an older version; one of the three is called, once. */
+export interface ComparedAnswer {
+  /** It is the same: nothing of it is stored. */
+  unchanged(): void;
+  /** At most half of its pages differ: what of it is stored is the producer's to say. The slab is held until a promise is settled. */
+  changed(piece: ChangedPiece): void | Promise<void>;
+  /** Too much of it differs; it was taken in as a chunk. */
+  hashed: PieceHashed;
+}
+
 /** One slab in the producer's hands. */
 export class IngestSlab {
   readonly view: SlabView;
-  readonly callbacks: PieceHashed[] = [];
+  readonly callbacks: (PieceHashed | ComparedAnswer)[] = [];
+  /** What has to be over before the slab is free, beside the work of its worker. */
+  held: Promise<void> | null = null;
 
   constructor(view: SlabView) {
     this.view = view;
@@ -34,6 +61,20 @@ export class IngestSlab {
     this.view.addPiece(offset, length, fingerprinted);
     this.callbacks.push(hashed);
   }
+
+  /**
+   * Declares pages that are held against an older version of the same pages, of which `fingerprints` has 8 bytes each (those of pages behind its
+   * end count as changed). Not `patchable`: when any of them differs, all are one chunk.
+   */
+  addComparedPiece(
+    offset: number,
+    length: number,
+    previous: { fingerprints: Uint8Array; patchable: boolean },
+    answer: ComparedAnswer,
+  ): void {
+    this.view.addComparedPiece(offset, length, previous.fingerprints, previous.patchable);
+    this.callbacks.push(answer);
+  }
 }
 
 /** What a finished pipeline says. Bytes are raw; `storedBytes` counts packs as they lie in the store. */
@@ -43,15 +84,29 @@ export interface IngestResult {
   storedBytes: number;
 }
 
+/** How a slab is asked for. */
+export interface SlabRequest {
+  /**
+   * For whoever empties held slabs into others (`ComparedAnswer.changed`): one slab is kept free for it, since without one the held slabs would
+   * wait for it, and it for them.
+   */
+  reserved?: boolean;
+}
+
+/** When threads are started: before there is anything to do, or once there is enough for them. */
+export type ThreadStart = 'at-once' | 'when-needed';
+
 interface WorkerSlot {
-  worker: Worker;
+  readonly worker: SlabWorker;
   outstanding: number;
 }
 
 /**
- * Turns slabs of raw bytes into chunks in packs, on one worker thread per core.
+ * Turns slabs of raw bytes into chunks in packs, on one worker thread per core; in the main thread while there are few, where that was asked for.
  *
  *   producer ── acquireSlab ─▶ fills it ── submit ─▶ worker: hash ─▶ main: known? ─▶ worker: compress, seal, append ─▶ slab is free again
+ *
+ * A piece of which an older version is known is fingerprinted first, and hashed only when most of it differs.
  *
  * Memory is bounded by the slabs; a producer that is faster than the workers waits in `acquireSlab`. A chunk becomes known to the index
  * only when its pack is durable; until then `#inFlight` keeps it from being stored twice.
@@ -63,76 +118,96 @@ export class IngestPipeline {
   readonly #index: ChunkIndex;
   readonly #depot: PackDepot;
   readonly #slots: WorkerSlot[] = [];
+  /** The main thread's own, where threads are started when they are needed. */
+  #here: WorkerSlot | null = null;
+  /** Threads that were not needed yet, and slabs since then. */
+  readonly #unstarted: ((events: SlabWorkerEvents) => SlabWorker)[] = [];
+  #slabsUntilNow = 0;
   readonly #free: SlabView[] = [];
   readonly #submitted = new Map<number, IngestSlab>();
-  readonly #owner = new Map<number, WorkerSlot>();
   readonly #inFlight = new Set<string>();
   readonly #waiters: (() => void)[] = [];
+  readonly memory: WebAssembly.Memory;
   readonly #slabCount: number;
   readonly #result: IngestResult = { newChunks: 0, newBytes: 0, storedBytes: 0 };
   #finishing: { resolve: () => void; left: number } | null = null;
   #sealing: Promise<IngestResult> | null = null;
   #failure: unknown = null;
 
-  private constructor(options: { index: ChunkIndex; depot: PackDepot; slabCount: number }) {
+  private constructor(options: {
+    index: ChunkIndex;
+    depot: PackDepot;
+    slabCount: number;
+    memory: WebAssembly.Memory;
+  }) {
+    this.memory = options.memory;
     this.#index = options.index;
     this.#depot = options.depot;
     this.#slabCount = options.slabCount;
   }
 
-  /** Starts `workers` threads that write packs for `repository`; `level` is zstd's. */
+  /** Has up to `workers` threads write packs for `repository`; `level` is zstd's. */
   static async open(options: {
     repository: SealedObjects;
     index: ChunkIndex;
     depot: PackDepot;
     workers: number;
     level: number;
+    /** Whether the threads give way to all other programs; left out, they do not. */
+    lowPriority?: boolean;
+    /** At once, unless said otherwise. */
+    threads?: ThreadStart;
   }): Promise<IngestPipeline> {
     const slabCount = options.workers * SLABS_PER_WORKER;
-    const pipeline = new IngestPipeline({ index: options.index, depot: options.depot, slabCount });
     const memory = allocateSlabMemory(slabCount);
+    const pipeline = new IngestPipeline({ index: options.index, depot: options.depot, slabCount, memory });
     for (let number = 0; number < slabCount; number++) pipeline.#free.push(new SlabView(memory, number));
     const spoolDirectory = await options.repository.store.spoolDirectory();
+    const { keys } = options.repository;
+    const { level, lowPriority = false } = options;
+    const parts = { memory, slabs: slabCount, level, spoolDirectory };
     for (let worker = 0; worker < options.workers; worker++) {
-      pipeline.#startWorker({
-        memory,
-        slabs: slabCount,
-        keys: options.repository.keys.material(),
-        level: options.level,
-        spoolDirectory,
-      });
+      pipeline.#unstarted.push((events) => startThread({ ...parts, keys: keys.material(), lowPriority }, events));
     }
+    if (options.threads !== 'when-needed') pipeline.#startThreads(options.workers);
+    else pipeline.#here = pipeline.#begin((events) => workHere({ ...parts, keys }, events));
     return pipeline;
   }
 
-  #startWorker(data: IngestWorkerData): void {
-    const worker = new Worker(new URL('./ingest-worker.ts', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: WORKER_NURSERY_MB },
+  #startThreads(count: number): void {
+    for (const start of this.#unstarted.splice(0, count)) this.#begin(start);
+  }
+
+  #begin(start: (events: SlabWorkerEvents) => SlabWorker): WorkerSlot {
+    const worker = start({
+      answered: (response) => {
+        try {
+          this.#answer(slot, response);
+        } catch (error) {
+          // A producer's callback, or the index, which reads a file: thrown from here it would end the whole program.
+          this.#fail(error);
+        }
+      },
+      failed: (error) => this.#fail(error),
     });
     const slot: WorkerSlot = { worker, outstanding: 0 };
-    worker.on('message', (response: IngestResponse) => this.#answer(slot, response));
-    worker.on('error', (error) => this.#fail(errorOfWorker(error)));
-    worker.on('exit', () => {
-      if (this.#finishing === null) {
-        this.#fail(new HoldfastError('INGEST_WORKER_ENDED', 'a backup worker ended before its work was done'));
-      }
-    });
     this.#slots.push(slot);
+    return slot;
   }
 
   /** An empty slab if one is free at once, else null. */
-  tryAcquireSlab(): IngestSlab | null {
+  tryAcquireSlab(request: SlabRequest = {}): IngestSlab | null {
     this.#throwFailure();
     if (!this.#depot.hasRoom) return null;
+    if (!request.reserved && this.#free.length <= SLABS_RESERVED) return null;
     const view = this.#free.pop();
     return view === undefined ? null : new IngestSlab(view);
   }
 
   /** An empty slab, as soon as one is free. */
-  async acquireSlab(): Promise<IngestSlab> {
+  async acquireSlab(request: SlabRequest = {}): Promise<IngestSlab> {
     for (;;) {
-      const slab = this.tryAcquireSlab();
+      const slab = this.tryAcquireSlab(request);
       if (slab !== null) return slab;
       await this.#changed();
     }
@@ -145,11 +220,35 @@ export class IngestPipeline {
       this.#release(slab.view);
       return;
     }
-    const slot = this.#slots.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
+    this.#startThreadsInNeed();
+    const slot = this.#leastBusy();
     slot.outstanding += 1;
     this.#submitted.set(slab.view.number, slab);
-    this.#owner.set(slab.view.number, slot);
-    this.#ask(slot, { kind: 'hash', slab: slab.view.number, pieces: slab.view.count });
+    this.#ask(slot, { kind: 'examine', slab: slab.view.number, pieces: slab.view.count });
+  }
+
+  #startThreadsInNeed(): void {
+    if (this.#unstarted.length === 0) return;
+    this.#slabsUntilNow += 1;
+    if (this.#slabsUntilNow >= ALL_THREADS_AT) this.#startThreads(this.#unstarted.length);
+    else if (this.#slabsUntilNow === FIRST_THREAD_AT) this.#startThreads(1);
+  }
+
+  /** The main thread works on slabs only until a thread runs: then it has other things to do. */
+  #leastBusy(): WorkerSlot {
+    const here = this.#here;
+    if (here === null) return leastBusyOf(this.#slots);
+    const threads = this.#slots.filter((slot) => slot !== here && slot.worker.isReady);
+    return threads.length === 0 ? here : leastBusyOf(threads);
+  }
+
+  /** Waits until every piece that was submitted is answered, and its slab free again. */
+  async settle(): Promise<void> {
+    while (this.#submitted.size > 0) {
+      this.#throwFailure();
+      await this.#changed();
+    }
+    this.#throwFailure();
   }
 
   /** Waits until every new chunk lies in a pack that is whole and on its way to the store; takes nothing more. Safe to repeat. */
@@ -183,16 +282,14 @@ export class IngestPipeline {
 
   /** Stops the workers at once; for use after a failure. Safe to repeat. */
   async abandon(): Promise<void> {
-    this.#finishing ??= { resolve: () => {}, left: 0 };
-    this.#failure ??= new HoldfastError('INGEST_ABANDONED', 'the backup was given up');
-    this.#wake();
-    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
+    this.#fail(new HoldfastError('INGEST_ABANDONED', 'the backup was given up'));
+    await Promise.all(this.#slots.map((slot) => slot.worker.end()));
   }
 
   #answer(slot: WorkerSlot, response: IngestResponse): void {
     if (this.#failure !== null) return;
     switch (response.kind) {
-      case 'hashed':
+      case 'examined':
         this.#decide(slot, response.slab);
         break;
       case 'stored':
@@ -208,20 +305,43 @@ export class IngestPipeline {
     }
   }
 
-  /** Asks the index about each piece of a hashed slab and sends back those that have to be stored. */
+  /** Answers each piece of an examined slab, asks the index about those that were hashed, and sends back what has to be stored. */
   #decide(slot: WorkerSlot, number: number): void {
     const slab = this.#submitted.get(number)!;
     const view = slab.view;
     let needed = 0;
     for (let piece = 0; piece < view.count; piece++) {
-      const id = Buffer.from(view.pieceId(piece));
-      const isNew = this.#isNew(id);
+      const isNew = this.#answerPiece(slab, piece);
       view.setNeeded(piece, isNew);
       if (isNew) needed += 1;
-      slab.callbacks[piece]!(id, view.isFingerprinted(piece) ? Buffer.from(view.pieceFingerprints(piece)) : null);
     }
     if (needed === 0) this.#complete(slot, number);
     else this.#ask(slot, { kind: 'store', slab: number, pieces: view.count });
+  }
+
+  /** Tells the producer of a piece; gives whether it has to be stored. */
+  #answerPiece(slab: IngestSlab, piece: number): boolean {
+    const { view } = slab;
+    const callback = slab.callbacks[piece]!;
+    const outcome = view.outcomeOf(piece);
+    if (typeof callback === 'object' && outcome !== 'hashed') {
+      if (outcome === 'unchanged') callback.unchanged();
+      else this.#hold(slab, callback.changed(changedPieceOf(view, piece)));
+      return false;
+    }
+    const id = Buffer.from(view.pieceId(piece));
+    const isNew = this.#isNew(id);
+    const hashed = typeof callback === 'object' ? callback.hashed : callback;
+    hashed(id, view.isFingerprinted(piece) ? Buffer.from(view.pieceFingerprints(piece)) : null);
+    return isNew;
+  }
+
+  #hold(slab: IngestSlab, work: void | Promise<void>): void {
+    if (work === undefined) return;
+    const before = slab.held;
+    slab.held = before === null ? work : Promise.all([before, work]).then(() => {});
+    // Whoever waits for the slab sees it fail; it may fail before anybody waits.
+    slab.held.catch(() => {});
   }
 
   #isNew(id: Buffer): boolean {
@@ -245,10 +365,14 @@ export class IngestPipeline {
   }
 
   #complete(slot: WorkerSlot, number: number): void {
-    const slab = this.#submitted.get(number)!;
-    this.#submitted.delete(number);
     slot.outstanding -= 1;
-    this.#release(slab.view);
+    const slab = this.#submitted.get(number)!;
+    const free = () => {
+      this.#submitted.delete(number);
+      this.#release(slab.view);
+    };
+    if (slab.held === null) free();
+    else slab.held.then(free, (error) => this.#fail(error));
   }
 
   #release(view: SlabView): void {
@@ -257,7 +381,7 @@ export class IngestPipeline {
   }
 
   #ask(slot: WorkerSlot, request: IngestRequest): void {
-    slot.worker.postMessage(request);
+    slot.worker.ask(request);
   }
 
   #changed(): Promise<void> {
@@ -277,4 +401,16 @@ export class IngestPipeline {
   #throwFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
+}
+
+function leastBusyOf(slots: readonly WorkerSlot[]): WorkerSlot {
+  return slots.reduce((least, next) => (next.outstanding < least.outstanding ? next : least));
+}
+
+function changedPieceOf(view: SlabView, piece: number): ChangedPiece {
+  return {
+    bytes: view.pieceBytes(piece),
+    changes: view.pieceChanges(piece),
+    fingerprints: view.pieceFingerprints(piece),
+  };
 }

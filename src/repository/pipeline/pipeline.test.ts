@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,15 @@ import { ChunkIndex, loadIndex } from '../index/index.ts';
 import { KeyRing } from '../key/index.ts';
 import { openDiskStore } from '../object-store/index.ts';
 import { SealedObjects } from '../sealed/index.ts';
-import { ChunkPacker, ExtractPipeline, IngestPipeline, type IngestResult, PackDepot, SLAB_BYTES } from './index.ts';
+import {
+  ChunkPacker,
+  ExtractPipeline,
+  IngestPipeline,
+  type IngestResult,
+  PackDepot,
+  SLAB_BYTES,
+  type ThreadStart,
+} from './index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-pipeline-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -42,9 +51,10 @@ async function ingest(
   objects: SealedObjects,
   index: ChunkIndex,
   pieces: readonly Piece[],
+  threads: ThreadStart = 'at-once',
 ): Promise<{ ids: Buffer[]; fingerprints: (Buffer | null)[]; result: IngestResult }> {
   const depot = new PackDepot(objects, index);
-  const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 2, level: 1 });
+  const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 2, level: 1, threads });
   const ids: Buffer[] = [];
   const fingerprints: (Buffer | null)[] = [];
   try {
@@ -142,24 +152,83 @@ test('closes packs at 64 MiB and leaves nothing in the spool', async () => {
   assert.deepEqual(readdirSync(await objects.store.spoolDirectory()), []);
 });
 
-test('gives the error of a worker with its code, its detail and its hints', async () => {
+for (const threads of ['at-once', 'when-needed'] as const) {
+  test(`gives the error of a worker with its code, its detail and its hints: threads ${threads}`, async () => {
+    const { objects } = await makeRepository();
+    const spool = await objects.store.spoolDirectory();
+    const index = new ChunkIndex();
+    const depot = new PackDepot(objects, index);
+    const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 1, level: 1, threads });
+    rmSync(spool, { recursive: true });
+    const slab = await pipeline.acquireSlab();
+    slab.bytes.set(randomBytes(10_000), 0);
+    slab.addPiece(0, 10_000, false, () => undefined);
+    pipeline.submit(slab);
+    await assert.rejects(pipeline.finish(), (error: unknown) => {
+      assert.ok(error instanceof HoldfastError);
+      assert.equal(error.code, 'STORE_FAILED');
+      assert.match(error.detail ?? '', /ENOENT/);
+      return true;
+    });
+    await pipeline.abandon();
+    index.close();
+  });
+}
+
+test('threads that are started when they are needed are none for a little, and all for much, and the chunks are the same', async () => {
+  let started = 0;
+  const count = () => {
+    started += 1;
+  };
+  subscribe('worker_threads', count);
+  try {
+    for (const [slabs, expected] of [
+      [15, 0],
+      [16, 1],
+      [64, 2],
+    ] as const) {
+      const { objects } = await makeRepository();
+      const pieces = Array.from({ length: slabs }, () => ({ bytes: randomBytes(SLAB_BYTES), paged: true }));
+      started = 0;
+      const later = await ingest(objects, new ChunkIndex(), pieces, 'when-needed');
+      assert.equal(started, expected, `threads for ${slabs} slabs`);
+      const index = await loadIndex(objects);
+      const atOnce = await ingest(objects, index, pieces);
+      assert.deepEqual([atOnce.ids, atOnce.fingerprints], [later.ids, later.fingerprints]);
+      assert.equal(atOnce.result.newChunks, 0, 'the index names all of them');
+      index.close();
+    }
+  } finally {
+    unsubscribe('worker_threads', count);
+  }
+});
+
+test('what the main thread began to pack is not left in the spool when all is given up', async () => {
   const { objects } = await makeRepository();
-  const spool = await objects.store.spoolDirectory();
   const index = new ChunkIndex();
   const depot = new PackDepot(objects, index);
-  const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 1, level: 1 });
-  rmSync(spool, { recursive: true });
+  const how = { repository: objects, index, depot, workers: 1, level: 1 };
+  const pipeline = await IngestPipeline.open({ ...how, threads: 'when-needed' });
   const slab = await pipeline.acquireSlab();
   slab.bytes.set(randomBytes(10_000), 0);
   slab.addPiece(0, 10_000, false, () => undefined);
   pipeline.submit(slab);
-  await assert.rejects(pipeline.finish(), (error: unknown) => {
-    assert.ok(error instanceof HoldfastError);
-    assert.equal(error.code, 'STORE_FAILED');
-    assert.match(error.detail ?? '', /ENOENT/);
-    return true;
-  });
+  await pipeline.settle();
+  assert.equal(readdirSync(await objects.store.spoolDirectory()).length, 1);
   await pipeline.abandon();
+  assert.deepEqual(readdirSync(await objects.store.spoolDirectory()), []);
+  index.close();
+});
+
+test('whoever waits for the last packs hears when all is given up', async () => {
+  const { objects } = await makeRepository();
+  const index = new ChunkIndex();
+  const depot = new PackDepot(objects, index);
+  const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 1, level: 1 });
+  const sealed = assert.rejects(pipeline.seal(), { code: 'INGEST_ABANDONED' });
+  // The worker was asked to finish, and is ended before it can answer.
+  await pipeline.abandon();
+  await sealed;
   index.close();
 });
 
@@ -201,6 +270,23 @@ test('says which chunk no index names', async () => {
   await assert.rejects(extract(objects, index, [randomBytes(32)], [10]), { code: 'CHUNK_ABSENT' });
   index.close();
 });
+
+for (const threads of ['at-once', 'when-needed'] as const) {
+  test(`an error of whoever is told of a piece ends the work, not the program: threads ${threads}`, async () => {
+    const { objects } = await makeRepository();
+    const index = new ChunkIndex();
+    const depot = new PackDepot(objects, index);
+    const pipeline = await IngestPipeline.open({ repository: objects, index, depot, workers: 1, level: 1, threads });
+    const slab = await pipeline.acquireSlab();
+    slab.addPiece(0, 10_000, false, () => {
+      throw new Error('no room for the answer');
+    });
+    pipeline.submit(slab);
+    await assert.rejects(pipeline.finish(), /no room for the answer/);
+    await pipeline.abandon();
+    index.close();
+  });
+}
 
 test('a failing store ends the work with its own error', async () => {
   const { objects } = await makeRepository();

@@ -17,7 +17,7 @@ export function whyUnfit(store: ObjectStore, { findings }: StoreProbe): Holdfast
 
 function unfit(promise: StorePromise, { found, expected }: ProbeFinding, refused: string): HoldfastError {
   const elsewhere =
-    'Choose another place: this one does not keep what every object is built on. Nothing was stored in it.';
+    'Choose another place: this one does not keep what every object is built on. No part of a repository was stored in it.';
   const parts = { detail: `Expected ${expected}, found ${found}.`, hints: [elsewhere] };
   switch (promise) {
     case 'create-once':

@@ -6,6 +6,7 @@
  *
  * It does not know what the records mean; each kind has its own folder.
  */
+export { BodyThread, type ThreadPut } from './body-thread.ts';
 export * from './record.ts';
 export * from './sealed-objects.ts';
-export * from './sealed-stream.ts';
+export { type BodyStream, getBodyStream, putBodyStream, type StreamPut } from './sealed-stream.ts';

@@ -17,6 +17,19 @@ export const moment = z.iso.datetime();
 /** Free facts about an event: any JSON object. */
 export const facts: z.ZodType<JsonObject> = z.record(z.string(), z.json());
 
+/** What one stored record can be like without the others, or the store, being doubted. */
+const UNREADABLE_CODES: ReadonlySet<string> = new Set([
+  'OBJECT_DAMAGED',
+  'OBJECT_NEWER',
+  'KEY_EPOCH_ABSENT',
+  'RECORD_UNRECOGNIZED',
+]);
+
+/** Whether an error says of one record that it cannot be read; one that is not there is another thing, and anything else is the store's own trouble. */
+export function isUnreadableRecord(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && UNREADABLE_CODES.has(error.code);
+}
+
 /**
  * Reads an authenticated record by its schema.
  *

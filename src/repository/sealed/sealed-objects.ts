@@ -19,7 +19,7 @@ export type Access = 'read' | 'write' | 'prune';
 export type VolatileKind = 'lease' | 'status';
 
 /** The kinds whose names end in an id that is drawn when they are written. */
-export type DrawnKind = 'index' | 'attestation' | 'tombstone' | 'hold' | 'erasure';
+export type DrawnKind = 'index' | 'attestation' | 'tombstone' | 'hold' | 'erasure' | 'snapshot-forgotten';
 
 /** A store and its keys: bodies in, sealed; bodies out, proved. */
 export class SealedObjects {

@@ -1,5 +1,5 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { GarbageGauge, mapAhead } from '../../lib/index.ts';
+import { GarbageGauge, giveBack, mapAhead } from '../../lib/index.ts';
 import { BodyOpener, BodySealer, type ObjectKind, PIECE_BYTES_MAX } from '../codec/index.ts';
 import {
   isDamageOfOnePlace,
@@ -13,11 +13,11 @@ import {
 import type { SealedObjects } from './sealed-objects.ts';
 
 /** Bytes asked of the store at once: a few pieces, so that one request serves many and memory stays small. */
-const READ_BYTES = 4 << 20;
+export const READ_BYTES = 4 << 20;
 /** Requests under way while one is waited for: with a line of 50 ms, more than 100 MB/s for one reader. */
-const READS_AHEAD = { atOnceMax: 2 };
+export const READS_AHEAD = { atOnceMax: 2 };
 
-/** The pieces of one WAL segment: what zlib made is held by its native part until all is collected. */
+/** The pieces of one WAL segment that their reader kept: what zlib made is held by its native part until all is collected. */
 const garbage = new GarbageGauge({ bytesMax: 16 << 20, type: 'major' });
 
 /** A body for one name, too large to be held in memory. */
@@ -96,18 +96,20 @@ async function* streamFrom(
 ): AsyncGenerator<Buffer, void> {
   const size = place.size ?? (await askSize(store, place.name));
   const opener = new BodyOpener(objects.keys, place);
-  const read = (at: number) => store.getRange(place.name, at, Math.min(READ_BYTES, size - at));
-  for await (const bytes of mapAhead(offsetsOf(size), READS_AHEAD, read)) {
+  const read = ({ at, length }: { at: number; length: number }) => store.getRange(place.name, at, length);
+  for await (const bytes of mapAhead(rangesOf(size), READS_AHEAD, read)) {
     for (const piece of opener.push(bytes)) {
       yield piece;
+      // Nothing is left of a piece that its reader gave back (`giveBack`).
       garbage.add(piece.length);
     }
   }
   yield opener.finish();
 }
 
-function* offsetsOf(size: number): Generator<number, void> {
-  for (let at = 0; at < size; at += READ_BYTES) yield at;
+/** The parts of an object of `size` bytes that are asked of the store one by one. */
+export function* rangesOf(size: number): Generator<{ at: number; length: number }, void> {
+  for (let at = 0; at < size; at += READ_BYTES) yield { at, length: Math.min(READ_BYTES, size - at) };
 }
 
 async function askSize(store: ObjectStore, name: string): Promise<number> {
@@ -124,7 +126,7 @@ async function writeSealed(
 ): Promise<number> {
   await using file = await open(spoolPath, 'wx');
   const sealer = new BodySealer(objects.keys, place);
-  await writeAll(file, [sealer.header]);
+  await file.writeFile(sealer.header);
   // A piece is sealed when the next one has begun, as the last one is sealed as the last.
   const waiting = Buffer.alloc(PIECE_BYTES_MAX);
   let filled = 0;
@@ -144,7 +146,11 @@ async function writeSealed(
   return (await file.stat()).size;
 }
 
-/** The system may take fewer bytes than it is given at once. */
-async function writeAll(file: FileHandle, parts: Buffer[]): Promise<void> {
-  for (const part of parts) await file.writeFile(part);
+/** Gives the memory of what is written back at once: a segment would leave sixteen pieces of it to be collected. */
+async function writeAll(file: FileHandle, parts: readonly Buffer[]): Promise<void> {
+  for (const part of parts) {
+    // The system may take fewer bytes than it is given at once, which this looks after.
+    await file.writeFile(part);
+    giveBack(part);
+  }
 }

@@ -2,8 +2,9 @@ import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import { listAttestations } from '../attestation/index.ts';
 import { kindPrefix } from '../codec/index.ts';
 import { isAbsent } from '../object-store/index.ts';
-import { readRecord, type SealedObjects } from '../sealed/index.ts';
+import { isUnreadableRecord, readRecord, type SealedObjects } from '../sealed/index.ts';
 import { committedName, pendingName, type SnapshotRecord, snapshotRecord } from './snapshot-record.ts';
+import { isWithdrawal } from './withdraw-snapshot.ts';
 
 /** A snapshot whose record cannot be read; the backup's data may be sound. */
 export interface DamagedSnapshot {
@@ -20,26 +21,47 @@ export interface SnapshotList {
   storedAt: Map<string, number>;
   /** Committed records that are damaged and whose pending record, which has the same body, is read in their place. */
   replaced: DamagedSnapshot[];
+  /** Ids of announced backups that were withdrawn, with when the store took the withdrawal. */
+  withdrawn: Map<string, number>;
 }
-
-/** Errors of one record; anything else is the store's own trouble and no statement about snapshots. */
-const RECORD_CODES = new Set(['OBJECT_DAMAGED', 'OBJECT_NEWER', 'KEY_EPOCH_ABSENT', 'RECORD_UNRECOGNIZED']);
 
 /** Records that are asked for at once. */
 const READS_MAX = 16;
 
-/** Every committed snapshot. Errors: those of the store. */
-export async function listSnapshots(objects: SealedObjects): Promise<SnapshotList> {
-  const list: SnapshotList = { snapshots: [], damaged: [], replaced: [], storedAt: new Map() };
+/** Records that were read before, by id. */
+export type KnownSnapshots = Map<string, SnapshotRecord>;
+
+/**
+ * Every committed snapshot. Errors: those of the store.
+ *
+ * `known`: records that need not be read once more, as a record never changes; what is read is added, and what is listed no more goes. Whoever wants to
+ * know whether records can be read still gives none.
+ */
+export async function listSnapshots(objects: SealedObjects, known: KnownSnapshots = new Map()): Promise<SnapshotList> {
+  const list: SnapshotList = {
+    ...{ snapshots: [], damaged: [], replaced: [] },
+    ...{ storedAt: new Map(), withdrawn: new Map() },
+  };
   const listed = objects.store.list(kindPrefix('snapshot-committed'));
-  const read = ({ name, modifiedAt }: { name: string; modifiedAt: number }) => {
-    list.storedAt.set(idOf(name), modifiedAt);
-    return readListed(objects, name);
+  const read = async ({ name, modifiedAt }: { name: string; modifiedAt: number }) => {
+    const id = idOf(name);
+    list.storedAt.set(id, modifiedAt);
+    const snapshot = known.get(id);
+    if (snapshot !== undefined) return { snapshot, damage: null };
+    const listed = await readListed(objects, name);
+    if (listed === 'withdrawn') {
+      list.storedAt.delete(id);
+      list.withdrawn.set(id, modifiedAt);
+      return { snapshot: null, damage: null };
+    }
+    return listed;
   };
   for await (const { snapshot, damage } of mapAhead(listed, { atOnceMax: READS_MAX }, read)) {
     if (snapshot !== null) list.snapshots.push(snapshot);
     if (damage !== null) (snapshot === null ? list.damaged : list.replaced).push(damage);
+    else if (snapshot !== null) known.set(snapshot.id, snapshot);
   }
+  for (const id of known.keys()) if (!list.storedAt.has(id)) known.delete(id);
   list.snapshots.sort((a, b) => compare(a.startedAt, b.startedAt) || compare(a.id, b.id));
   return list;
 }
@@ -48,13 +70,14 @@ export async function listSnapshots(objects: SealedObjects): Promise<SnapshotLis
 async function readListed(
   objects: SealedObjects,
   name: string,
-): Promise<{ snapshot: SnapshotRecord | null; damage: DamagedSnapshot | null }> {
+): Promise<{ snapshot: SnapshotRecord | null; damage: DamagedSnapshot | null } | 'withdrawn'> {
   const id = idOf(name);
   try {
-    return { snapshot: await readCommitted(objects, id), damage: null };
+    const record = await readCommitted(objects, id);
+    return record === null ? 'withdrawn' : { snapshot: record, damage: null };
   } catch (error) {
     if (isAbsent(error)) return { snapshot: null, damage: null };
-    if (!isOfOneRecord(error)) throw error;
+    if (!isUnreadableRecord(error)) throw error;
     return { snapshot: await readInItsPlace(objects, id, error), damage: { id, name, error } };
   }
 }
@@ -70,7 +93,8 @@ export async function findSnapshot(objects: SealedObjects, idPrefix: string): Pr
   if (/^[0-9a-f]{1,64}$/.test(prefix)) {
     for await (const { name } of objects.store.list(committedName(prefix))) found.push(idOf(name));
   }
-  if (found.length === 1) return readSnapshot(objects, found[0]!);
+  const only = found.length === 1 ? await readSnapshot(objects, found[0]!) : null;
+  if (only !== null) return only;
   if (found.length > 1) throw ambiguous(idPrefix, found);
   throw new HoldfastError('SNAPSHOT_ABSENT', `cannot find snapshot "${idPrefix}"`, {
     detail: 'Expected a committed snapshot whose id begins with these hexadecimal digits, found none.',
@@ -107,18 +131,20 @@ export async function listPendingIds(objects: SealedObjects): Promise<string[]> 
  */
 export async function readPending(objects: SealedObjects, id: string): Promise<SnapshotRecord | null> {
   try {
-    return await readRecordOf(objects, 'snapshot-pending', pendingName(id), id);
+    const name = pendingName(id);
+    return recordOf(await objects.getJson('snapshot-pending', name), name, id);
   } catch (error) {
-    if (isAbsent(error) || isOfOneRecord(error)) return null;
+    if (isAbsent(error) || isUnreadableRecord(error)) return null;
     throw error;
   }
 }
 
-async function readSnapshot(objects: SealedObjects, id: string): Promise<SnapshotRecord> {
+/** `null` for one that was withdrawn. */
+async function readSnapshot(objects: SealedObjects, id: string): Promise<SnapshotRecord | null> {
   try {
     return await readCommitted(objects, id);
   } catch (error) {
-    const pending = isOfOneRecord(error) ? await readInItsPlace(objects, id, error) : null;
+    const pending = isUnreadableRecord(error) ? await readInItsPlace(objects, id, error) : null;
     if (pending === null) throw error;
     return pending;
   }
@@ -139,25 +165,18 @@ async function readInItsPlace(
   return attestations.length === 0 ? null : readPending(objects, id);
 }
 
-function readCommitted(objects: SealedObjects, id: string): Promise<SnapshotRecord> {
-  return readRecordOf(objects, 'snapshot-committed', committedName(id), id);
+async function readCommitted(objects: SealedObjects, id: string): Promise<SnapshotRecord | null> {
+  const name = committedName(id);
+  const value = await objects.getJson('snapshot-committed', name);
+  return isWithdrawal(value) ? null : recordOf(value, name, id);
 }
 
-async function readRecordOf(
-  objects: SealedObjects,
-  kind: 'snapshot-committed' | 'snapshot-pending',
-  name: string,
-  id: string,
-): Promise<SnapshotRecord> {
-  const record = readRecord(snapshotRecord, name, await objects.getJson(kind, name));
+function recordOf(value: unknown, name: string, id: string): SnapshotRecord {
+  const record = readRecord(snapshotRecord, name, value);
   if (record.id === id) return record;
   throw new HoldfastError('RECORD_UNRECOGNIZED', `cannot read record "${name}": it is about another snapshot`, {
     detail: `Expected id ${id}, found ${record.id}.`,
   });
-}
-
-function isOfOneRecord(error: unknown): error is HoldfastError {
-  return error instanceof HoldfastError && RECORD_CODES.has(error.code);
 }
 
 function ambiguous(idPrefix: string, found: string[]): HoldfastError {

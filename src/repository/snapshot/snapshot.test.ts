@@ -5,8 +5,10 @@ import { FaultyStore } from '../../../test/support/faulty-store.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { attest } from '../attestation/index.ts';
 import { memoryStore } from '../object-store/index.ts';
+import { listForgotten, listForgottenIds, recordForgotten } from './forgotten.ts';
 import { findSnapshot, listPendingIds, listSnapshots } from './snapshot-list.ts';
 import { committedName, newSnapshotId, pendingName, type SnapshotRecord } from './snapshot-record.ts';
+import { withdrawSnapshot } from './withdraw-snapshot.ts';
 import { commitSnapshot, writePending } from './write-snapshot.ts';
 
 function makeSnapshot(changes: Partial<SnapshotRecord> = {}): SnapshotRecord {
@@ -37,9 +39,31 @@ describe('snapshots', () => {
     for (const snapshot of [late, early, pending]) await writePending(repository, snapshot);
     for (const snapshot of [late, early]) await commitSnapshot(repository, snapshot);
     const { storedAt, ...listed } = await listSnapshots(repository);
-    assert.deepEqual(listed, { snapshots: [early, late], damaged: [], replaced: [] });
+    assert.deepEqual(listed, { snapshots: [early, late], damaged: [], replaced: [], withdrawn: new Map() });
     assert.deepEqual([...storedAt.keys()].sort(), [early.id, late.id].sort());
     assert.deepEqual((await listPendingIds(repository)).sort(), [late.id, early.id, pending.id].sort());
+  });
+
+  it('are read once by whoever recalls them, until they are forgotten', async (test) => {
+    const { repository } = await createRepository(test);
+    const [one, two] = [makeSnapshot(), makeSnapshot()];
+    await commitSnapshot(repository, one);
+    const get = test.mock.method(repository.store, 'get');
+    const recall = async () => {
+      get.mock.resetCalls();
+      const { snapshots, storedAt } = await repository.recallSnapshots();
+      assert.deepEqual([...storedAt.keys()].sort(), snapshots.map(({ id }) => id).sort());
+      return { ids: snapshots.map(({ id }) => id).sort(), reads: get.mock.callCount() };
+    };
+    assert.deepEqual(await recall(), { ids: [one.id], reads: 1 });
+    await commitSnapshot(repository, two);
+    assert.deepEqual(await recall(), { ids: [one.id, two.id].sort(), reads: 1 });
+    assert.deepEqual(await recall(), { ids: [one.id, two.id].sort(), reads: 0 });
+    await repository.store.delete(committedName(one.id));
+    assert.deepEqual(await recall(), { ids: [two.id], reads: 0 });
+    get.mock.resetCalls();
+    await repository.listSnapshots();
+    assert.equal(get.mock.callCount(), 1, 'who lists them reads them');
   });
 
   it('are found by the beginning of their id', async (test) => {
@@ -97,6 +121,34 @@ describe('snapshots', () => {
     await writePending(repository, snapshot);
     await store.putIfAbsent(committedName(snapshot.id), await store.get(pendingName(snapshot.id)));
     assert.equal((await listSnapshots(repository)).snapshots.length, 0);
+  });
+
+  it('that were withdrawn are not listed, found or committed any more, and one that was committed cannot be withdrawn', async (test) => {
+    const { repository } = await createRepository(test);
+    const [late, done] = [makeSnapshot(), makeSnapshot()];
+    for (const snapshot of [late, done]) await writePending(repository, snapshot);
+    await commitSnapshot(repository, done);
+    assert.equal(await withdrawSnapshot(repository, late.id), 'withdrawn');
+    assert.equal(await withdrawSnapshot(repository, late.id), 'withdrawn');
+    assert.equal(await withdrawSnapshot(repository, done.id), 'committed');
+    await assert.rejects(commitSnapshot(repository, late), { code: 'BACKUP_WITHDRAWN' });
+    const { snapshots, damaged, storedAt, withdrawn } = await listSnapshots(repository);
+    assert.deepEqual([snapshots, damaged], [[done], []]);
+    assert.deepEqual([[...storedAt.keys()], [...withdrawn.keys()]], [[done.id], [late.id]]);
+    await assert.rejects(findSnapshot(repository, late.id), { code: 'SNAPSHOT_ABSENT' });
+  });
+
+  it('that are dropped with intent are remembered by it', async (test) => {
+    const { repository, store } = await createRepository(test);
+    const entry = { cluster: 'main', completedAt: '2026-03-01T10:05:00.000Z', reason: 'It is old.' };
+    const ids = [newSnapshotId(), newSnapshotId()];
+    await recordForgotten(
+      repository,
+      ids.map((id) => ({ id, ...entry })),
+    );
+    assert.deepEqual(await listForgottenIds(repository), new Set(ids));
+    await store.putIfAbsent('snapshots/forgotten/noise', Buffer.from('noise'));
+    assert.equal((await listForgotten(repository)).length, 1);
   });
 
   it('whose committed record is damaged are read from the pending one, once a statement shows that they were committed', async (test) => {

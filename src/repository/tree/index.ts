@@ -8,9 +8,12 @@
  * Equal parts of two trees are the same chunks, whoever wrote them. It neither stores nor fetches: both are handed in. Format:
  * `docs/design.md` 7.
  */
+export * from './differing-pages.ts';
 export * from './entry.ts';
 export * from './file-map.ts';
 export * from './list-chunks.ts';
+export * from './patch-map.ts';
 export * from './read-tree.ts';
+export * from './tree-loss.ts';
 export * from './tree-writer.ts';
 export * from './walk-tree.ts';

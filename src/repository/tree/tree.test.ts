@@ -4,8 +4,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { HoldfastError } from '../../lib/index.ts';
 import { CHUNK_BYTES_MAX } from '../pack/index.ts';
+import { findDifferingPages, readPage } from './differing-pages.ts';
 import { comparePaths, type FileEntry, isTreePath, type TreeEntry } from './entry.ts';
-import { decodeFileMap, type Extent, encodeFileMap, type FileMap, mapLength } from './file-map.ts';
+import { decodeFileMap, type Extent, encodeFileMap, type FileMap, MAP_LEAF_BYTES, mapLength } from './file-map.ts';
 import { decodeNode, encodeChild, encodeEntry, encodeNode } from './node.ts';
 import { findEntry, readFileMap, readTree } from './read-tree.ts';
 import { type TreeSummary, TreeWriter } from './tree-writer.ts';
@@ -333,5 +334,85 @@ describe('the map of a file', () => {
     for (const size of [4, 6]) {
       await assert.rejects(collect(readFileMap({ ...file('a', 5), size }, chunks.fetch)), { code: 'TREE_INVALID' });
     }
+  });
+});
+
+describe('pages that differ between two trees', () => {
+  const PAGE = 8192;
+  const LEAF_PAGES = MAP_LEAF_BYTES / PAGE;
+
+  /** Each page is a chunk of its own; its fingerprint is its number among all that were made. */
+  const mapOf = async (chunks: Chunks, pages: readonly number[]): Promise<FileMap> => ({
+    extents: await Promise.all(
+      pages.map(async (page) => {
+        const id = await chunks.store(Buffer.alloc(PAGE, page));
+        return { form: 'chunk' as const, length: PAGE, id, offset: 0 };
+      }),
+    ),
+    fingerprints: Buffer.from(BigUint64Array.from(pages, BigInt).buffer),
+  });
+
+  const directory = (path: string): TreeEntry => ({ type: 'directory', path, mode: 0o40700, mtimeMs: 0 });
+
+  /** A file of pages: in its entry, or in leaves when it has several parts. */
+  const paged = async (chunks: Chunks, path: string, ...parts: (readonly number[])[]): Promise<FileEntry> => {
+    const maps = await Promise.all(parts.map((pages) => mapOf(chunks, pages)));
+    const size = maps.reduce((bytes, map) => bytes + mapLength(map), 0);
+    if (maps.length < 2) return { ...file(path, size), content: { form: 'inline', map: maps[0]! } };
+    const leaves = await Promise.all(maps.map((map) => chunks.store(encodeFileMap(map))));
+    return { ...file(path, size), content: { form: 'split', leaves } };
+  };
+
+  const compare = async (chunks: Chunks, older: readonly TreeEntry[], newer: readonly TreeEntry[]) => {
+    const [one, other] = [await write(sorted(older), chunks), await write(sorted(newer), chunks)];
+    return collect(findDifferingPages(one.root, other.root, chunks.fetch, (path) => !path.endsWith('_fsm')));
+  };
+
+  const places = (found: Awaited<ReturnType<typeof compare>>) =>
+    found.map(({ path, firstPage, pages }) => [path, pages.map((page) => firstPage + page)]);
+
+  it('are told with those that only the newer one has: behind the end of a file, in map leaves and in files of their own', async () => {
+    const chunks = new Chunks();
+    const full = Array.from({ length: LEAF_PAGES }, (_, page) => page % 7);
+    const found = await compare(
+      chunks,
+      [
+        directory('5'),
+        await paged(chunks, '5/1', [1, 2, 3]),
+        await paged(chunks, '5/2', [1, 2]),
+        await paged(chunks, '5/4', full, [1]),
+        await paged(chunks, '5/5', []),
+        await paged(chunks, '5/9', [1]),
+        await paged(chunks, '5/9_fsm', [1]),
+      ],
+      [
+        directory('5'),
+        await paged(chunks, '5/1', [1, 9, 3]),
+        await paged(chunks, '5/2', [1, 2, 3, 4]),
+        await paged(chunks, '5/3', [1]),
+        await paged(chunks, '5/4', full, full, [1, 2]),
+        await paged(chunks, '5/5', [6]),
+        await paged(chunks, '5/9_fsm', [2]),
+      ],
+    );
+    const second = Array.from({ length: LEAF_PAGES - 1 }, (_, i) => LEAF_PAGES + 1 + i);
+    assert.deepEqual(places(found), [
+      ['5/1', [1]],
+      ['5/2', [2, 3]],
+      ['5/3', [0]],
+      ['5/4', [LEAF_PAGES, ...second]],
+      ['5/4', [2 * LEAF_PAGES, 2 * LEAF_PAGES + 1]],
+      ['5/5', [0]],
+    ]);
+    const [, longer] = found;
+    assert.ok((await readPage(longer!.newer, 3, chunks.fetch)).equals(Buffer.alloc(PAGE, 4)));
+    assert.ok((await readPage(longer!.older, 3, chunks.fetch)).equals(Buffer.alloc(PAGE)), 'zeros behind the end');
+  });
+
+  it('are not looked for in directories that only the newer one has, nor in files that are no pages', async () => {
+    const chunks = new Chunks();
+    const older = [directory('5'), file('5/1', 100)];
+    const newer = [directory('5'), file('5/0', 50), await paged(chunks, '5/1', [1]), directory('6')];
+    assert.deepEqual(places(await compare(chunks, older, [...newer, await paged(chunks, '6/1', [1])])), []);
   });
 });

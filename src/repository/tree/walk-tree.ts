@@ -4,6 +4,7 @@ import { decodeFileMap, type FileMap } from './file-map.ts';
 import { type Child, decodeNode, type TreeNode } from './node.ts';
 import type { FetchChunk } from './read-tree.ts';
 import { treeInvalid } from './tree-invalid.ts';
+import { isTreeLoss } from './tree-loss.ts';
 
 /** A part of a tree that cannot be read, and so whatever lies below it. */
 export type LostPart =
@@ -31,9 +32,6 @@ export interface TreeVisitor {
   /** After everything below a node or map leaf; `clean` when nothing in it was doubtful or lost. */
   leave(id: Buffer, clean: boolean): void;
 }
-
-/** What speaks about a tree, not about the store. */
-const LOST_CODES = new Set(['CHUNK_DAMAGED', 'CHUNK_ABSENT', 'TREE_INVALID']);
 
 /** Map leaves of one file that are fetched at once. */
 const LEAVES_AT_ONCE = 8;
@@ -132,7 +130,7 @@ async function unlessLost<T>(
     return await read();
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    if (!LOST_CODES.has(error.code) && visitor.goesOn?.(error) !== true) throw error;
+    if (!isTreeLoss(error) && visitor.goesOn?.(error) !== true) throw error;
     visitor.lose(id, part, error);
     return null;
   }

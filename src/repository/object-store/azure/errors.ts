@@ -1,6 +1,6 @@
-import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
+import { codeOf, HoldfastError } from '../../../lib/index.ts';
 import { isDistrust, isPlain } from '../distrust.ts';
-import { ofAll, type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
+import { firstLineOf, ofAll, type RemoteTrouble, remoteErrorOf, troubleOfStatus } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
 interface Answer {
@@ -99,6 +99,7 @@ const byName: Readonly<Record<string, RemoteTrouble>> = {
   ...ofAll('credentials-rejected', 'PublicAccessNotPermitted'),
   ...ofAll('slow', 'ServerBusy', 'TooManyRequests'),
   ...ofAll('altered', 'Md5Mismatch', 'Crc64Mismatch', 'InvalidMd5', 'IncompleteBody'),
+  ...ofAll('closed', 'ECONNREFUSED'),
   ...ofAll('unavailable', 'InternalError', 'OperationTimedOut', 'AccountBeingCreated', 'AbortError'),
 };
 
@@ -124,12 +125,7 @@ function troubleOf(answer: Answer, place: AskedPlace): RemoteTrouble {
     if (/not valid in the specified time frame/i.test(reason)) return 'credentials-expired';
   }
   if (known !== undefined) return known;
-  if (status === 507 || /quota|capacity/i.test(name)) return 'full';
-  if (status === 429 || status === 503) return 'slow';
-  if (status === 401 || status === 403) return 'denied';
-  // A success whose body cannot be read, and no status at all: what broke is the way, and the next answer may be whole.
-  if (status === undefined || status >= 500 || status < 300) return 'unavailable';
-  return 'failed';
+  return /quota|capacity/i.test(name) ? 'full' : troubleOfStatus(status);
 }
 
 function answerOf(error: Error): Answer {
@@ -138,12 +134,10 @@ function answerOf(error: Error): Answer {
     details?: { authenticationErrorDetail?: string };
   };
   const status = statusOf(error);
-  // Of further lines nothing is repeated: they name the request.
-  const message = messageOf(error).split('\n')[0]!.trim().replace(/\.$/, '');
   const date = Date.parse(response?.headers?.get('date') ?? '');
   return {
     name: status === undefined ? (codeOf(error) ?? error.name) : azureCodeOf(error),
-    message,
+    message: firstLineOf(error),
     reason: details?.authenticationErrorDetail ?? '',
     status,
     date: Number.isNaN(date) ? undefined : date,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, codeOf } from '../../../lib/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
-import type { Attempt, AttemptAnswer, Intruder } from '../intruder.ts';
+import { type Attempt, attempt, type Intruder } from '../intruder.ts';
 import { uploadOfBytes } from '../upload.ts';
 import { findAccess } from './access.ts';
 import { connect } from './connection.ts';
@@ -24,7 +24,11 @@ export async function openAzureIntruder(
   });
   const onBait = (id: Attempt['id'], run: (bait: string) => Promise<unknown>): Attempt => ({
     ...{ id, on: 'bait' },
-    run: (bait) => ask(() => run(bait)),
+    run: (bait) =>
+      attempt(
+        () => run(bait),
+        (error) => codeOf(error) === 'STORE_DENIED',
+      ),
   });
   return {
     attempts: [
@@ -37,14 +41,4 @@ export async function openAzureIntruder(
     tidy: async () => {},
     close: () => {},
   };
-}
-
-async function ask(run: () => Promise<unknown>): Promise<AttemptAnswer> {
-  try {
-    await run();
-    return 'accepted';
-  } catch (error) {
-    if (codeOf(error) === 'STORE_DENIED') return 'denied';
-    throw error;
-  }
 }

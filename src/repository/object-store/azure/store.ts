@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
+import { type ByteRange, objectAbsent, objectTooShort } from '../basics/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
-import { type ByteRange, objectAbsent, objectTooShort } from '../object-error.ts';
-import { assertObjectName, assertVolatileName } from '../object-name.ts';
+import { madeOnce } from '../made-once.ts';
+import { assertObjectName, assertVolatileName, requireObjectName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
 import type { ObjectEntry, ObjectStat, ObjectStore, PlaceProtection, PutOutcome } from '../store.ts';
@@ -43,7 +44,7 @@ class AzureStore implements ObjectStore {
   readonly #options: AzureStoreOptions;
   readonly #rate: RateLimit | null;
   readonly #spool: LocalSpool;
-  #opened: Promise<AzureConnection> | null = null;
+  readonly #connect = madeOnce(() => this.#open());
 
   constructor(location: AzureLocation, options: AzureStoreOptions) {
     const place = `${location.account}/${location.container}/${location.prefix}`.replace(/\/$/, '');
@@ -90,7 +91,7 @@ class AzureStore implements ObjectStore {
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
-    assertObjectName(name);
+    requireObjectName(name);
     return (await this.#connect()).head(name);
   }
 
@@ -137,18 +138,10 @@ class AzureStore implements ObjectStore {
   }
 
   async #read(name: string, range?: ByteRange): Promise<Buffer> {
-    assertObjectName(name);
+    requireObjectName(name);
     const bytes = await (await this.#connect()).get(name, range);
     if (bytes === null) throw this.#absent(name);
     return bytes;
-  }
-
-  #connect(): Promise<AzureConnection> {
-    this.#opened ??= this.#open().catch((error) => {
-      this.#opened = null;
-      throw error;
-    });
-    return this.#opened;
   }
 
   async #open(): Promise<AzureConnection> {

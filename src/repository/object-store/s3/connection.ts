@@ -14,11 +14,10 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
+import { type ByteRange, objectTooShort, storeErrorOf } from '../basics/index.ts';
 import type { StoreCredentials } from '../credentials.ts';
-import { type ByteRange, objectTooShort } from '../object-error.ts';
 import type { RateLimit } from '../rate-limit.ts';
 import type { ObjectEntry, PutOutcome } from '../store.ts';
-import { storeErrorOf } from '../system-error.ts';
 import type { Upload } from '../upload.ts';
 import { makeClient } from './client.ts';
 import { type AskedPlace, s3CodeOf, s3ErrorOf, statusOf } from './errors.ts';
@@ -59,6 +58,7 @@ export class S3Connection {
   readonly #signal: AbortSignal | undefined;
   readonly #clock: Clock;
   #hasSeenVersions = false;
+  #isAmazon = false;
 
   constructor(client: S3Client, options: ConnectOptions) {
     this.#client = client;
@@ -71,6 +71,8 @@ export class S3Connection {
     };
     client.middlewareStack.add(
       (next) => async (args) => {
+        const { hostname, protocol } = args.request as { hostname?: string; protocol?: string };
+        this.#isAmazon = options.location.caFile === undefined && isOfAmazon(protocol, hostname);
         const result = await next(args);
         const headers = (result.response as { headers?: Record<string, string> }).headers ?? {};
         // Refusals name them, too: "absent" may mean that the newest version is a delete marker.
@@ -87,6 +89,11 @@ export class S3Connection {
   /** Whether any answer so far has named a version, so that the bucket keeps them. */
   get hasSeenVersions(): boolean {
     return this.#hasSeenVersions;
+  }
+
+  /** Whether the last request went to Amazon: a configured endpoint of Amazon's tools may lead elsewhere, whatever the address says. */
+  get isAmazon(): boolean {
+    return this.#isAmazon;
   }
 
   /**
@@ -182,7 +189,7 @@ export class S3Connection {
         ),
       );
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        yield { name: this.#nameOf(Key), size: Size ?? 0, modifiedAt: toSeconds(LastModified) };
+        yield { name: this.#nameOf(Key, prefix), size: Size ?? 0, modifiedAt: toSeconds(LastModified) };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       // To end here would hide every name behind it.
@@ -218,7 +225,7 @@ export class S3Connection {
       if (!isLast && page.NextKeyMarker === undefined) {
         throw unsound(`list versions of objects under "${prefix}"`, 'Expected a page to name the next one.');
       }
-      yield this.#versionsOf(page);
+      yield this.#versionsOf(page, prefix);
     }
   }
 
@@ -328,18 +335,22 @@ export class S3Connection {
     return name === '' ? {} : { StartAfter: this.#prefix + name };
   }
 
-  #nameOf(key: string | undefined): string {
-    if (key?.startsWith(this.#prefix) === true) return key.slice(this.#prefix.length);
-    throw unsound('list objects', `Expected keys that begin with "${this.#prefix}", found ${JSON.stringify(key)}.`);
+  /** A key that begins otherwise than what was asked for was altered on its way. */
+  #nameOf(key: string | undefined, prefix: string): string {
+    if (key?.startsWith(this.#prefix + prefix) === true) return key.slice(this.#prefix.length);
+    throw unsound(
+      `list objects under "${prefix}"`,
+      `Expected keys that begin with "${this.#prefix}${prefix}", found ${JSON.stringify(key)}.`,
+    );
   }
 
-  #versionsOf({ Versions = [], DeleteMarkers = [] }: ListObjectVersionsCommandOutput): S3Version[] {
+  #versionsOf({ Versions = [], DeleteMarkers = [] }: ListObjectVersionsCommandOutput, prefix: string): S3Version[] {
     const both = [
       ...Versions.map((version) => ({ ...version, isMarker: false })),
       ...DeleteMarkers.map((marker) => ({ ...marker, Size: 0, isMarker: true })),
     ];
     return both.map(({ Key, VersionId, IsLatest, Size, LastModified, isMarker }) => ({
-      ...{ name: this.#nameOf(Key), id: VersionId ?? 'null', isLatest: IsLatest === true, isMarker },
+      ...{ name: this.#nameOf(Key, prefix), id: VersionId ?? 'null', isLatest: IsLatest === true, isMarker },
       ...{ size: Size ?? 0, modifiedAt: toSeconds(LastModified) },
     }));
   }
@@ -436,7 +447,14 @@ function unsound(action: string, detail: string): HoldfastError {
     `could not ${action}: the server gives another answer than it was asked for`,
     {
       detail,
-      hints: ['This server, or a proxy before it, cannot be used.'],
+      hints: [
+        'Try again: without TLS, bits of an answer may change on their way. If it comes again, this server, or a proxy before it, cannot be used.',
+      ],
     },
   );
+}
+
+/** By where a request goes. Without TLS, or with authorities of one's own, anybody may answer under the name. */
+export function isOfAmazon(protocol: string | undefined, hostname: string | undefined): boolean {
+  return protocol === 'https:' && hostname !== undefined && /\.amazonaws\.com(\.cn)?$/.test(hostname);
 }

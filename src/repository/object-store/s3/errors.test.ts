@@ -58,6 +58,25 @@ describe('a server without TLS behind https', () => {
   });
 });
 
+describe('an address at which nothing listens', () => {
+  it('is told as that, with what to check, and that it may pass', async () => {
+    const free = createServer();
+    await new Promise<void>((listening) => free.listen(0, '127.0.0.1', listening));
+    const { port } = free.address() as AddressInfo;
+    await new Promise((closed) => free.close(closed));
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const store = openS3Store(parseS3Location(`s3://bb/p?endpoint=http://${host}:${port}&region=eu-central-1`), {
+        clock: systemClock,
+        credentials: { kind: 'access-key', accessKeyId: 'AK', secretAccessKey: new Secret(sesame) },
+      });
+      const { code, message, hints, retryable } = await errorOf(store.get('format'));
+      assert.deepEqual([code, retryable], ['STORE_UNAVAILABLE', true]);
+      assert.match(message, /^could not .+: nothing listens at S3 "bb\/p" at /);
+      assert.match(hints.at(-1)!, /^Check host and port of the endpoint/);
+    }
+  });
+});
+
 describe('an answer of S3', () => {
   const region = '<Region>eu-west-3</Region>';
   for (const [status, code, message, expected, retryable, more] of [
@@ -174,4 +193,32 @@ describe('an answer of S3', () => {
     await assert.rejects(store.getRange('a', 10, 20), { code: 'STORE_FAILED' });
     assert.equal((await store.getRange('a', 0, 100)).length, 100);
   });
+});
+
+describe('a listing whose bits were altered on the way', () => {
+  const entry = (key: string) =>
+    `<Key>${key}</Key><LastModified>2026-11-23T00:00:00.000Z</LastModified><ETag>"e"</ETag><Size>1</Size>`;
+  const versions = (key: string) =>
+    `<ListVersionsResult><Version>${entry(key)}<VersionId>1</VersionId><IsLatest>true</IsLatest></Version></ListVersionsResult>`;
+  const names = (key: string) => `<ListBucketResult><Contents>${entry(key)}</Contents></ListBucketResult>`;
+
+  for (const keepsVersions of [false, true]) {
+    it(`is refused for a name that was not asked for (${keepsVersions ? 'with' : 'without'} versions)`, async (test) => {
+      const status = keepsVersions ? '<Status>Enabled</Status>' : '';
+      const store = await storeBefore(test, ({ url = '' }, response) => {
+        const key = url.includes('prefix=p%2Fpacks') ? 'p/packs/a' : 'p/adtest/a';
+        if (url.includes('versioning')) response.end(`<VersioningConfiguration>${status}</VersioningConfiguration>`);
+        else response.end(url.includes('versions') ? versions(key) : names(key));
+      });
+      const list = async (prefix: string) => {
+        const found: string[] = [];
+        for await (const { name } of store.list(prefix)) found.push(name);
+        return found;
+      };
+      assert.deepEqual(await list('packs/'), ['packs/a']);
+      const { code, detail } = await errorOf(list('attest/'));
+      assert.equal(code, 'STORE_FAILED');
+      assert.equal(detail, 'Expected keys that begin with "p/attest/", found "p/adtest/a".');
+    });
+  }
 });

@@ -1,6 +1,6 @@
-import { codeOf, HoldfastError, messageOf } from '../../../lib/index.ts';
+import { codeOf, HoldfastError } from '../../../lib/index.ts';
 import { isDistrust, isPlain } from '../distrust.ts';
-import { ofAll, type RemoteTrouble, remoteErrorOf } from '../remote-error.ts';
+import { firstLineOf, ofAll, type RemoteTrouble, remoteErrorOf, troubleOfStatus } from '../remote-error.ts';
 
 /** What a server, or the way to it, answered instead of what was asked for. */
 interface Answer {
@@ -129,6 +129,7 @@ const byName: Readonly<Record<string, RemoteTrouble>> = {
   ...ofAll('slow', 'SlowDown', 'SlowDownRead', 'SlowDownWrite', 'Throttling', 'ThrottlingException', 'TooManyRequests'),
   ...ofAll('slow', 'TooManyRequestsException', 'RequestLimitExceeded', 'BandwidthLimitExceeded', 'RequestThrottled'),
   ...ofAll('altered', 'BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody'),
+  ...ofAll('closed', 'ECONNREFUSED'),
   ...ofAll('unavailable', 'TimeoutError', 'RequestTimeout', 'InternalError', 'ServiceUnavailable', 'OperationAborted'),
   ...ofAll('unavailable', 'ConditionalRequestConflict', 'TemporaryRedirect', 'ConcurrentModification'),
 };
@@ -142,13 +143,7 @@ function troubleOf({ name, message, status }: Answer): RemoteTrouble {
   const known = Object.hasOwn(byName, name) ? byName[name] : undefined;
   if (known !== undefined) return known;
   if (name === 'NotImplemented' || status === 501) return 'failed';
-  if (status === 507) return 'full';
-  if (status === 429 || status === 503) return 'slow';
-  if (status === 301) return 'region';
-  if (status === 401 || status === 403) return 'denied';
-  // A success whose body cannot be read, and no status at all: what broke is the way, and the next answer may be whole.
-  if (status === undefined || status >= 500 || status < 300) return 'unavailable';
-  return 'failed';
+  return status === 301 ? 'region' : troubleOfStatus(status);
 }
 
 /** The SDK's own words, before anything is sent. */
@@ -159,7 +154,7 @@ function isRegionUnnamed(message: string): boolean {
 /** The SDK's errors differ by where they arose: the server's, the system's, and those of looking for credentials. */
 function answerOf(error: Error): Answer {
   const { $response, Region } = error as { $response?: { headers?: Record<string, string> }; Region?: string };
-  const message = messageOf(error).split('\n')[0]!.trim().replace(/\.$/, '');
+  const message = firstLineOf(error);
   const status = statusOf(error);
   return {
     name: status === undefined ? (codeOf(error) ?? error.name) : s3CodeOf(error),

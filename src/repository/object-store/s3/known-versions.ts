@@ -1,4 +1,5 @@
 import { codeOf } from '../../../lib/index.ts';
+import { madeOnce } from '../made-once.ts';
 import { isFragment, isVolatile } from '../object-name.ts';
 import type { ObjectEntry, Tampering } from '../store.ts';
 import type { S3Connection, S3Version } from './connection.ts';
@@ -25,7 +26,7 @@ export class KnownVersions {
   readonly #connection: S3Connection;
   readonly #pageSize: number;
   readonly #known = new Map<string, Promise<S3Version | null>>();
-  #answer: Promise<boolean> | null = null;
+  #asked = madeOnce(() => this.#ask());
   #pinned: S3Version | null = null;
 
   constructor(connection: S3Connection, pageSize: number) {
@@ -36,7 +37,7 @@ export class KnownVersions {
   /** The same bucket, in which this version counts under its name. */
   pin(version: S3Version): KnownVersions {
     const view = new KnownVersions(this.#connection, this.#pageSize);
-    view.#answer = this.#answer;
+    view.#asked = this.#asked;
     view.#pinned = version;
     return view;
   }
@@ -44,11 +45,7 @@ export class KnownVersions {
   /** Whether names may have several versions. Asked once; an answer that names a version corrects it. */
   async areKept(): Promise<boolean> {
     if (this.#connection.hasSeenVersions) return true;
-    this.#answer ??= this.#ask().catch((error) => {
-      this.#answer = null;
-      throw error;
-    });
-    return (await this.#answer) || this.#connection.hasSeenVersions;
+    return (await this.#asked()) || this.#connection.hasSeenVersions;
   }
 
   isKnown(name: string): boolean {

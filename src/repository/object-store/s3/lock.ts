@@ -1,5 +1,5 @@
 import { codeOf } from '../../../lib/index.ts';
-import { objectAbsent } from '../object-error.ts';
+import { objectAbsent } from '../basics/index.ts';
 import { assertObjectName } from '../object-name.ts';
 import type { ObjectLock } from '../store.ts';
 import type { OpenedBucket } from './known-versions.ts';

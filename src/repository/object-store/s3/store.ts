@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { type Clock, codeOf, formatMoment, HoldfastError } from '../../../lib/index.ts';
-import { type ByteRange, objectAbsent, objectTooShort } from '../object-error.ts';
-import { assertObjectName, assertVolatileName, isFragment, isVolatile } from '../object-name.ts';
+import { type ByteRange, objectAbsent, objectTooShort } from '../basics/index.ts';
+import { madeOnce } from '../made-once.ts';
+import { assertObjectName, assertVolatileName, isFragment, isVolatile, requireObjectName } from '../object-name.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { LocalSpool } from '../spool-directory.ts';
 import {
@@ -53,7 +54,7 @@ class S3Store implements ObjectStore {
   readonly #clock: Clock;
   readonly #rate: RateLimit | null;
   readonly #spool: LocalSpool;
-  #opened: Promise<OpenedBucket> | null = null;
+  #open = madeOnce(() => this.#connect());
 
   constructor(location: S3Location, options: S3StoreOptions) {
     const place = `${location.bucket}/${location.prefix}`.replace(/\/$/, '');
@@ -104,7 +105,7 @@ class S3Store implements ObjectStore {
   }
 
   async stat(name: string): Promise<ObjectStat | null> {
-    assertObjectName(name);
+    requireObjectName(name);
     const { versions } = await this.#open();
     if (!isVolatile(name) && (await versions.areKept())) return toStat(await versions.findAfresh(name));
     try {
@@ -203,7 +204,7 @@ class S3Store implements ObjectStore {
   /** The same store, in which other versions count. */
   #with(bucket: OpenedBucket): ObjectStore {
     const view = new S3Store(this.#location, this.#options);
-    view.#opened = Promise.resolve(bucket);
+    view.#open = async () => bucket;
     return view;
   }
 
@@ -225,7 +226,7 @@ class S3Store implements ObjectStore {
     const lockedUntil = lockMs === null ? null : toWholeSecond(this.#clock.now() + lockMs);
     const bucket = await this.#open();
     const { outcome, version } = await bucket.connection.put(name, upload, { onlyNew: true, lockedUntil });
-    if (outcome === 'exists' || version === undefined || this.#isAmazon()) return outcome;
+    if (outcome === 'exists' || version === undefined || bucket.connection.isAmazon) return outcome;
     return this.#checkIsOldest(bucket, name, version);
   }
 
@@ -261,11 +262,6 @@ class S3Store implements ObjectStore {
     });
   }
 
-  #isAmazon(): boolean {
-    const { endpoint } = this.#location;
-    return endpoint === undefined || /\.amazonaws\.com(\.cn)?$/.test(endpoint.hostname);
-  }
-
   async #read(name: string, range?: ByteRange): Promise<S3Content> {
     const content = await this.#readOrNull(name, range);
     if (content === null) throw this.#absent(name);
@@ -273,7 +269,7 @@ class S3Store implements ObjectStore {
   }
 
   async #readOrNull(name: string, range?: ByteRange): Promise<S3Content | null> {
-    assertObjectName(name);
+    requireObjectName(name);
     const bucket = await this.#open();
     const { connection, versions } = bucket;
     if (isVolatile(name)) return connection.get(name, { range });
@@ -304,14 +300,6 @@ class S3Store implements ObjectStore {
 
   get #pageSize(): number {
     return this.#options.pageSize ?? PAGE_SIZE;
-  }
-
-  #open(): Promise<OpenedBucket> {
-    this.#opened ??= this.#connect().catch((error) => {
-      this.#opened = null;
-      throw error;
-    });
-    return this.#opened;
   }
 
   async #connect(): Promise<OpenedBucket> {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { type MarkedProcess, markedProcess, processMark } from '../../lib/index.ts';
+import { type MarkedProcess, markedProcess, processMark } from '../../../lib/index.ts';
 
 /** Lies beside the objects of a disk store, on the same file system, so that a spool file becomes an object by a link. */
 export const SPOOL_DIRECTORY = '.spool';

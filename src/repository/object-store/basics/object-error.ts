@@ -1,4 +1,4 @@
-import { HoldfastError } from '../../lib/index.ts';
+import { HoldfastError } from '../../../lib/index.ts';
 
 /** Some bytes of an object, at least one. */
 export interface ByteRange {

@@ -1,6 +1,6 @@
-import { HoldfastError } from '../../lib/index.ts';
-import { decompress, encodeHeader, FrameSealer, HEADER_BYTES, TAG_BYTES } from '../codec/index.ts';
-import type { KeyRing } from '../key/index.ts';
+import { giveBack, HoldfastError } from '../../../lib/index.ts';
+import { decompress, encodeHeader, FrameSealer, HEADER_BYTES, TAG_BYTES } from '../../codec/index.ts';
+import type { KeyRing } from '../../key/index.ts';
 import { decodeDirectory, listPackEntries, type PackContent, packKind, packName } from './pack-directory.ts';
 
 /** Where a chunk's frame lies in its pack, and whose chunk it is. */
@@ -41,7 +41,9 @@ export class PackOpener {
     if (opened === null) {
       throw this.#damagedChunk(chunk, `The frame of ${frame.length} bytes at offset ${chunk.offset} is not authentic.`);
     }
-    const raw = frame.length - TAG_BYTES < chunk.rawLength ? decompress(opened, chunk.rawLength) : opened;
+    const isCompressed = frame.length - TAG_BYTES < chunk.rawLength;
+    const raw = isCompressed ? decompress(opened, chunk.rawLength) : opened;
+    if (isCompressed) giveBack(opened);
     if (raw === null || raw.length !== chunk.rawLength) {
       throw this.#damagedChunk(
         chunk,

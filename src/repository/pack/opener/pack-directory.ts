@@ -1,5 +1,5 @@
-import { assert } from '../../lib/index.ts';
-import { type EnvelopeKind, kindPrefix, type PackKind, TAG_BYTES } from '../codec/index.ts';
+import { assert } from '../../../lib/index.ts';
+import { type EnvelopeKind, kindPrefix, type PackKind, TAG_BYTES } from '../../codec/index.ts';
 
 /** What the chunks of a pack are: contents of files, or nodes and map leaves of trees. */
 export type PackContent = 'data' | 'tree';

@@ -1,4 +1,4 @@
-import { codeOf, HoldfastError } from '../../lib/index.ts';
+import { codeOf, HoldfastError } from '../../../lib/index.ts';
 
 /**
  * Says in the store's codes what a call of the operating system meant.
