@@ -1,47 +1,42 @@
-import { HoldfastError } from '../lib/index.ts';
-import { parseLsn } from '../postgres/index.ts';
+import { takenInOf } from '../protect/backup/index.ts';
 import { locksOf, type PlaceLock } from '../protect/locks/index.ts';
-import {
-  contiguousEndIn,
-  findLineage,
-  type LineageInventory,
-  newestTimeline,
-  pathInLineage,
-  readWalInventory,
-  type WalInventory,
-} from '../protect/wal/index.ts';
+import { findReach, readWalInventory, type SnapshotReach, type WalInventory } from '../protect/wal/index.ts';
 import {
   type Attestation,
-  type AttestationLevel,
   committedName,
   type DamagedSnapshot,
   isMisdated,
+  isPlaceTrouble,
   listAttestations,
+  type ProofLevel,
   type RefusedAttestation,
   type Repository,
   type SnapshotRecord,
+  type StorePlace,
 } from '../repository/index.ts';
 import { findHarmedSnapshots } from './known-damage.ts';
 
-/** How far the WAL that is stored reaches from the start of a snapshot's own range on. */
-export interface SnapshotReach {
-  /** The newest timeline that goes on from the snapshot's. */
-  readonly timeline: number;
-  /** The end of the unbroken WAL: the last position that the snapshot can be restored to, if it is not before its own end. */
-  readonly to: bigint;
-  /** Whether that covers what the snapshot cannot do without (rule A13). */
-  readonly isComplete: boolean;
+/** Which copies have a snapshot that was taken while the primary was away. */
+export interface CopiesAlone {
+  /** Their names. */
+  readonly copies: readonly string[];
+  /** Whether the primary has said that it does not list it. False while it does not answer: by now it may. */
+  readonly isPrimaryAsked: boolean;
 }
 
 /** A snapshot with what is said about it elsewhere in the repository. */
 export interface SnapshotDescription {
   readonly record: SnapshotRecord;
   /** The furthest that it was put to the test; `null` when nothing valid was attested. */
-  readonly level: AttestationLevel | null;
+  readonly level: ProofLevel | null;
   /** Whether damage that was found since keeps it from being restored whole. */
   readonly isDamaged: boolean;
+  /** Whether a cross-check found that what it holds may not be what the server had (rule A9). */
+  readonly isDoubtful: boolean;
   /** Whether it is dated later than the store took it: not by an honest clock (rule B2). */
   readonly isMisdated: boolean;
+  /** Where it is, as it was taken while the primary was away; `null` once the primary lists it, as ever otherwise. */
+  readonly onlyIn: CopiesAlone | null;
   readonly attestations: readonly Attestation[];
   readonly refusedAttestations: readonly RefusedAttestation[];
   /** Until when places keep all that it counts on locked, as was last attested: no request is spent on it. */
@@ -50,7 +45,7 @@ export interface SnapshotDescription {
   readonly reach: SnapshotReach | null;
 }
 
-const levels: readonly AttestationLevel[] = ['stored', 'verified', 'proven'];
+const levels: readonly ProofLevel[] = ['stored', 'verified', 'proven'];
 
 /** Describes every committed snapshot, or those of one cluster, oldest first; what cannot be read is told. Errors: those of the store. */
 export async function listDescribedSnapshots(
@@ -83,12 +78,35 @@ export async function describeSnapshot(
     record,
     level: level ?? null,
     isDamaged: known.harmed.has(record.id),
+    isDoubtful: attestations.some(({ level }) => level === 'doubtful'),
     isMisdated: isMisdated(record, await whenStored(repository, record, known.storedAt)),
+    onlyIn: await findCopiesAlone(repository, record),
     attestations,
     refusedAttestations: refused,
     locks: locksOf(attestations),
     reach: findReach(inventory, record.wal),
   };
+}
+
+/** Asks the places about a snapshot that bears the mark, and about no other. */
+async function findCopiesAlone({ store }: Repository, record: SnapshotRecord): Promise<CopiesAlone | null> {
+  const takenIn = takenInOf(record);
+  const [primary, ...copies] = store.places ?? [];
+  if (takenIn === null || primary === undefined) return null;
+  // `null` for a place that does not answer.
+  const lists = async (place: StorePlace) => {
+    try {
+      return (await place.store.stat(committedName(record.id))) !== null;
+    } catch (error) {
+      if (!isPlaceTrouble(error)) throw error;
+      return null;
+    }
+  };
+  const isInPrimary = await lists(primary);
+  if (isInPrimary === true) return null;
+  const having: string[] = [];
+  for (const copy of copies) if ((await lists(copy)) === true) having.push(copy.name);
+  return { copies: having, isPrimaryAsked: isInPrimary !== null };
 }
 
 async function whenStored(
@@ -98,26 +116,4 @@ async function whenStored(
 ): Promise<number> {
   // A committed record that is gone is read from its pending one, about whose time nothing is said.
   return storedAt?.get(id) ?? (await store.stat(committedName(id)))?.modifiedAt ?? Number.POSITIVE_INFINITY;
-}
-
-function findReach(inventory: WalInventory, wal: SnapshotRecord['wal']): SnapshotReach | null {
-  const [start, end] = [parseLsn(wal.start), parseLsn(wal.end)];
-  try {
-    const lineage = findLineage(inventory, wal.lineage);
-    const timeline = findTimelineAhead(lineage, wal.timeline, end);
-    const to = contiguousEndIn(lineage, timeline, start);
-    return { timeline, to, isComplete: to >= end };
-  } catch (error) {
-    // Such a snapshot lacks its WAL, which is what is asked here.
-    if (error instanceof HoldfastError && error.code.startsWith('WAL_')) return null;
-    throw error;
-  }
-}
-
-/** The newest timeline of the lineage if it was reached through this one after `end`, else this one. */
-function findTimelineAhead(lineage: LineageInventory, timeline: number, end: bigint): number {
-  const newest = newestTimeline(lineage);
-  if (newest === timeline || (newest !== 1 && !lineage.histories.has(newest))) return timeline;
-  const own = pathInLineage(lineage, newest).find((stretch) => stretch.timeline === timeline);
-  return own !== undefined && (own.to === null || own.to >= end) ? newest : timeline;
 }

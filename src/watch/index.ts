@@ -8,10 +8,10 @@
  */
 export * from './copies/index.ts';
 export {
+  type CopiesAlone,
   describeSnapshot,
   listDescribedSnapshots,
   type SnapshotDescription,
-  type SnapshotReach,
 } from './describe-snapshot.ts';
 export { judgeCluster } from './judge-status.ts';
 export { listClusters } from './known-clusters.ts';

@@ -12,6 +12,8 @@ const newest: SnapshotFacts = {
   completedAt: now - 3_600_000,
   level: 'verified',
   isDamaged: false,
+  isDoubtful: false,
+  onlyIn: null,
   locks: [],
   checksumFailures: [],
   lineage: 'l1',
@@ -29,6 +31,7 @@ const wal: WalFacts = {
   gaps: [],
   receiver: { running: true, saidAt: now - 2_000, knownUntil: now - 1_000, synchronous: false, space: null },
   segmentBytes: 0x1000,
+  streamedAt: now - 2_000,
   push: null,
 };
 
@@ -101,6 +104,11 @@ describe('a cluster', () => {
       ['problem snapshot-without-wal'],
     ],
     [
+      'whose newest snapshot is in doubt is a problem',
+      { newest: { ...newest, isDoubtful: true } },
+      ['problem snapshot-doubtful'],
+    ],
+    [
       'whose newest snapshot holds pages that the server found damaged is a problem',
       { newest: { ...newest, checksumFailures: ['checksum verification failed in file "base/5/1"'] } },
       ['problem damaged-pages'],
@@ -161,12 +169,33 @@ describe('a cluster', () => {
       ['notice no-receiver'],
     ],
     [
-      'without a receiver is a problem once the server has more',
+      'that never had a receiver but for its backups is told what its server has more',
       {
-        wal: { ...wal, receiver: { ...wal.receiver!, running: false } },
+        wal: { ...wal, receiver: { ...wal.receiver!, running: false }, streamedAt: null },
+        server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xffff_ffffn },
+      },
+      ['notice no-receiver', 'notice behind-server'],
+    ],
+    [
+      'whose receiver stopped this minute, as for an upgrade, is told so',
+      {
+        wal: { ...wal, receiver: { ...wal.receiver!, running: false }, streamedAt: now - 60_000 },
         server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0xa000n },
       },
+      ['notice no-receiver', 'notice behind-server'],
+    ],
+    [
+      'whose receiver stopped longer ago is a problem once the server has more, however little',
+      {
+        wal: { ...wal, receiver: { ...wal.receiver!, running: false }, streamedAt: now - 60_001 },
+        server: { kind: 'answered', system: '7', timeline: 1, flushLsn: 0x9001n },
+      },
       ['problem behind-server', 'notice no-receiver'],
+    ],
+    [
+      'whose receiver stopped is told so while the server has nothing more',
+      { wal: { ...wal, receiver: { ...wal.receiver!, running: false }, streamedAt: now - 600_000 } },
+      ['notice no-receiver'],
     ],
     [
       'whose receiver runs and does not catch up is a problem',

@@ -57,6 +57,19 @@ function judgeSnapshots({ cluster, newest, wal }: ClusterFacts): Finding[] {
     const sentence = `The newest snapshot needs WAL up to ${formatLsn(newest.walEnd)}, and what is stored ends at ${formatLsn(newest.restorableTo)}.`;
     findings.push(problem('snapshot-without-wal', sentence, 'Run holdfast backup.'));
   }
+  if (newest.onlyIn !== null) {
+    const copies = newest.onlyIn.copies.map((name) => `"${name}"`).join(', ');
+    const begin = 'The newest snapshot was taken while the primary was away, and';
+    const sentence = newest.onlyIn.isPrimaryAsked
+      ? `${begin} copies alone have it: ${copies}.`
+      : `${begin} whether that has it by now is not known, as it does not answer; copies have it: ${copies}.`;
+    const advice = 'When the primary answers, holdfast backup, wal stream or copies sync bring it there.';
+    findings.push(notice('snapshot-away', sentence, advice));
+  }
+  if (newest.isDoubtful) {
+    const sentence = 'The newest snapshot is in doubt: a cross-check found that it may not hold what the server had.';
+    findings.push(problem('snapshot-doubtful', sentence, 'Run holdfast backup --type full.'));
+  }
   const [failure, ...further] = newest.checksumFailures;
   if (failure !== undefined) {
     const more = further.length === 0 ? '' : ` It said more of the kind (${further.length}).`;
@@ -124,7 +137,7 @@ function judgeArrival({ receiver, push }: WalFacts, now: number): Finding[] {
   return findings;
 }
 
-function judgeServer({ server, wal }: ClusterFacts): Finding[] {
+function judgeServer({ server, wal, now }: ClusterFacts): Finding[] {
   switch (server.kind) {
     case 'not-asked':
       return [];
@@ -148,10 +161,23 @@ function judgeServer({ server, wal }: ClusterFacts): Finding[] {
         const sentence = `The server has ${formatBytes(lag)} of WAL that was not pushed.`;
         return [problem('behind-server', sentence, 'Look at pg_stat_archiver on the server, and at its log.')];
       }
-      const sentence = `The server has ${formatBytes(lag)} of WAL that the repository does not have.`;
-      return [problem('behind-server', sentence, streamAdvice)];
+      return [judgeUnstreamed(lag, wal.streamedAt, now)];
     }
   }
+}
+
+/**
+ * Judges WAL that only the server has while no receiver runs. Never by how much it is: a server writes records of its own accord, and one commit that
+ * is lost is one too many. Where a receiver was to run on, the plan promises at most its flush interval, which is no longer than a minute; where there
+ * never was one, nothing after a backup is promised, and that is told.
+ */
+function judgeUnstreamed(lag: bigint, streamedAt: number | null, now: number): Finding {
+  const sentence = `The server has ${formatBytes(lag)} of WAL that the repository does not have`;
+  if (streamedAt === null || now - streamedAt <= receiverSilenceMsMax) {
+    return notice('behind-server', `${sentence}.`, streamAdvice);
+  }
+  const silence = formatDuration(now - streamedAt);
+  return problem('behind-server', `${sentence}, and its receiver was last heard of ${silence} ago.`, streamAdvice);
 }
 
 /** A server that is away takes nothing from what is kept, so it is told and not held against the backups. */

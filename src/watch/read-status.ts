@@ -91,7 +91,7 @@ export async function readStatus(options: StatusOptions): Promise<ProtectionStat
       now,
       snapshotCount: own.length,
       misdated: misdated.map(({ id }) => id),
-      newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest),
+      newest: newest === undefined ? null : await readSnapshotFacts(repository, inventory, newest, storedAt),
       backupIntervalMs: intervalOf(own.filter((each) => !misdated.includes(each))),
       wal: await describeWal({ repository, inventory, receivers, pushes, snapshots, now }, cluster, newest, ownServer),
       server: ownServer,
@@ -158,16 +158,23 @@ async function readSnapshotFacts(
   repository: Repository,
   inventory: WalInventory,
   record: SnapshotRecord,
+  storedAt: ReadonlyMap<string, number>,
 ): Promise<SnapshotFacts> {
   const harmed = await findHarmedSnapshots(repository);
-  const { level, isDamaged, locks, reach } = await describeSnapshot(repository, inventory, record, { harmed });
+  const known = { harmed, storedAt };
+  const { level, isDamaged, isDoubtful, onlyIn, locks, reach } = await describeSnapshot(
+    repository,
+    inventory,
+    record,
+    known,
+  );
   const walStart = parseLsn(record.wal.start);
   return {
     id: record.id,
     completedAt: Date.parse(record.completedAt),
     checksumFailures: checksumFailuresOf(record),
     level,
-    isDamaged,
+    ...{ isDamaged, isDoubtful, onlyIn },
     locks,
     lineage: record.wal.lineage,
     timeline: record.wal.timeline,
@@ -219,12 +226,19 @@ async function describeWal(
     segmentBytes: lineage.header.segmentBytes,
     gaps: costs.map((cost) => ({ ...cost.gap, cost: describeGapCost(cost, now) })),
     receiver: describeReceiver(receivers, cluster, lineage.system),
+    streamedAt: lastStreamed(receivers, cluster, lineage.system),
     push: pushed === undefined ? null : { saidAt: pushed.writtenAt, file: pushed.file, endLsn: pushed.endLsn },
   };
 }
 
 function isRunning({ running, ageMs }: StoredReceiverStatus): boolean {
   return running && ageMs < STATUS_FRESH_MS;
+}
+
+function lastStreamed(receivers: readonly StoredReceiverStatus[], cluster: string, system: string): number | null {
+  const isIt = (each: StoredReceiverStatus) =>
+    each.cluster === cluster && each.system === system && each.temporary !== true;
+  return receivers.find(isIt)?.writtenAt ?? null;
 }
 
 function describeReceiver(

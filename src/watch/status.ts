@@ -1,5 +1,6 @@
 import type { PlaceLock } from '../protect/locks/index.ts';
 import type { JudgedSpace, LsnRange } from '../protect/wal/index.ts';
+import type { CopiesAlone } from './describe-snapshot.ts';
 
 /** One thing that a person should know. */
 export interface Finding {
@@ -23,6 +24,10 @@ export interface SnapshotFacts {
   readonly level: 'stored' | 'verified' | 'proven' | null;
   /** Whether damage that was found since keeps it from being restored whole. */
   readonly isDamaged: boolean;
+  /** Whether a cross-check found that what it holds may not be what the server had (rule A9). */
+  readonly isDoubtful: boolean;
+  /** Where it is, as it was taken while the primary was away; `null` for one that the primary lists. */
+  readonly onlyIn: CopiesAlone | null;
   /** Until when places keep all that it counts on locked; empty when none does. */
   readonly locks: readonly PlaceLock[];
   readonly lineage: string;
@@ -43,6 +48,8 @@ export interface WalFacts {
   /** Holes in the lineage's newest history, each with what it costs in a whole sentence. */
   readonly gaps: readonly (LsnRange & { readonly cost: string })[];
   readonly receiver: ReceiverFacts | null;
+  /** When a receiver that is to run on, and does not only help a backup, was last heard of; `null` where none ever was. */
+  readonly streamedAt: number | null;
   readonly push: PushFacts | null;
 }
 

@@ -9,28 +9,32 @@ export interface RowHead {
   readonly mtimeMs: number;
 }
 
-/** Size and CRC-32C of a file as received, to be held against the server's manifest. */
+/** Size and CRC-32C of what was received for a file, to be held against the server's manifest. */
 export interface ReceivedFile {
   readonly size: number;
   readonly crc32c: number;
 }
 
-const TYPES = ['file', 'directory', 'link'] as const;
+/** An increment is a file too, of which only changes were received. */
+const TYPES = ['file', 'directory', 'link', 'increment'] as const;
 const FORMS = ['inline', 'split'] as const;
 const NO_FORM = 255;
 const ID_BYTES = 32;
 
-/** f64 size · f64 mtime in ms · f64 place of the path · f64 place of the content · u32 mode · u32 CRC-32C · u32 content's length · u16 path's length · u8 type · u8 form. */
-const ROW_BYTES = 48;
+/**
+ * f64 size · f64 mtime in ms · f64 place of the path · f64 place of the content · f64 bytes received · u32 mode · u32 CRC-32C · u32 content's length ·
+ * u16 path's length · u8 type · u8 form.
+ */
+const ROW_BYTES = 56;
 const ROWS_PER_BLOCK = 4096;
-const [SIZE_AT, MTIME_AT, PATH_AT, CONTENT_AT] = [0, 8, 16, 24];
-const [MODE_AT, CRC_AT, CONTENT_LENGTH_AT, PATH_LENGTH_AT, TYPE_AT, FORM_AT] = [32, 36, 40, 44, 46, 47];
+const [SIZE_AT, MTIME_AT, PATH_AT, CONTENT_AT, RECEIVED_AT] = [0, 8, 16, 24, 32];
+const [MODE_AT, CRC_AT, CONTENT_LENGTH_AT, PATH_LENGTH_AT, TYPE_AT, FORM_AT] = [40, 44, 48, 52, 54, 55];
 
 /**
  * All that a backup has received, a row for each file, directory and link in the order in which they came.
  *
  * A cluster may have a million files, and each of them is kept until the last has come and all can be sorted. So nothing here is an object of its
- * own: a file takes its path, its map and 48 bytes. Rows are numbered from 0.
+ * own: a file takes its path, its map and 56 bytes. Rows are numbered from 0.
  */
 export class EntryTable {
   readonly #rows: Buffer[] = [];
@@ -52,10 +56,28 @@ export class EntryTable {
     return this.#add('file', head);
   }
 
-  setReceived(row: number, { size, crc32c }: ReceivedFile): void {
+  /** Adds a file of which only changes come; `path` is that of the whole file. Gives its row. */
+  addIncrement(head: RowHead): number {
+    return this.#add('increment', head);
+  }
+
+  /** Of a file that came as it is stored. */
+  setReceived(row: number, received: ReceivedFile): void {
+    this.setReceivedAs(row, received);
+    this.setSize(row, received.size);
+  }
+
+  /** Of a file that came in another form than it is stored in: `setSize` says how large it is. */
+  setReceivedAs(row: number, { size, crc32c }: ReceivedFile): void {
+    const { block, at } = this.#find(row);
+    block.writeDoubleLE(size, at + RECEIVED_AT);
+    block.writeUInt32LE(crc32c >>> 0, at + CRC_AT);
+  }
+
+  /** The size of the file as it is stored. */
+  setSize(row: number, size: number): void {
     const { block, at } = this.#find(row);
     block.writeDoubleLE(size, at + SIZE_AT);
-    block.writeUInt32LE(crc32c >>> 0, at + CRC_AT);
   }
 
   setContent(row: number, content: FileContent): void {
@@ -63,8 +85,19 @@ export class EntryTable {
     this.#setContent(row, bytes, FORMS.indexOf(content.form));
   }
 
+  /** Whether there is a file in the row, an increment among them. */
   isFile(row: number): boolean {
-    return this.#typeOf(row) === 'file';
+    const type = this.#typeOf(row);
+    return type === 'file' || type === 'increment';
+  }
+
+  isIncrement(row: number): boolean {
+    return this.#typeOf(row) === 'increment';
+  }
+
+  sizeOf(row: number): number {
+    const { block, at } = this.#find(row);
+    return block.readDoubleLE(at + SIZE_AT);
   }
 
   pathOf(row: number): string {
@@ -79,7 +112,7 @@ export class EntryTable {
 
   receivedOf(row: number): ReceivedFile {
     const { block, at } = this.#find(row);
-    return { size: block.readDoubleLE(at + SIZE_AT), crc32c: block.readUInt32LE(at + CRC_AT) };
+    return { size: block.readDoubleLE(at + RECEIVED_AT), crc32c: block.readUInt32LE(at + CRC_AT) };
   }
 
   /** Whether there is a file of this path; looks at all rows. */
@@ -126,7 +159,7 @@ export class EntryTable {
     if (type === 'link') return { type, ...head, target: content.toString('utf8') };
     const form = FORMS[block[at + FORM_AT]!];
     assert(form !== undefined, `the contents of "${path}" are known`);
-    return { type, ...head, size: block.readDoubleLE(at + SIZE_AT), content: decodeContent(form, content) };
+    return { type: 'file', ...head, size: block.readDoubleLE(at + SIZE_AT), content: decodeContent(form, content) };
   }
 
   #add(type: (typeof TYPES)[number], { path, mode, mtimeMs }: RowHead): number {

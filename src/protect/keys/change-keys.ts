@@ -1,9 +1,8 @@
-import { type Ledger, openLedger } from '../../ledger/index.ts';
+import { recordAct } from '../../ledger/index.ts';
 import { HoldfastError } from '../../lib/index.ts';
 import {
   addSlot,
   beginEpoch,
-  type JsonObject,
   type LeftObject,
   listSlots,
   type NewEpoch,
@@ -23,10 +22,15 @@ export interface KeyChange {
 /** Lets another key open the repository. Gives the id of its slot. Errors: as `addSlot` and `openLedger`. */
 export function addKey({ repository, ...rest }: KeyChange & { key: NewKey; label: string }): Promise<string> {
   const { key, label } = rest;
-  return recorded(repository, rest.stateDirectory, 'keys.add', '', { kind: kindOf(key), label }, async () => {
-    const slot = await addSlot(repository, key, label);
-    return { result: slot, subject: slot };
-  });
+  return recordAct(
+    repository,
+    rest.stateDirectory,
+    { action: 'keys.add', subject: '', facts: { kind: kindOf(key), label } },
+    async () => {
+      const slot = await addSlot(repository, key, label);
+      return { result: slot, subject: slot };
+    },
+  );
 }
 
 /** Removes a key. Errors: as `removeSlot` and `openLedger`. */
@@ -35,7 +39,7 @@ export function removeKey({
   stateDirectory,
   slot,
 }: KeyChange & { slot: string }): Promise<{ left: LeftObject[] }> {
-  return recorded(repository, stateDirectory, 'keys.remove', slot, {}, async () => {
+  return recordAct(repository, stateDirectory, { action: 'keys.remove', subject: slot, facts: {} }, async () => {
     const result = await removeSlot(repository, slot);
     return { result, subject: slot, facts: { left: result.left.length } };
   });
@@ -49,7 +53,7 @@ export function rotateKey({
   ...to
 }: KeyChange & { slot: string; key: NewKey; label: string }): Promise<{ slot: string; left: LeftObject[] }> {
   const facts = { kind: kindOf(to.key), label: to.label };
-  return recorded(repository, stateDirectory, 'keys.rotate', slot, facts, async () => {
+  return recordAct(repository, stateDirectory, { action: 'keys.rotate', subject: slot, facts: facts }, async () => {
     const result = await rotateSlot(repository, slot, to.key, to.label);
     return { result, subject: slot, facts: { ...facts, replacedBy: result.slot, left: result.left.length } };
   });
@@ -57,10 +61,15 @@ export function rotateKey({
 
 /** Begins a new epoch. Errors: as `beginEpoch` and `openLedger`. */
 export function renewEpoch({ repository, stateDirectory }: KeyChange): Promise<NewEpoch> {
-  return recorded(repository, stateDirectory, 'keys.new-epoch', repository.id, {}, async () => {
-    const result = await beginEpoch(repository);
-    return { result, subject: repository.id, facts: { ...result } };
-  });
+  return recordAct(
+    repository,
+    stateDirectory,
+    { action: 'keys.new-epoch', subject: repository.id, facts: {} },
+    async () => {
+      const result = await beginEpoch(repository);
+      return { result, subject: repository.id, facts: { ...result } };
+    },
+  );
 }
 
 /** The slot that these digits, or this label, mean. Errors: `KEY_SLOT_ABSENT`; `KEY_SLOT_AMBIGUOUS`. */
@@ -79,30 +88,6 @@ export async function findSlot(repository: Repository, name: string): Promise<Sl
       hints: ['Run `holdfast keys list`.'],
     },
   );
-}
-
-/** An entry stands before the change and one behind it, so that no change is without one, wherever it was stopped. */
-async function recorded<T>(
-  repository: Repository,
-  stateDirectory: string,
-  action: string,
-  subject: string,
-  facts: JsonObject,
-  act: () => Promise<{ result: T; subject: string; facts?: JsonObject }>,
-): Promise<T> {
-  repository.assertWritable();
-  const ledger: Ledger = await openLedger(repository, stateDirectory);
-  await ledger.append({ action, outcome: 'started', subject, facts });
-  try {
-    const done = await act();
-    await ledger.append({ action, outcome: 'done', subject: done.subject, facts: { ...facts, ...done.facts } });
-    return done.result;
-  } catch (error) {
-    const code = error instanceof HoldfastError ? error.code : 'UNEXPECTED';
-    // The error is what matters; an entry that cannot be written, as when the store is away, must not hide it.
-    await ledger.append({ action, outcome: 'failed', subject, facts: { ...facts, code } }).catch(() => {});
-    throw error;
-  }
 }
 
 function kindOf(key: NewKey): SlotInfo['kind'] {

@@ -8,3 +8,4 @@
  */
 export * from './keep-locks.ts';
 export * from './place-lock.ts';
+export * from './replaced-index.ts';

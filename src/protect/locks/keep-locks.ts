@@ -1,7 +1,9 @@
-import { codeOf, HoldfastError, type Progress } from '../../lib/index.ts';
+import { codeOf, HoldfastError, messageOf, type Progress } from '../../lib/index.ts';
 import {
   extendLocks,
   FORMAT_NAME,
+  isAbsent,
+  isPlaceTrouble,
   kindPrefix,
   lockingPlaces,
   type ObjectStore,
@@ -14,9 +16,10 @@ import {
 import { listNeededWalInPlace, readWalInventory } from '../wal/index.ts';
 import { KnownLocks } from './known-locks.ts';
 import type { PlaceLock } from './place-lock.ts';
+import { findReplacedIndex } from './replaced-index.ts';
 
-/** What opens a repository and finds its chunks: no snapshot can be restored without any of it. */
-const ALWAYS_NEEDED = [FORMAT_NAME, 'features/', 'keys/', kindPrefix('index')];
+/** What opens a repository and finds its chunks: no snapshot can be restored without any of it. Holds stay locked as long as what they keep. */
+const ALWAYS_NEEDED = [FORMAT_NAME, 'features/', 'keys/', kindPrefix('index'), kindPrefix('hold')];
 
 /**
  * Proves that each place whose locks were asked for can keep them, before anything is written.
@@ -41,7 +44,7 @@ export async function proveLocks({ store }: Repository, progress: Progress): Pro
  * them, index, WAL of its range, and what opens the repository (rule B3), in every place that keeps locks.
  *
  * `packs` are those that the backup counted on or made. Gives until when each place keeps all of it locked. Errors: `OBJECT_ABSENT` when something is
- * gone; `STORE_DENIED`, `LOCK_REFUSED`; those of the store; `STATE_UNWRITABLE`.
+ * gone; `STORE_DENIED`, `LOCK_REFUSED`; those of the store.
  */
 export async function keepLocks(options: {
   repository: Repository;
@@ -60,8 +63,9 @@ export async function keepLocks(options: {
   for (const place of places) {
     await unlessAway(place, progress, async () => {
       const { store } = place;
+      const replaced = await findReplacedIndex(repository, place, progress);
       const names = async function* () {
-        yield* listAlwaysNeeded(store);
+        for await (const name of listAlwaysNeeded(store)) if (!replaced.has(name)) yield name;
         yield* packs;
         yield* await listWal(repository, place, snapshot.wal);
         yield pendingName(snapshot.id);
@@ -77,7 +81,7 @@ export async function keepLocks(options: {
       const passesAbsent = !isNeeded(place);
       const rest = { known, like, passesAbsent, ...(signal && { signal }) };
       const { until, absent } = await extendLocks({ store, names: names(), ...rest });
-      await kept.write(known, await store.now());
+      await remember(kept, known, await store.now(), progress);
       if (absent === 0) locks.push({ place: place.name, until });
       else progress.note(`copy "${place.name}" is behind: until when it keeps this backup locked is not known yet`);
     });
@@ -99,7 +103,8 @@ export async function* listAlwaysNeeded(store: ObjectStore): AsyncGenerator<stri
   for (const prefix of ALWAYS_NEEDED) for await (const { name } of store.list(prefix)) yield name;
 }
 
-const AWAY_CODES: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'STORE_ABSENT', 'OBJECT_ABSENT']);
+/** What the plan asks for and the place refuses is no trouble that passes: the next backup would meet it again. */
+const REFUSALS: ReadonlySet<string> = new Set(['STORE_DENIED', 'STORE_LOCK_ABSENT']);
 
 function isNeeded(place: StorePlace): boolean {
   return place.required || place.name === 'primary';
@@ -110,8 +115,19 @@ async function unlessAway(place: StorePlace, progress: Progress, work: () => Pro
   try {
     await work();
   } catch (error) {
-    if (isNeeded(place) || !AWAY_CODES.has(codeOf(error) ?? '')) throw error;
-    progress.note(`copy "${place.name}" is away: its locks are left to the next backup`);
+    const mayPass = isAbsent(error) || (isPlaceTrouble(error) && !REFUSALS.has(error.code));
+    if (isNeeded(place) || !mayPass) throw error;
+    progress.note(`the locks of copy "${place.name}" are left to the next backup: ${messageOf(error)}`);
+  }
+}
+
+/** What is not remembered is asked for again: no reason to end a backup of which all is stored. */
+async function remember(kept: KnownLocks, known: Map<string, number>, now: number, progress: Progress): Promise<void> {
+  try {
+    await kept.write(known, now);
+  } catch (error) {
+    if (codeOf(error) !== 'STATE_UNWRITABLE') throw error;
+    progress.note(`the next backup asks for all locks again: ${messageOf(error)}`);
   }
 }
 

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeStateDirectory, replaceFile } from '../../ledger/index.ts';
-import { codeOf } from '../../lib/index.ts';
 
 const knownLocks = z.record(z.string(), z.number());
 
@@ -27,9 +26,9 @@ export class KnownLocks {
   async read(): Promise<Map<string, number>> {
     try {
       return new Map(Object.entries(knownLocks.parse(JSON.parse(await readFile(this.#path, 'utf8')))));
-    } catch (error) {
-      if (error instanceof SyntaxError || error instanceof z.ZodError || codeOf(error) === 'ENOENT') return new Map();
-      throw error;
+    } catch {
+      // Not there, not to be read by this user, not as it was written: the places are asked instead.
+      return new Map();
     }
   }
 

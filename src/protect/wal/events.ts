@@ -45,6 +45,8 @@ export type WalAlarm =
   | { readonly alarm: 'segment-not-joined'; readonly segmentName: string; readonly error: HoldfastError }
   /** The store does not take what it should; WAL waits on the server until it does. */
   | { readonly alarm: 'store-away'; readonly error: HoldfastError }
+  /** At the present rate the spool, in which WAL waits for a primary that is away, will soon be full. */
+  | { readonly alarm: 'spool'; readonly error: HoldfastError }
   /** The slot had been invalidated, or somebody else uses it. */
   | { readonly alarm: 'slot'; readonly error: HoldfastError }
   /** The server keeps more WAL than the plan allows it. */

@@ -1,6 +1,6 @@
 import type { ObjectStore } from '../../repository/index.ts';
 import type { StoredFragment, TimelineInventory } from './inventory.ts';
-import { fragmentsPrefix, type LineagePlace, parseWalObjectName } from './object-names.ts';
+import { fragmentsFrom, fragmentsPrefix, type LineagePlace, parseWalObjectName } from './object-names.ts';
 
 /**
  * Fragments that were deleted by name where what is deleted is kept, and whose WAL lies in no whole segment.
@@ -29,7 +29,7 @@ export async function listHiddenFragments(
       const stored = timelines.get(fragment.timeline);
       const end = joinedEnd(stored, size);
       if (fragment.start < end) {
-        const behind = `${prefix}${hexadecimal(fragment.timeline, 8)}.${hexadecimal(end, 16)}`;
+        const behind = fragmentsFrom(place, fragment.timeline, end);
         if (behind <= from) continue;
         startAfter = behind;
         break;
@@ -51,8 +51,4 @@ function joinedEnd(stored: TimelineInventory | undefined, size: bigint): bigint 
     end = number + 1n;
   }
   return (end ?? 0n) * size;
-}
-
-function hexadecimal(value: number | bigint, digits: number): string {
-  return value.toString(16).padStart(digits, '0');
 }

@@ -7,6 +7,17 @@
  *
  * It decides what WAL is stored and what it means, not where a restore goes or how long WAL is kept. The format is in `docs/design.md` 8.
  */
+
+export {
+  type ChangeSet,
+  type ForkChanges,
+  type ForkName,
+  firstAtOrAbove,
+  forkKey,
+  type ReadChangeSet,
+  RecordChanges,
+  readChangeSet,
+} from './changes/index.ts';
 export {
   contiguousEnd,
   contiguousEndIn,
@@ -18,6 +29,7 @@ export {
 export type { ToldAlarm, WalAlarm, WalEvent, WalProgress } from './events.ts';
 export { fetchWalFile, WAL_FETCH_EXIT, type WalFetchOptions, type WalFetchResult } from './fetch.ts';
 export { findCommit, findTransaction, type HistoryRange, type TransactionMention } from './find-commit.ts';
+export { noteFollowed, readFollowed } from './followed-lineage.ts';
 export { costOfGap, describeGapCost, type GapCost } from './gap-cost.ts';
 export {
   findLineage,
@@ -54,10 +66,12 @@ export {
   type SegmentReference,
 } from './read-segment.ts';
 export {
+  AwaitedLsn,
   describeGrowth,
   FLUSH_INTERVAL_MS_DEFAULT,
   findInSynchronousNames,
   type JudgedSpace,
+  judgeOfSpool,
   type ReceiverOutage,
   type ReceiverState,
   receiveWal,
@@ -85,5 +99,6 @@ export {
   type WalRange,
 } from './scan.ts';
 export { putTwice, readHistoryFile, secondCopyName } from './second-copy.ts';
+export { findReach, type SnapshotReach } from './snapshot-reach.ts';
 export { fragmentObject, isWalDamage, readWalObject, StoredWal, type WalObject } from './stored-wal.ts';
 export { newestTimeline, pathInLineage, storedOnPath, stretchAt, type TimelineStretch } from './timeline-path.ts';

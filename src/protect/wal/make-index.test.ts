@@ -4,6 +4,7 @@ import { joinSegments } from '../../../test/support/indexed-wal.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { WalBuilder } from '../../../test/support/wal-builder.ts';
 import { filler, LineageWriter, testSystem, transactionEnd } from '../../../test/support/wal-lineage.ts';
+import { ResourceManager } from '../../postgres/index.ts';
 import { type LineageInventory, readWalInventory } from './inventory.ts';
 import { LandmarkReader } from './landmarks/index.ts';
 import { makeIndex } from './make-index.ts';
@@ -64,10 +65,11 @@ describe('the commit index of WAL that has none', () => {
     const outcome = await makeIndex({ repository: made.repository, lineage });
     assert.deepEqual(outcome, { segments: 42, made: 42, unreadable: [] });
     assert.deepEqual(await made.indexNames(), await received.indexNames());
-    // 42 segments, of which 6, 16 and 16 end a group.
-    assert.equal((await made.indexNames()).length, 42 + 2 * 3);
+    // 42 segments, of which 6, 16 and 16 end a group; change sets are put together for whole groups only.
+    assert.equal((await made.indexNames()).length, 42 * 2 + 2 * 3 + 2);
     for (const name of await made.indexNames()) {
-      const kind = /level/.test(name) ? 'wal-landmark-summary' : 'wal-landmarks';
+      const ofLandmarks = /level/.test(name) ? 'wal-landmark-summary' : 'wal-landmarks';
+      const kind = /changes/.test(name) ? 'wal-changes' : ofLandmarks;
       const [own, other] = [await made.repository.getBody(kind, name), await received.repository.getBody(kind, name)];
       assert.ok(own.equals(other), name);
     }
@@ -102,6 +104,26 @@ describe('the commit index of WAL that has none', () => {
       outcome.unreadable.map(({ segmentName }) => segmentName),
       [segment.name],
     );
+  });
+
+  it('names a segment of which it cannot tell which blocks it changes, each time, and indexes its commits', async (test) => {
+    const made = await createRepository(test);
+    const wal = new WalBuilder({ startLsn: FIRST * MIB });
+    wal.append(transactionEnd('commit', 700, 1_780_000_000_000_000n));
+    const truncateOfNoForm = { resourceManager: ResourceManager.storage, info: 0x20, mainData: Buffer.alloc(1) };
+    wal.append({ ...filler(100), ...truncateOfNoForm });
+    while (wal.lsn < (FIRST + 1n) * MIB) wal.append(filler(180_000));
+    const writer = await LineageWriter.create(made.repository);
+    await writer.segment(wal, FIRST);
+    const lineage = (await readWalInventory(made.repository)).lineages[0]!;
+    for (const _ of [1, 2]) {
+      const { segments, made: count, unreadable } = await makeIndex({ repository: made.repository, lineage });
+      assert.deepEqual([segments, count, unreadable.length], [1, 0, 1]);
+      assert.match(unreadable[0]!.reason, /its commits are indexed/);
+    }
+    const reader = new LandmarkReader(made.repository, { lineages: [lineage], damaged: [] }, history);
+    const commits = await collect(reader.read({ from: FIRST * MIB, to: (FIRST + 1n) * MIB }));
+    assert.deepEqual(commits.length, 1);
   });
 
   it('still tells the commits of WAL that was damaged after it was indexed, also without the object of the segment', async (test) => {

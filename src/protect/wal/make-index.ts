@@ -1,9 +1,9 @@
 import { HoldfastError, messageOf } from '../../lib/index.ts';
 import { formatLsn, parseSegmentName } from '../../postgres/index.ts';
 import type { Repository } from '../../repository/index.ts';
+import { CHANGES_LEVEL_MAX, changesObjectName, segmentsOfLevel, uniteChanges } from './changes/index.ts';
 import type { LineageInventory, StoredSegment } from './inventory.ts';
 import {
-  type CollectedBlock,
   FAN_OUT,
   type IndexPlace,
   indexObjectName,
@@ -14,7 +14,7 @@ import {
   rollUpLevel,
 } from './landmarks/index.ts';
 import { landmarksObjectName, landmarksPrefix, parseWalObjectName } from './object-names.ts';
-import { SegmentChecker } from './receiver/segment-checker.ts';
+import { type CollectedSegment, SegmentChecker } from './receiver/segment-checker.ts';
 import { isWalDamage, readWalObject } from './stored-wal.ts';
 
 /** What shall be indexed. */
@@ -56,7 +56,9 @@ export async function makeIndex(options: MakeIndexOptions): Promise<MadeIndex> {
     const from = options.newest === undefined ? 0n : first.number - (first.number % FAN_OUT);
     const there = await listIndexed(repository, place, from);
     total.segments += wanted.length;
-    const missing = wanted.filter(({ name }) => !there.has(landmarksObjectName(place, name, 'one')));
+    const missing = wanted.filter(
+      ({ name }) => !PARTS.every((part) => there.has(landmarksObjectName(place, name, part))),
+    );
     const made = await indexSegments(options, place, missing, total.unreadable);
     total.made += made;
     await rollUpAll(repository, place, { from, first: first.number, last: wanted.at(-1)!.number }, there);
@@ -89,24 +91,31 @@ async function indexSegments(
   let made = 0;
   for (const segment of missing) {
     if (signal?.aborted === true) break;
-    const read = await readLandmarks(repository, place, checker, segment);
+    const read = await readSegment(repository, place, checker, segment);
     if (typeof read === 'string') unreadable.push({ segmentName: segment.name, reason: read });
     else {
-      await putBlock(repository, place, read);
-      made += 1;
+      if (read.landmarks !== null) await putBlock(repository, place, read.landmarks);
+      if (read.changes === null) unreadable.push({ segmentName: segment.name, reason: UNKNOWN_CHANGES });
+      else {
+        await checker.changes.keep(repository, place, read.changes);
+        made += 1;
+      }
     }
     onSegment?.(segment.name);
   }
   return made;
 }
 
-/** The landmarks of a segment, or the reason why it has none that one could rely on, in words. */
-async function readLandmarks(
+const UNKNOWN_CHANGES =
+  'It has a record of a form that this version does not know: its commits are indexed, and which blocks it changes is not.';
+
+/** What was gathered of a segment, or the reason why it has no landmarks that one could rely on, in words. */
+async function readSegment(
   repository: Repository,
   place: IndexPlace,
   checker: SegmentChecker,
   { number, objectName }: StoredSegment,
-): Promise<CollectedBlock | string> {
+): Promise<CollectedSegment | string> {
   const size = BigInt(place.segmentBytes);
   const object = { kind: 'wal-segment', objectName, start: number * size, end: (number + 1n) * size } as const;
   try {
@@ -114,12 +123,17 @@ async function readLandmarks(
     let unsound = await checker.check(number, readWalObject(repository, object), before);
     if (unsound !== null && before !== null) unsound = await checker.check(number, readWalObject(repository, object));
     if (unsound !== null) return `It is no sound WAL at ${formatLsn(unsound.lsn)}: ${unsound.detail}`;
-    return checker.block ?? 'It has a record of a form that this version does not know.';
+    const { collected } = checker;
+    if (collected?.landmarks == null) return 'It has a record of a form that this version does not know.';
+    return collected;
   } catch (error) {
     if (!(error instanceof HoldfastError) || !isWalDamage(error)) throw error;
     return messageOf(error);
   }
 }
+
+/** What there is of each segment. */
+const PARTS = ['one', { changes: 0 }] as const;
 
 /** Rolls up every group that begins at `from` or later and is behind us, of the lowest level first. */
 async function rollUpAll(
@@ -136,4 +150,15 @@ async function rollUpAll(
       else await rollUpLevel(repository, place, { level, start });
     }
   }
+  for (let level = 1; level <= CHANGES_LEVEL_MAX; level++) {
+    const size = segmentsOfLevel(level);
+    for (let first = roundUp(segments.first, size); first + size - 1n <= segments.last; first += size) {
+      if (there.has(changesObjectName(place, first, level))) continue;
+      await uniteChanges(repository, place, { level, first });
+    }
+  }
+}
+
+function roundUp(value: bigint, multiple: bigint): bigint {
+  return ((value + multiple - 1n) / multiple) * multiple;
 }

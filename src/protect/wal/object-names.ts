@@ -11,6 +11,9 @@ export interface LineagePlace {
   readonly lineage: string;
 }
 
+/** A fragment holds at most so many bytes, whoever cuts it, so that memory and objects stay small. */
+export const FRAGMENT_BYTES_MAX = 4 * 1024 * 1024;
+
 /** WAL of one timeline inside one segment, stored before the segment is whole. */
 export interface FragmentName {
   readonly timeline: number;
@@ -39,7 +42,12 @@ export type WalObjectName = LineagePlace &
  * What an object of the commit index holds: the landmarks of one segment, those of sixteen, or summaries of sixteen groups of
  * 16^(level - 1) segments.
  */
-export type LandmarksPart = 'one' | 'sixteen' | { readonly level: number };
+export type LandmarksPart =
+  | 'one'
+  | 'sixteen'
+  | { readonly level: number }
+  /** Not the index, but which blocks the WAL changes: of one segment, of 16 (level 1) or of 256 (level 2). */
+  | { readonly changes: number };
 
 export function systemPrefix(system: string): string {
   return `${WAL_PREFIX}${system}/`;
@@ -71,16 +79,29 @@ export function landmarksPrefix(place: LineagePlace): string {
   return `${lineagePrefix(place)}landmarks/`;
 }
 
-/** Shape: `<24 hex>` · `<24 hex>.blocks` · `<24 hex>.level<1-9>`, with the name of the first segment that the object is about. */
+/**
+ * Shape: `<24 hex>` · `<24 hex>.blocks` · `<24 hex>.level<1-9>` · `<24 hex>.changes` · `<24 hex>.changes<1-9>`, with the name of the first
+ * segment that the object is about.
+ */
 export function landmarksObjectName(place: LineagePlace, segmentName: string, part: LandmarksPart): string {
-  const end = part === 'one' ? '' : part === 'sixteen' ? '.blocks' : `.level${part.level}`;
-  return `${landmarksPrefix(place)}${segmentName}${end}`;
+  return `${landmarksPrefix(place)}${segmentName}${endOf(part)}`;
+}
+
+function endOf(part: LandmarksPart): string {
+  if (part === 'one') return '';
+  if (part === 'sixteen') return '.blocks';
+  if ('level' in part) return `.level${part.level}`;
+  return part.changes === 0 ? '.changes' : `.changes${part.changes}`;
 }
 
 /** Shape: `<timeline 8>.<start 16>.<end 16>.<receiver 16>`, lower-case hexadecimal, so that a listing is in the order of the WAL. */
 export function fragmentObjectName(place: LineagePlace, fragment: FragmentName): string {
-  const timeline = fragment.timeline.toString(16).padStart(8, '0');
-  return `${fragmentsPrefix(place)}${timeline}.${hexadecimal16(fragment.start)}.${hexadecimal16(fragment.end)}.${fragment.receiver}`;
+  return `${fragmentsFrom(place, fragment.timeline, fragment.start)}.${hexadecimal(fragment.end, 16)}.${fragment.receiver}`;
+}
+
+/** How the names of fragments begin that start at a position: in a listing, those before it stand before, and those from it on behind. */
+export function fragmentsFrom(place: LineagePlace, timeline: number, start: bigint): string {
+  return `${fragmentsPrefix(place)}${hexadecimal(timeline, 8)}.${hexadecimal(start, 16)}`;
 }
 
 const NAME_SHAPE =
@@ -88,7 +109,7 @@ const NAME_SHAPE =
 const FRAGMENT_SHAPE = /^([0-9a-f]{8})\.([0-9a-f]{16})\.([0-9a-f]{16})\.([0-9a-f]{16})$/;
 const HISTORY_SHAPE = /^([0-9A-F]{8})\.history(\.copy)?$/;
 const SEGMENT_SHAPE = /^[0-9A-F]{24}$/;
-const LANDMARKS_SHAPE = /^([0-9A-F]{24})(?:\.(blocks|level([1-9])))?$/;
+const LANDMARKS_SHAPE = /^([0-9A-F]{24})(?:\.(?:(blocks)|level([1-9])|(changes)([1-9])?))?$/;
 
 /** Reads what the functions above write; `null` for any other name, of which nothing can be said. */
 export function parseWalObjectName(name: string): WalObjectName | null {
@@ -115,8 +136,15 @@ export function parseWalObjectName(name: string): WalObjectName | null {
 function parseLandmarks(place: LineagePlace, text: string): WalObjectName | null {
   const match = LANDMARKS_SHAPE.exec(text);
   if (match === null) return null;
-  const [, segmentName, end, level] = match;
-  const part = end === undefined ? 'one' : level === undefined ? 'sixteen' : { level: Number(level) };
+  const [, segmentName, blocks, level, changes, changesLevel = '0'] = match;
+  const part =
+    level !== undefined
+      ? { level: Number(level) }
+      : changes !== undefined
+        ? { changes: Number(changesLevel) }
+        : blocks !== undefined
+          ? ('sixteen' as const)
+          : ('one' as const);
   return { ...place, kind: 'landmarks', segmentName: segmentName!, part };
 }
 
@@ -130,6 +158,6 @@ function parseFragment(text: string): FragmentName | null {
   return { timeline, start, end, receiver: match[4]! };
 }
 
-function hexadecimal16(value: bigint): string {
-  return value.toString(16).padStart(16, '0');
+function hexadecimal(value: number | bigint, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
 }

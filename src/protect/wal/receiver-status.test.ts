@@ -15,6 +15,7 @@ const identity = { system: '7', cluster: 'main' };
 const name = receiverStatusName({ ...identity, slot: 'holdfast_main' });
 const status: ReceiverStatus = {
   ...{ ...identity, lineage: 'a'.repeat(64), timeline: 2, receiver: 'f'.repeat(16), running: true, synchronous: true },
+  temporary: false,
   ...{ durableLsn: 0x1_0000_0010n, serverFlushLsn: 0x1_0000_0020n },
   known: { until: 1_780_000_000_123_456n, lsn: 0x1_0000_0010n },
   space: {

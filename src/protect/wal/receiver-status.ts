@@ -20,6 +20,8 @@ export interface ReceiverStatus {
   readonly receiver: string;
   /** False in the last one that it writes. */
   readonly running: boolean;
+  /** Whether it only helped a backup, so that nobody relies on it to run on. Receivers of before did not say it. */
+  readonly temporary?: boolean;
   readonly durableLsn: bigint;
   readonly serverFlushLsn: bigint;
   /** All WAL that the server had flushed at this moment of its own clock is durable; it ended at `lsn`. */
@@ -46,6 +48,7 @@ const schema = z.object({
   timeline: z.int(),
   receiver: z.string(),
   running: z.boolean(),
+  temporary: z.boolean().default(false),
   durableLsn: lsn,
   serverFlushLsn: lsn,
   /** Microseconds since 1970, as text, as JSON's numbers would round them. */

@@ -2,10 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { HoldfastError } from '../../lib/index.ts';
 import { formatLsn } from '../../postgres/index.ts';
 import type { Repository } from '../../repository/index.ts';
-import { fragmentObjectName, type LineagePlace } from './object-names.ts';
-
-/** As receivers cut them. */
-const FRAGMENT_BYTES = 4 << 20;
+import { FRAGMENT_BYTES_MAX, fragmentObjectName, type LineagePlace } from './object-names.ts';
 
 /**
  * Stores the bytes of a segment again whose object is damaged: as fragments, since no name is written twice. Readers pass over what is damaged
@@ -30,11 +27,11 @@ export async function replaceSegment(
   let length = 0;
   for await (const piece of segment.pieces) {
     for (let rest = piece; rest.length > 0; ) {
-      const taken = rest.subarray(0, FRAGMENT_BYTES - length);
+      const taken = rest.subarray(0, FRAGMENT_BYTES_MAX - length);
       waiting.push(Buffer.from(taken));
       length += taken.length;
       rest = rest.subarray(taken.length);
-      if (length < FRAGMENT_BYTES) continue;
+      if (length < FRAGMENT_BYTES_MAX) continue;
       await store(Buffer.concat(waiting));
       waiting = [];
       length = 0;

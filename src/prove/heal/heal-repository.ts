@@ -9,7 +9,9 @@ import {
   type HealedObject,
   healObject,
   kindPrefix,
+  type Lease,
   listAttestations,
+  listForgottenIds,
   listKnownDamage,
   listPendingIds,
   type RebuiltIndex,
@@ -56,15 +58,16 @@ export interface HealResult {
 export async function healRepository(options: HealOptions): Promise<HealResult> {
   const { repository, progress, signal } = options;
   await using cleanup = new AsyncDisposableStack();
-  cleanup.use(await acquireLease(repository, { purpose: 'heal' }));
+  const lease = cleanup.use(await acquireLease(repository, { purpose: 'heal' }));
   const ledger = await openLedger(repository, options.stateDirectory);
   const fromPlaces = await healFromPlaces(repository, progress, signal);
   progress.begin('naming packs that no index names', { unit: 'files' });
   const index = await repository.rebuildIndex({
+    lease,
     onPack: () => progress.advance(1),
     ...(signal === undefined ? {} : { signal }),
   });
-  const snapshots = await commitAgain(repository);
+  const snapshots = await commitAgain(repository, lease);
   const inventory = await readWalInventory(repository);
   const copies = await addSecondCopies(repository, inventory);
   progress.begin('fetching WAL that is lost', { unit: 'segments' });
@@ -101,13 +104,15 @@ async function healFromPlaces(
 }
 
 /** An announced backup about which there is a statement was committed: whoever removed the record did not mean to, and its name is free. */
-async function commitAgain(repository: Repository): Promise<string[]> {
+async function commitAgain(repository: Repository, lease: Lease): Promise<string[]> {
   const committed: string[] = [];
+  const forgotten = await listForgottenIds(repository);
   for (const id of await listPendingIds(repository)) {
     if ((await repository.store.stat(kindPrefix('snapshot-committed') + id)) !== null) continue;
     const { attestations } = await listAttestations(repository, id);
     const record = attestations.length === 0 ? null : await readPending(repository, id);
-    if (record === null) continue;
+    if (record === null || forgotten.has(id)) continue;
+    lease.assertHeld();
     await commitSnapshot(repository, record);
     committed.push(id);
   }

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { namesIn } from '../../../test/support/listing.ts';
 import { lockingStore } from '../../../test/support/locking-store.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
 import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
-import { silentProgress } from '../../lib/index.ts';
+import { storeWith } from '../../../test/support/store-with.ts';
+import { HoldfastError, type Progress, silentProgress } from '../../lib/index.ts';
 import { encodeLocks, keepLocks, proveLocks } from '../../protect/locks/index.ts';
 import { segmentObjectName } from '../../protect/wal/index.ts';
-import { attest, lockRule, memoryStore, writePending } from '../../repository/index.ts';
+import { attest, lockRule, memoryStore, writePending, writeTombstone } from '../../repository/index.ts';
 import { checkLocks } from './check-locks.ts';
 
 const day = 86_400_000;
@@ -49,6 +51,12 @@ async function addCopy(
   ];
   Object.assign(store, { places });
   return copy;
+}
+
+/** Progress that writes down what it is told. */
+function noting(): { notes: string[]; progress: Progress } {
+  const notes: string[] = [];
+  return { notes, progress: { ...silentProgress, note: (text) => void notes.push(text) } };
 }
 
 describe('locks of a snapshot', () => {
@@ -117,6 +125,35 @@ describe('locks of a snapshot', () => {
     assert.deepEqual([place?.unlockedCount, place?.isShortened], [0, false]);
   });
 
+  it('of all index objects are kept, and checked, where the record of those that were replaced cannot be read', async (test) => {
+    const { clock, store, repository, snapshot, scratch } = await makeWorld(test);
+    const copy = await addCopy({ clock, store }, { required: false });
+    const [index] = await namesIn(copy, 'index/');
+    const tombstone = await writeTombstone(repository.inPlace(copy), { packs: [], index: [index!] });
+    await clock.advance(41 * day);
+    const keepAndCheck = async () => {
+      const { notes, progress } = noting();
+      const options = { repository, snapshot, packs: [], stateDirectory: scratch, progress };
+      const locks = (await keepLocks(options)).map(({ place }) => place);
+      copy.asked.length = 0;
+      const checked = await checkLocks({ repository, snapshots: [snapshot], progress });
+      return { notes, locks, until: await copy.lock.until(index!), objects: checked[0]!.places[1]!.objects };
+    };
+    const spared = await keepAndCheck();
+    assert.deepEqual([spared.notes, spared.locks], [[], ['primary', 'far']]);
+    assert.ok(spared.until! < clock.now());
+    await copy.delete(tombstone);
+    await copy.putIfAbsent(tombstone, randomBytes(200));
+    // This host remembers the others, not the one that nobody asked for.
+    const told = await keepAndCheck();
+    assert.deepEqual(told.locks, ['primary', 'far']);
+    assert.equal(told.until, clock.now() + 40 * day);
+    assert.equal(told.objects, spared.objects + 1);
+    assert.equal(told.notes.length, 2, 'by who extends, and by who checks');
+    for (const note of told.notes)
+      assert.match(note, new RegExp(`^every index object of copy "far" is to be locked, .*"${tombstone}"`));
+  });
+
   it('that a place cannot keep stop a backup before anything is written', async (test) => {
     for (const [behaviour, code] of [
       ['has-none', 'STORE_LOCK_ABSENT'],
@@ -175,13 +212,8 @@ describe('locks of a snapshot', () => {
         { name: 'other', store: copy, required },
       ];
       Object.assign(store, { places });
-      const options = { repository, snapshot, packs: [Buffer.alloc(32)], stateDirectory: scratch, progress };
-      const notes: string[] = [];
-      const kept = keepLocks({
-        ...options,
-        packs: [],
-        progress: { ...progress, note: (text: string) => void notes.push(text) },
-      });
+      const { notes, progress } = noting();
+      const kept = keepLocks({ repository, snapshot, packs: [], stateDirectory: scratch, progress });
       if (required) await assert.rejects(kept, { code: 'OBJECT_ABSENT' });
       else {
         assert.deepEqual(
@@ -191,5 +223,64 @@ describe('locks of a snapshot', () => {
         assert.match(notes.join(), /copy "other" is behind/);
       }
     }
+  });
+
+  it('of such a copy are left to the next backup by whatever it is away, and what it refuses for good ends this one', async (test) => {
+    const { clock, store, repository, snapshot, scratch } = await makeWorld(test);
+    const copy = await addCopy({ clock, store }, { required: false });
+    const troubles = [
+      'STORE_SLOW_DOWN',
+      'STORE_CREDENTIALS_EXPIRED',
+      'STORE_UNAVAILABLE',
+      'STORE_ABSENT',
+      'STORE_FAILED',
+    ];
+    for (const code of [...troubles, 'STORE_DENIED', 'STORE_LOCK_ABSENT']) {
+      const failing = async () => {
+        throw new HoldfastError(code, `could not ask the copy: ${code}`);
+      };
+      const far = storeWith(copy, { lock: { ...copy.lock, until: failing }, protection: failing });
+      Object.assign(store, {
+        places: [
+          { name: 'primary', store, required: true },
+          { name: 'far', store: far, required: false },
+        ],
+      });
+      const { notes, progress } = noting();
+      const proving = proveLocks(repository, progress);
+      const keeping = keepLocks({ repository, snapshot, packs: [], stateDirectory: scratch, progress });
+      if (troubles.includes(code)) {
+        await Promise.all([proving, keeping]);
+        const note = `the locks of copy "far" are left to the next backup: could not ask the copy: ${code}`;
+        assert.deepEqual(notes, [note, note]);
+      } else {
+        await assert.rejects(proving, { code });
+        await assert.rejects(keeping, { code });
+      }
+    }
+  });
+
+  it('are asked for again where what this host knew of them cannot be read, or not be written', async (test) => {
+    const { store, repository, snapshot, scratch, keep } = await makeWorld(test);
+    await keep();
+    const [name = ''] = await readdir(join(scratch, 'locks'));
+    await rm(join(scratch, 'locks', name));
+    await mkdir(join(scratch, 'locks', name, 'in the way'), { recursive: true });
+    store.asked.length = 0;
+    const { notes, progress } = noting();
+    const [lock] = await keepLocks({ repository, snapshot, packs: [], stateDirectory: scratch, progress });
+    assert.equal(lock?.place, 'primary');
+    assert.ok(store.asked.includes('format'));
+    assert.match(notes.join(), /the next backup asks for all locks again: .*locks/);
+  });
+
+  it('are checked without holding on to the index', async (test) => {
+    const { repository, check } = await makeWorld(test);
+    const loading = test.mock.method(repository, 'loadIndex');
+    const index = await repository.loadIndex();
+    const closing = test.mock.method(Object.getPrototypeOf(index) as typeof index, 'close');
+    await check();
+    assert.equal(loading.mock.callCount(), 2);
+    assert.equal(closing.mock.callCount(), 1);
   });
 });

@@ -1,5 +1,5 @@
 import { inLanes, type Progress } from '../../lib/index.ts';
-import { listAlwaysNeeded, locksOf } from '../../protect/locks/index.ts';
+import { findReplacedIndex, listAlwaysNeeded, locksOf } from '../../protect/locks/index.ts';
 import { listNeededWalInPlace, readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
 import {
   type ChunkIndex,
@@ -42,6 +42,8 @@ export interface CheckedLocks {
 interface AskedPlace {
   readonly place: StorePlace;
   readonly inventory: WalInventory;
+  /** Index objects that are to be deleted once their locks end: nobody extends these. */
+  readonly replaced: ReadonlySet<string>;
   readonly locks: Map<string, number | null>;
 }
 
@@ -67,12 +69,15 @@ export async function checkLocks(options: {
   const { repository, snapshots, progress, signal } = options;
   const places = lockingPlaces(repository.store);
   if (places.length === 0) return snapshots.map((snapshot) => ({ snapshot, places: [] }));
+  using cleanup = new DisposableStack();
   const index = await repository.loadIndex();
+  cleanup.defer(() => index.close());
   const all = { store: repository.store, inventory: await readWalInventory(repository) };
   const asked: AskedPlace[] = [];
   for (const place of places) {
     const inventory = await readWalInventory(repository.inPlace(place.store));
-    asked.push({ place, inventory, locks: new Map() });
+    const replaced = await findReplacedIndex(repository, place, progress);
+    asked.push({ place, inventory, replaced, locks: new Map() });
   }
   const checked: CheckedLocks[] = [];
   for (const snapshot of snapshots) {
@@ -85,9 +90,9 @@ export async function checkLocks(options: {
     const attested = new Map(locksOf(attestations).map(({ place, until }) => [place, until]));
     const found: CheckedPlace[] = [];
     progress.begin('asking for locks');
-    for (const { place, inventory, locks } of asked) {
+    for (const { place, inventory, replaced, locks } of asked) {
       const wal = await listNeededWalInPlace({ store: place.store, inventory }, async () => all, snapshot.wal);
-      const names = [...(await listNames(place, index, snapshot)), ...wal];
+      const names = [...(await listNames(place, index, snapshot)), ...wal].filter((name) => !replaced.has(name));
       await askLocks(place, [...names, ...packs.flat()], locks);
       const groups = [...names.map((name) => [name]), ...packs];
       found.push(judgePlace(place.name, groups, locks, await place.store.now(), attested.get(place.name) ?? null));

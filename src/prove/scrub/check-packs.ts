@@ -6,7 +6,9 @@ import {
   INDEX_GARBAGE_FACTOR,
   type IndexedPack,
   kindPrefix,
+  listTombstonedPacks,
   packName,
+  type Repository,
   readPackDirectory,
   recordDamage,
 } from '../../repository/index.ts';
@@ -15,6 +17,7 @@ import { FrameChecker } from './frame-checker.ts';
 import { findMissingPacks, type PackListing } from './list-objects.ts';
 import { absentPack, checkPack, type PackFinding } from './pack-check.ts';
 import { readCarefully, sentenceOf } from './read-carefully.ts';
+import type { ReverseMap } from './reverse-map.ts';
 import { isSampled } from './scope.ts';
 import type { UnreadableObject } from './verdict.ts';
 import type { VerifyOptions } from './verify-snapshots.ts';
@@ -29,6 +32,8 @@ export interface PacksCheck {
   chunks: number;
   /** By the number of the pack in the index. */
   readonly findings: Map<number, PackFinding>;
+  /** Packs that somebody announced and that are gone, although a snapshot has a chunk in them: no damage unless that chunk is nowhere else. By number. */
+  readonly gone: Map<number, PackFinding>;
   /** Damage in packs that no index object names, so that nothing can need them. */
   readonly unindexedFindings: PackFinding[];
   readonly denied: Set<number>;
@@ -59,13 +64,19 @@ export async function checkPacks(options: VerifyOptions, scope: PacksScope): Pro
   const wanted = scope.isEverything ? allOf(index.packCount) : scope.needed;
   const proven = new Bits(index.packCount);
   const result: PacksCheck = {
-    ...{ checked: 0, chunks: 0, findings: new Map(), unindexedFindings: [] },
+    ...{ checked: 0, chunks: 0, findings: new Map(), gone: new Map(), unindexedFindings: [] },
     ...{ denied: new Set(), deniedObjects: [], flaky: [] },
     isProven: (number) => proven.has(number),
   };
   progress.begin('looking for missing packs');
-  for (const number of await findMissingPacks(repository, index, listing, wanted)) {
-    await noteFinding(options, result, number, absentPack(index.packOf(number).packId));
+  const missing = await findMissingPacks(repository, index, listing, wanted);
+  // What was announced goes with intent, and an index that was read before may name it still.
+  const announced = missing.length === 0 ? new Set<string>() : await listAnnounced(repository);
+  for (const number of missing) {
+    const { packId } = index.packOf(number);
+    if (!announced.has(packId.toString('hex'))) await noteFinding(options, result, number, absentPack(packId));
+    // Whether its chunks are elsewhere is found out by what it costs.
+    else if (scope.needed.has(number)) result.gone.set(number, absentPack(packId));
   }
   const bytes = sumSizes(listing, wanted, scope.isEverything);
   progress.begin('reading packs', { total: bytes });
@@ -96,6 +107,26 @@ export async function checkPacks(options: VerifyOptions, scope: PacksScope): Pro
   };
   await Promise.all(Array.from({ length: laneCount }, runLane));
   return result;
+}
+
+/**
+ * What was announced and is gone is damage after all where it costs something: its chunks are nowhere else. It is recorded, and stands among the findings then.
+ * Errors: those of the store.
+ */
+export async function noteCostlyGone(
+  options: VerifyOptions,
+  packs: PacksCheck,
+  { costs }: Pick<ReverseMap, 'costs'>,
+): Promise<void> {
+  for (const [number, finding] of packs.gone)
+    if (costs.has(finding.pack)) await noteFinding(options, packs, number, finding);
+}
+
+/** The packs that are announced. A tombstone that cannot be read is told among the records; what it was about is then missing as other packs are. */
+async function listAnnounced(repository: Repository): Promise<ReadonlySet<string>> {
+  const reading = await readCarefully(repository, () => listTombstonedPacks(repository));
+  if (reading.kind === 'denied') throw reading.error;
+  return reading.kind === 'read' ? reading.value : new Set();
 }
 
 /** Rule A1: the record is written before anything else is done about it. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { errorOfWorker, HoldfastError } from '../../lib/index.ts';
+import { endThread, errorOfWorker, HoldfastError } from '../../lib/index.ts';
 import {
   type IndexedPack,
   type KeyRing,
@@ -59,7 +59,7 @@ export class FrameChecker implements Disposable {
 
   [Symbol.dispose](): void {
     this.#failure ??= new HoldfastError('VERIFY_ABANDONED', 'the verification was given up');
-    for (const { worker } of this.#workers) void worker.terminate();
+    for (const { worker } of this.#workers) void endThread(worker);
   }
 
   #ask(request: FrameRequest): Promise<readonly number[]> {

@@ -43,6 +43,10 @@ export async function judgeDamage(findings: Findings): Promise<DamagedObject[]> 
 const backupAdvice = 'Run holdfast backup: it stores again what the server still has. Then run holdfast verify.';
 const copyAdvice = 'Put the object back from a copy of the repository, if there is one.';
 
+/** No copy has it: what is announced is about one place. */
+const tombstoneAdvice = (object: string) =>
+  `When no prune and no backup is running, delete object "${object}" with the means of the place; then run holdfast verify, before anything else: it records packs that are gone, so that no backup counts on them.`;
+
 function judgePack(findings: Findings, { pack, sentences }: PackFinding): DamagedObject {
   const snapshots = findings.reverse.costs.get(pack) ?? [];
   const isCertain = !findings.reverse.unproven.has(pack);
@@ -145,7 +149,9 @@ function judgeRecord(findings: Findings, { object, sentence }: UnreadableObject)
     ...{ object, sentences: [sentence], snapshots: [], isHealed: isServed },
     advice: adviceOnRecord(object),
   });
-  return { ...judged, costSentence: costOfRecord(object) };
+  // No snapshot is harmed by it, and yet there is something to be done before anybody can write.
+  const advice = object.startsWith(kindPrefix('tombstone')) ? adviceOnRecord(object) : judged.advice;
+  return { ...judged, costSentence: costOfRecord(object), advice };
 }
 
 /**
@@ -173,6 +179,7 @@ function costOfRecord(object: string): string {
 function adviceOnRecord(object: string): string[] {
   if (object.startsWith(kindPrefix('attestation'))) return ['Run holdfast verify: what is sound is attested again.'];
   if (object.startsWith(kindPrefix('snapshot-pending')) || object.startsWith(kindPrefix('damage'))) return [];
+  if (object.startsWith(kindPrefix('tombstone'))) return [tombstoneAdvice(object)];
   return [copyAdvice];
 }
 

@@ -14,6 +14,7 @@ import type { UnreadableObject } from './verdict.ts';
 /** Everything that is one sealed body and is not read for another reason: packs, index, committed snapshots and WAL have their own checks. */
 const kinds: readonly ObjectKind[] = [
   'snapshot-pending',
+  'snapshot-forgotten',
   'damage',
   'tombstone',
   'hold',
@@ -22,14 +23,16 @@ const kinds: readonly ObjectKind[] = [
   'erasure',
   'wal-landmarks',
   'wal-landmark-summary',
+  'wal-changes',
   'wal-lineage',
   'timeline-history',
 ];
 
 /** The commit index lies among the WAL, its summaries among the rest of it; and of small objects the second copies are not read otherwise. */
 const namesOfKind: Partial<Record<ObjectKind, RegExp>> = {
-  'wal-landmarks': /^wal\/[^/]+\/[^/]+\/landmarks\/(?![^/]*\.level\d+$)/,
+  'wal-landmarks': /^wal\/[^/]+\/[^/]+\/landmarks\/(?![^/]*\.(?:level|changes)\d*$)/,
   'wal-landmark-summary': /^wal\/[^/]+\/[^/]+\/landmarks\/[^/]*\.level\d+$/,
+  'wal-changes': /^wal\/[^/]+\/[^/]+\/landmarks\/[^/]*\.changes\d*$/,
   'wal-lineage': /\/lineage\.copy$/,
   'timeline-history': /\.history\.copy$/,
 };

@@ -1,3 +1,4 @@
+import type { HoldfastError } from '../../lib/index.ts';
 import type { DamageState, SnapshotRecord } from '../../repository/index.ts';
 import type { PackFinding } from './pack-check.ts';
 import type { WalFinding } from './wal-check.ts';
@@ -81,6 +82,8 @@ export interface Unreferenced {
 
 /** What a verification found. Bytes are stored ones, as they were read. */
 export interface VerificationResult {
+  /** Why the primary was not read, so that all of this is said of the copies; `null` when it was, and where one place alone was asked for. */
+  readonly primaryAway: HoldfastError | null;
   readonly snapshots: readonly SnapshotVerdict[];
   readonly packsChecked: number;
   readonly chunksChecked: number;

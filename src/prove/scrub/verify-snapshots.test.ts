@@ -4,20 +4,27 @@ import { describe, it, type TestContext } from 'node:test';
 import { alteringStore } from '../../../test/support/altering-store.ts';
 import { namesIn } from '../../../test/support/listing.ts';
 import { createRepository } from '../../../test/support/memory-repository.ts';
+import { cuttablePlace, severalPlaces } from '../../../test/support/several-places.ts';
 import { storePack, storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
 import { HoldfastError, silentProgress, systemClock } from '../../lib/index.ts';
 import {
   attest,
+  kindPrefix,
   listAttestations,
   listDamagedPacks,
   listKnownDamage,
   type ObjectStore,
   type Repository,
+  recordForgotten,
+  writeTombstone,
 } from '../../repository/index.ts';
 import { type VerifyOptions, verifySnapshots } from './verify-snapshots.ts';
 
-async function makeWorld(test: TestContext) {
-  const { repository, store, scratch, open } = await createRepository(test);
+async function makeWorld(test: TestContext, given?: ObjectStore) {
+  const { repository, store, scratch, open } = await createRepository(
+    test,
+    given === undefined ? {} : { store: given },
+  );
   const { lineage, fragment } = await storeSmallLineage(repository);
   const contents = { 'data/a': randomBytes(5_000), 'data/b': randomBytes(7_000) };
   const stored = await storeSmallSnapshot(repository, contents, lineage);
@@ -64,6 +71,24 @@ describe('a verification', () => {
     );
     const entries = await namesIn(store, 'ledger/');
     assert.equal(entries.length, 1);
+  });
+
+  it('that only reports says what the primary has, though a copy is whole, and says when it is the copies', async (test) => {
+    const copies = [cuttablePlace('whole')];
+    const places = severalPlaces(test, { copies });
+    const { open, dataPack, verify } = await makeWorld(test, places.store);
+    await places.store.settled();
+    await tamper(places.primary.inner, dataPack, flipBit(200));
+    const reader = await open({ access: 'read', store: places.open('read') });
+    const found = await verify({ on: reader, record: false });
+    assert.deepEqual([found.isSound, found.primaryAway], [false, null]);
+    assert.deepEqual(
+      found.damage.map(({ object }) => object),
+      [dataPack],
+    );
+    places.primary.isCut = true;
+    const away = await verify({ on: reader, record: false });
+    assert.deepEqual([away.isSound, away.primaryAway?.code], [true, 'STORE_UNAVAILABLE']);
   });
 
   it('that only reports writes nothing, damage or none', async (test) => {
@@ -169,6 +194,55 @@ describe('a verification', () => {
         prefix,
       );
     }
+  });
+
+  it('calls an announced pack that went no damage unless a snapshot needs it and nothing else has it', async (test) => {
+    const { repository, store, contents, snapshot, dataPack, verify } = await makeWorld(test);
+    const idOf = (name: string) => name.slice(kindPrefix('data-pack').length);
+    const other = await storePack(repository, 'data', Object.values(contents));
+    const unneeded = await storePack(repository, 'data', [randomBytes(300)]);
+    await writeTombstone(repository, { packs: [dataPack, unneeded].map(idOf) });
+    for (const name of [dataPack, unneeded]) await store.delete(name);
+    for (const scope of [{}, { snapshots: [snapshot] }]) {
+      const { isSound, damage, damagedPacks } = await verify(scope);
+      assert.deepEqual([isSound, damage, damagedPacks], [true, [], []]);
+    }
+    assert.deepEqual(await namesIn(store, 'damage/'), []);
+    await writeTombstone(repository, { packs: [idOf(other)] });
+    await store.delete(other);
+    const lost = await verify();
+    assert.deepEqual(lost.snapshots[0]?.problems, [{ kind: 'files', count: 2, names: ['data/a', 'data/b'] }]);
+    const packs = [dataPack, other].sort();
+    assert.deepEqual(lost.damagedPacks.map(({ pack }) => pack).sort(), packs);
+    assert.deepEqual([...(await listDamagedPacks(store))].sort(), packs.map(idOf));
+  });
+
+  it('opens the record of what was forgotten, and knows its name', async (test) => {
+    const { repository, store, snapshot, verify } = await makeWorld(test);
+    const { id, cluster, completedAt } = snapshot;
+    await recordForgotten(repository, [{ id, cluster, completedAt, reason: 'The test wants it to go.' }]);
+    const { isSound, unreferenced } = await verify();
+    assert.deepEqual([isSound, unreferenced?.foreign], [true, []]);
+    const [name = ''] = await namesIn(store, 'snapshots/forgotten/');
+    await tamper(store, name, flipBit(-3));
+    const { unreadable } = await verify();
+    assert.deepEqual(
+      unreadable.map(({ object }) => object),
+      [name],
+    );
+  });
+
+  it('says what to do about a tombstone that cannot be read, which no copy has', async (test) => {
+    const { repository, store, open, dataPack, verify } = await makeWorld(test);
+    await writeTombstone(repository, { packs: [dataPack.slice(kindPrefix('data-pack').length)] });
+    const [name = ''] = await namesIn(store, 'tombstones/');
+    await tamper(store, name, flipBit(-3));
+    await store.delete(dataPack);
+    const { damage } = await verify({ on: await open({ access: 'read' }), record: false });
+    const found = damage.find(({ object }) => object === name);
+    assert.match(found?.costSentence ?? '', /Nobody may write/);
+    assert.match(found?.advice.join() ?? '', /delete object "tombstones.* then run holdfast verify/);
+    assert.ok(damage.some(({ object, state }) => object === dataPack && state === 'harmful'));
   });
 
   it('takes a store that does not answer for what it is, and records no damage', async (test) => {

@@ -1,5 +1,5 @@
 import { openLedger } from '../../ledger/index.ts';
-import { assert, type Clock, type Progress } from '../../lib/index.ts';
+import { assert, type Clock, type HoldfastError, type Progress } from '../../lib/index.ts';
 import { readWalInventory, type WalInventory } from '../../protect/wal/index.ts';
 import {
   attest,
@@ -10,9 +10,10 @@ import {
   listPendingIds,
   type Repository,
   type SnapshotRecord,
+  whyAway,
 } from '../../repository/index.ts';
 import type { Bits } from './bits.ts';
-import { checkPacks } from './check-packs.ts';
+import { checkPacks, noteCostlyGone } from './check-packs.ts';
 import { findNeeds } from './find-needs.ts';
 import { judgeDamage } from './judge-damage.ts';
 import { listForeignNames, listPackObjects, type PackListing } from './list-objects.ts';
@@ -64,16 +65,19 @@ const foreignNamesMax = 20;
  * Damage is recorded as soon as it is found (rule A1), so that no later backup counts on it; a pack that is missing is found by a listing, before
  * anything is read. What a damaged object costs is judged against every snapshot, whatever was asked for. Memory: the index, a bit for
  * each chunk, and a few runs of chunks for each core.
+ * Of several places the primary is read; only where nothing is recorded and it does not answer, what the copies have, and the result says so.
  * Errors: those of the store when it cannot answer, which says nothing about what it holds; the signal's reason.
  */
-export function verifySnapshots(options: VerifyOptions): Promise<VerificationResult> {
-  const { places } = options.repository.store;
-  // What is recorded is said of the primary, which writers count on: no copy may make up for it meanwhile.
-  if (!options.record || places === undefined) return verifyAll(options);
-  return verifyAll({ ...options, repository: options.repository.inPlace(places[0]!.store) });
+export async function verifySnapshots(options: VerifyOptions): Promise<VerificationResult> {
+  const primary = options.repository.store.places?.at(0)?.store;
+  if (primary === undefined) return verifyAll(options, null);
+  const primaryAway = options.record ? null : await whyAway(primary);
+  if (primaryAway !== null) return verifyAll(options, primaryAway);
+  // Writers count on the primary: no copy may make up for it meanwhile, neither in what is recorded nor in what is only told.
+  return verifyAll({ ...options, repository: options.repository.inPlace(primary) }, null);
 }
 
-async function verifyAll(options: VerifyOptions): Promise<VerificationResult> {
+async function verifyAll(options: VerifyOptions, primaryAway: HoldfastError | null): Promise<VerificationResult> {
   const { repository, clock, progress, signal, sample } = options;
   assert(!options.record || repository.access !== 'read', 'findings are recorded in a repository opened for writing');
   signal?.throwIfAborted();
@@ -103,9 +107,15 @@ async function verifyAll(options: VerifyOptions): Promise<VerificationResult> {
     : noRecords;
   if (isEverything) committed.records.push(...(await findVanished(repository, committed.snapshots, records)));
 
-  const mustJudge = packs.findings.size + packs.denied.size + unreadableIndex.length + needs.suspects.size > 0;
-  const knowledge = { findings: packs.findings, isProven: packs.isProven, denied: packs.denied };
+  const mustJudge =
+    packs.findings.size + packs.gone.size + packs.denied.size + unreadableIndex.length + needs.suspects.size > 0;
+  const knowledge = {
+    findings: new Map([...packs.findings, ...packs.gone]),
+    isProven: packs.isProven,
+    denied: packs.denied,
+  };
   const reverse = mustJudge ? await mapDamage(options, index, committed.snapshots, knowledge) : nothingLost;
+  await noteCostlyGone(options, packs, reverse);
   const damage = await judgeDamage({
     surroundings: { repository, sound: wal.sound, snapshots: committed.snapshots },
     packs: [...packs.findings.values(), ...packs.unindexedFindings],
@@ -126,6 +136,7 @@ async function verifyAll(options: VerifyOptions): Promise<VerificationResult> {
   const isOldNews = (object: string) => sample !== undefined && known.has(damageRecordName(object));
   const denied = [...packs.deniedObjects, ...wal.denied, ...records.denied];
   const result: VerificationResult = {
+    primaryAway,
     snapshots,
     packsChecked: packs.checked,
     chunksChecked: packs.chunks,

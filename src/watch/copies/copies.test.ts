@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { HoldfastError } from '../../lib/index.ts';
 import { memoryStore, type ObjectStore, unusableStore } from '../../repository/index.ts';
 import { judgeAway } from './away.ts';
-import { judgeCopies, judgeWithoutPrimary } from './judge-copies.ts';
+import { judgeCopies, judgeCopy, judgeWithoutPrimary } from './judge-copies.ts';
 import { type CopyStatus, type PlacesStatus, readPlaces } from './read-places.ts';
 
 const minute = 60_000;
@@ -13,7 +13,14 @@ function copyBehind(lagMs: number, changes: Partial<CopyStatus> = {}): CopyStatu
   const none = { objects: 0, bytes: 0, names: [], parts: {} };
   const one = { objects: 1, bytes: 10, names: ['packs/a'], parts: { packs: { objects: 1, bytes: 10 } } };
   return {
-    ...{ name: 'west', description: 'disk "/west"', required: false, error: null, stored: { objects: 1, bytes: 1 } },
+    ...{
+      name: 'west',
+      description: 'disk "/west"',
+      required: false,
+      canBeMade: true,
+      error: null,
+      stored: { objects: 1, bytes: 1 },
+    },
     state: lagMs === 0 ? 'in-step' : 'behind',
     comparison: {
       ...{ place: 'west', same: one, missing: lagMs === 0 ? none : one, extra: none, differing: none },
@@ -51,6 +58,11 @@ describe('what is said of a copy', () => {
     assert.deepEqual(judge(differing), ['problem copy-differs']);
     const primary = { description: '', stored: null, error: null };
     assert.match(judgeCopies({ primary, copies: [differing] })[0]!.sentence, /^Copy "west" /);
+    for (const [required, pattern] of [
+      [true, /^Copy "west" is 2 min behind/],
+      [false, /^Optional copy "west" is 2 min behind/],
+    ] as const)
+      assert.match(judgeCopy(copyBehind(2 * minute, { required }))[0]!.sentence, pattern);
   });
 
   it('is that nothing could be told when the primary is away, which is the first thing to hear', () => {
@@ -74,13 +86,24 @@ describe('without the primary', () => {
   });
 
   it('a directory that is not there is made for a copy that is new', () => {
-    const error = new HoldfastError('STORE_ABSENT', 'x', { hints: ['Check the path.'] });
+    const error = new HoldfastError('STORE_ABSENT', 'x', { detail: 'Found none.\nMore.', hints: ['Check the path.'] });
     const primary = { description: '', stored: null, error: null };
     const copy = copyBehind(0, { comparison: null, stored: null, error, state: 'away' });
     assert.equal(
       judgeCopies({ primary, copies: [copy] })[0]!.advice,
       'Check the path. The directory of a new copy is made by holdfast copies sync west --create.',
     );
+    assert.equal(judgeCopy(copy)[0]!.sentence, 'Optional copy "west" does not answer: x. Found none.');
+    // A bucket has to be there.
+    const bucket = judgeCopy({ ...copy, canBeMade: false })[0]!.advice!;
+    assert.match(bucket, /^Check the path\. When it is back/);
+    assert.doesNotMatch(bucket, /director|--create/);
+  });
+
+  it('an empty directory may be one in which a disk should be mounted', () => {
+    const empty = copyBehind(2 * minute, { stored: { objects: 0, bytes: 0 } });
+    assert.match(judgeCopy(empty)[0]!.advice!, /^It is empty: check that its disk is mounted\. Run /);
+    assert.equal(judgeCopy({ ...empty, canBeMade: false })[0]!.advice, 'Run holdfast copies sync west.');
   });
 });
 

@@ -6,5 +6,5 @@
  * It brings nothing up to date; `repository/copies/` does.
  */
 export { type AwayFacts, judgeAway } from './away.ts';
-export { judgeCopies, judgeWithoutPrimary } from './judge-copies.ts';
+export { judgeCopies, judgeCopy, judgeWithoutPrimary } from './judge-copies.ts';
 export { type CopyStatus, type PlacesStatus, readPlaces } from './read-places.ts';

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, formatQuantity } from '../../lib/index.ts';
+import { formatBytes, formatDuration, formatQuantity, type HoldfastError } from '../../lib/index.ts';
 import type { Finding } from '../status.ts';
 import type { CopyStatus, PlacesStatus } from './read-places.ts';
 
@@ -11,7 +11,7 @@ const OPTIONAL_LAG_MS_MAX = 60 * 60_000;
 export function judgeCopies({ primary, copies }: PlacesStatus): Finding[] {
   const findings = copies.flatMap(judgeCopy);
   if (primary.error === null) return findings;
-  const sentence = `The primary does not answer (${primary.description}): ${primary.error.message}.`;
+  const sentence = `The primary does not answer (${primary.description}): ${reasonOf(primary.error)}`;
   // First what mends it: for credentials that have run out nobody should move the primary.
   const advice = [
     ...primary.error.hints.slice(0, 1),
@@ -20,7 +20,8 @@ export function judgeCopies({ primary, copies }: PlacesStatus): Finding[] {
   return [{ severity: 'problem', code: 'primary-away', sentence, advice }, ...findings];
 }
 
-function judgeCopy(copy: CopyStatus): Finding[] {
+/** What is to be said of one copy. One that nothing waits for is called optional, as the same words weigh less of it. Pure. */
+export function judgeCopy(copy: CopyStatus): Finding[] {
   const { name, required, state, error, comparison } = copy;
   const severity = required ? 'problem' : 'notice';
   switch (state) {
@@ -35,11 +36,14 @@ function judgeCopy(copy: CopyStatus): Finding[] {
       return [{ severity: 'problem', code: 'copy-foreign', sentence: upperFirst(`${error?.message}.`), advice }];
     }
     case 'away': {
-      const sentence = `Copy "${name}" does not answer: ${error?.message}.`;
-      const advice =
-        error?.code === 'STORE_ABSENT'
-          ? `${error.hints[0] ?? 'Look where it went.'} The directory of a new copy is made by holdfast copies sync ${name} --create.`
-          : `When it is back it catches up, by a running holdfast wal stream or by holdfast copies sync ${name}.`;
+      const sentence = `${called(copy)} does not answer: ${error === null ? 'nothing is known of it.' : reasonOf(error)}`;
+      // First what mends it: credentials that have run out do not come back by themselves.
+      const advice = [
+        ...(error?.hints.slice(0, 1) ?? []),
+        error?.code === 'STORE_ABSENT' && copy.canBeMade
+          ? `The directory of a new copy is made by holdfast copies sync ${name} --create.`
+          : `When it is back it catches up, by a running holdfast wal stream or by holdfast copies sync ${name}.`,
+      ].join(' ');
       return [{ severity, code: 'copy-away', sentence, advice }];
     }
     case 'differing': {
@@ -53,12 +57,24 @@ function judgeCopy(copy: CopyStatus): Finding[] {
   }
 }
 
-function judgeLag({ name, required, comparison }: CopyStatus): Finding[] {
+function judgeLag(copy: CopyStatus): Finding[] {
+  const { name, required, comparison, stored } = copy;
   if (comparison === null || comparison.lagMs <= UNDER_WAY_MS_MAX) return [];
   const { missing, lagMs } = comparison;
-  const sentence = `Copy "${name}" is ${formatDuration(lagMs)} behind: it lacks ${formatQuantity(missing.objects, 'object')}, ${formatBytes(missing.bytes)}.`;
+  const sentence = `${called(copy)} is ${formatDuration(lagMs)} behind: it lacks ${formatQuantity(missing.objects, 'object')}, ${formatBytes(missing.bytes)}.`;
   const severity = required || lagMs > OPTIONAL_LAG_MS_MAX ? 'problem' : 'notice';
-  return [{ severity, code: 'copy-behind', sentence, advice: `Run holdfast copies sync ${name}.` }];
+  // A directory in which a disk should be mounted is empty, too, and would be filled in its place.
+  const where = stored?.objects === 0 && copy.canBeMade ? 'It is empty: check that its disk is mounted. ' : '';
+  return [{ severity, code: 'copy-behind', sentence, advice: `${where}Run holdfast copies sync ${name}.` }];
+}
+
+/** What was found is what tells a network that is down from a server that is. */
+function reasonOf({ message, detail }: HoldfastError): string {
+  return detail === undefined ? `${message}.` : `${message}. ${detail.split('\n')[0]}`;
+}
+
+function called({ name, required }: CopyStatus): string {
+  return required ? `Copy "${name}"` : `Optional copy "${name}"`;
 }
 
 function upperFirst(text: string): string {

@@ -24,6 +24,8 @@ export interface CopyStatus {
   readonly name: string;
   readonly description: string;
   readonly required: boolean;
+  /** Whether its place is one that can be made, as a directory can and a bucket cannot. */
+  readonly canBeMade: boolean;
   /** `not-compared`: it answers, and the primary does not. `foreign`: it is of another repository, or the primary by another name. */
   readonly state: 'in-step' | 'behind' | 'differing' | 'not-compared' | 'away' | 'foreign';
   /** What it holds, without what is volatile; `null` when it could not be listed. */
@@ -63,7 +65,8 @@ async function readCopy(
   primaryIsAway: boolean,
   options: { signal?: AbortSignal },
 ): Promise<CopyStatus> {
-  const common = { name: copy.name, description: copy.store.description, required: copy.required };
+  const canBeMade = copy.store.createPlace !== undefined;
+  const common = { name: copy.name, description: copy.store.description, required: copy.required, canBeMade };
   try {
     if (primaryIsAway) {
       const stored = await measure(copy.store, null);

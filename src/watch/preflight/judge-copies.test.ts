@@ -14,8 +14,8 @@ async function storeWith(...names: readonly string[]): Promise<ObjectStore> {
 }
 
 /** The checks of one copy that are not as they should be, and those about its being one. */
-async function examine(primary: ObjectStore, copy: ObjectStore, required = false) {
-  const facts = await gatherCopies(primary, [{ name: 'west', store: copy, required, directory: null }], systemClock);
+async function examine(primary: ObjectStore, copy: ObjectStore, required = false, directory: string | null = null) {
+  const facts = await gatherCopies(primary, [{ name: 'west', store: copy, required, directory }], systemClock);
   return judgeCopies(facts, null);
 }
 
@@ -42,8 +42,29 @@ describe('a copy that the doctor looks at', () => {
     const gone = unusableStore('disk "/west"', away);
     const optional = await examine(primary, gone);
     assert.deepEqual(told(optional), ['warning copy-write', 'unseen copy-apart']);
-    assert.deepEqual(optional[0]!.mends.at(-1), { kind: 'shell', text: 'holdfast copies sync west --create' });
+    assert.deepEqual(
+      optional[0]!.mends.map(({ kind }) => kind),
+      ['advice'],
+      'a bucket cannot be made',
+    );
+    const [directory] = await examine(primary, gone, false, '/west');
+    assert.deepEqual(directory!.mends.at(-1), { kind: 'shell', text: 'holdfast copies sync west --create' });
     assert.deepEqual(told(await examine(primary, gone, true)), ['problem copy-write', 'unseen copy-apart']);
+  });
+
+  it('is judged by what is said of it alone, also where what is said of another one names it', async () => {
+    const primary = await storeWith('format');
+    const lost = new HoldfastError('STORE_ABSENT', 'cannot find disk "west"');
+    const copies = [
+      { name: 'west', store: await storeWith('format'), required: false, directory: null },
+      { name: 'east', store: unusableStore('disk "west"', lost), required: false, directory: null },
+    ];
+    const checks = judgeCopies(await gatherCopies(primary, copies, systemClock), null);
+    const whole = checks.filter(({ code }) => !['copy-versioning', 'copy-lock', 'copy-clock'].includes(code));
+    assert.deepEqual(
+      whole.filter(({ verdict }) => verdict !== 'ok').map(({ sentence }) => /"(\w+)"/.exec(sentence)?.[1]),
+      ['east', 'east'],
+    );
   });
 
   it('leaves nothing behind in either place', async () => {

@@ -1,4 +1,4 @@
-import { type AwayFacts, judgeAway, judgeCopies as judgeStanding } from '../copies/index.ts';
+import { type AwayFacts, judgeAway, judgeCopy } from '../copies/index.ts';
 import type { Finding } from '../status.ts';
 import type { VolumeFacts } from '../volume.ts';
 import { advice, type Check, checksOf, shell } from './check.ts';
@@ -9,37 +9,41 @@ const { ok, unseen, warning, problem } = checksOf('store');
 
 /** Judges the copies: how each place behaves, and whether it has all that the primary has. `data`: the server's own disk. Pure. */
 export function judgeCopies({ copies, status }: CopiesFacts, data: VolumeFacts | null): Check[] {
-  const findings = judgeStanding(status);
   return copies.flatMap((copy) => {
     const standing = status.copies.find(({ name }) => name === copy.name);
-    const own = findings.filter(({ sentence }) => sentence.includes(`"${copy.name}"`));
     return [
       ...judgePlace(copy, data),
       judgeTwin(copy),
       // That it does not answer, or is no other place, was said already.
-      ...(standing?.state === 'away' || copy.isPrimaryItself === true ? [] : judgeWhole(copy.name, own)),
+      ...(standing === undefined || standing.state === 'away' || copy.isPrimaryItself === true
+        ? []
+        : judgeWhole(copy.name, judgeCopy(standing))),
     ];
   });
 }
 
 /** The same checks as for the primary; a copy that nothing waits for harms nothing at once. */
 function judgePlace({ name, required, store, volume }: CopyFacts, data: VolumeFacts | null): Check[] {
-  return judgeStore(store, { repository: volume, data }, 'copy').map((check) => {
-    const isAbsent =
-      check.code === 'store-write' && store.probe.kind === 'failed' && store.probe.code === 'STORE_ABSENT';
-    return {
-      ...check,
-      code: check.code.replace(/^store-/, 'copy-'),
-      verdict: check.verdict === 'problem' && !required ? 'warning' : check.verdict,
-      sentence: `Copy "${name}": ${check.sentence}`,
-      mends: isAbsent
-        ? [
-            advice('Mount its disk, or make the copy with the next line.'),
-            shell(`holdfast copies sync ${name} --create`),
-          ]
-        : check.mends,
-    };
-  });
+  return judgeStore(store, { repository: volume, data }, 'copy').map((check) => ({
+    ...check,
+    code: check.code.replace(/^store-/, 'copy-'),
+    verdict: check.verdict === 'problem' && !required ? 'warning' : check.verdict,
+    sentence: `Copy "${name}": ${check.sentence}`,
+    mends: mendsOfCopy(name, store, check),
+  }));
+}
+
+/** Where a copy is made otherwise than a repository, another line does it. */
+function mendsOfCopy(name: string, { directory, probe }: CopyFacts['store'], { code, mends }: Check): Check['mends'] {
+  const isAbsent = probe.kind === 'failed' && probe.code === 'STORE_ABSENT';
+  if (code === 'store-write' && isAbsent && directory !== null) {
+    return [
+      advice('Mount its disk, or make the copy with the next line.'),
+      shell(`holdfast copies sync ${name} --create`),
+    ];
+  }
+  if (!['store-file-system', 'store-same-disk'].includes(code) || mends.length === 0) return mends;
+  return [advice('Name a directory elsewhere for the copy in the plan, then run holdfast copies sync.')];
 }
 
 function judgeTwin({ name, isPrimaryItself }: CopyFacts): Check {

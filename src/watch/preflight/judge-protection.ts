@@ -36,6 +36,7 @@ export function judgeProtection(facts: ProtectionFacts): Check[] {
 const commands: Readonly<Record<string, readonly string[]>> = {
   'no-snapshot': ['holdfast backup'],
   'snapshot-without-wal': ['holdfast backup'],
+  'snapshot-doubtful': ['holdfast backup --type full'],
   'lineage-without-snapshot': ['holdfast backup'],
   gap: ['holdfast backup'],
   'no-wal': ['holdfast wal stream'],
@@ -79,8 +80,8 @@ function judgeAge({ newest, now }: ProtectionFacts['status']): Check[] {
 }
 
 function judgeTest({ newest }: ProtectionFacts['status']): Check[] {
-  // That it is damaged is told by the findings of the status.
-  if (newest === null || newest.isDamaged) return [];
+  // That it is damaged or in doubt is told by the findings of the status.
+  if (newest === null || newest.isDamaged || newest.isDoubtful) return [];
   if (newest.level === 'verified' || newest.level === 'proven') {
     return [ok('backup-tested', `The newest backup is ${newest.level}.`)];
   }

@@ -254,11 +254,13 @@ describe('the state of protection', () => {
     checksumFailures: [],
     level: 'verified' as const,
     isDamaged: false,
+    isDoubtful: false,
+    onlyIn: null,
     locks: [],
   };
   const receiver = { running: true, saidAt: now, knownUntil: now, synchronous: false, space: null };
   const place = { system: '7', lineage: 'l', timeline: 1 };
-  const wal = { ...place, durableLsn: 9n, segmentBytes: 16, gaps: [], receiver, push: null };
+  const wal = { ...place, durableLsn: 9n, segmentBytes: 16, gaps: [], receiver, streamedAt: now, push: null };
   const sound: ProtectionFacts = {
     status: { cluster: 'shop', now, newest, wal, findings: [] },
     findings: [],

@@ -47,7 +47,7 @@ export const knownBugs: readonly KnownBug[] = [
       "PostgreSQL's own incremental backups, taken after a standby was promoted, can leave out blocks: updated rows come back as they were.",
     affects: { 17: [0, null], 18: [0, null] },
     when: 'summaries',
-    also: 'Take a full backup after every promotion.',
+    also: 'Holdfast reads everything after a promotion; with other tools, take a full backup then.',
     source: 'https://www.mail-archive.com/pgsql-committers@lists.postgresql.org/msg50388.html',
   },
   {
@@ -56,8 +56,17 @@ export const knownBugs: readonly KnownBug[] = [
       "PostgreSQL's own incremental backups can bring old pages back into a table that VACUUM made shorter and COPY made longer again.",
     affects: { 17: [0, null], 18: [0, null] },
     when: 'summaries',
-    also: 'Take full backups often, and check what was restored with pg_amcheck.',
+    also: 'Holdfast holds each increment against the WAL; with other tools, take full backups often.',
     source: 'https://www.postgresql.org/message-id/attachment/200749/',
+  },
+  {
+    id: 'summaries-out-of-order',
+    sentence:
+      "PostgreSQL's own incremental backups can leave out blocks of a table that VACUUM made shorter and that grew since, by the order in which a directory lists the summaries.",
+    affects: { 17: [0, null], 18: [0, null] },
+    when: 'summaries',
+    also: 'Holdfast holds each increment against the WAL, and reads everything where it finds that; with other tools, take full backups often.',
+    source: 'https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/backup/basebackup_incremental.c',
   },
   {
     id: 'stale-visibility-map',
@@ -65,7 +74,7 @@ export const knownBugs: readonly KnownBug[] = [
       "PostgreSQL's own incremental backups can restore a visibility map that shows deleted rows, as neither checksums nor wal_log_hints are on.",
     affects: { 17: [0, null], 18: [0, null] },
     when: 'summaries-without-checksums',
-    also: 'Turn on wal_log_hints, then take a full backup.',
+    also: 'Holdfast always takes visibility maps whole; for other tools, turn on wal_log_hints, then take a full backup.',
     source: 'https://www.postgresql.org/message-id/attachment/208202/',
   },
 ];

@@ -24,6 +24,7 @@ import { judgeArchiving } from './judge-archiving.ts';
 import { judgeContents } from './judge-contents.ts';
 import { judgeCopies, judgeDistance } from './judge-copies.ts';
 import { judgeHost } from './judge-host.ts';
+import { judgeIncrements } from './judge-increments.ts';
 import { judgeKeys } from './judge-keys.ts';
 import { judgeProtection } from './judge-protection.ts';
 import { judgeReplication } from './judge-replication.ts';
@@ -83,7 +84,7 @@ interface Subject {
 /**
  * Looks at the server, the rights, this host, the keys, the store and the state of protection, and judges what it saw.
  *
- * It changes nothing but two small objects in the store, which it removes again. What cannot be looked at is told and is no error.
+ * It changes nothing but a few small objects in each place, which it removes again. What cannot be looked at is told and is no error.
  * Errors: none of those parts; only faults of the program.
  */
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
@@ -336,6 +337,7 @@ function judgeServerAnswer(
     ok('server-reachable', `The ${source.place} answers.`),
     ...judgeServer(facts, { cluster, knownSystems: known?.knownSystems ?? null, now }),
     ...judgeReplication(facts, { slot, walDirectoryFreeBytes: freeBytes }),
+    ...judgeIncrements(facts),
     ...judgeArchiving(facts, { receiverRuns: known?.receiverRuns ?? null }),
     ...judgeContents(facts),
   ];

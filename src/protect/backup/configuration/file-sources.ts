@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { codeOf } from '../../../lib/index.ts';
-import type { PostgresConnection } from '../../../postgres/index.ts';
+import { type PostgresConnection, quoteLiteral } from '../../../postgres/index.ts';
 
 /** A configuration file is text that somebody typed; what is larger is none, and is not read. */
 export const FILE_BYTES_MAX = 1 << 20;
@@ -28,13 +28,13 @@ export function filesOverSql(connection: PostgresConnection): FileSource {
   const ask = async (sql: string) => (await connection.query(sql))[0]?.rows ?? [];
   return {
     async read(path) {
-      const call = `pg_catalog.pg_read_binary_file(${quoteText(path)}, 0, ${FILE_BYTES_MAX + 1}, true)`;
+      const call = `pg_catalog.pg_read_binary_file(${quoteLiteral(path)}, 0, ${FILE_BYTES_MAX + 1}, true)`;
       const encoded = (await ask(`SELECT pg_catalog.encode(${call}, 'base64')`))[0]?.[0] ?? null;
       if (encoded === null) return null;
       return { content: Buffer.from(encoded, 'base64'), mode: MODE_NOT_KNOWN, mtimeMs: 0 };
     },
     async list(directory) {
-      const rows = await ask(`SELECT pg_catalog.pg_ls_dir(${quoteText(directory)}, true, false)`);
+      const rows = await ask(`SELECT pg_catalog.pg_ls_dir(${quoteLiteral(directory)}, true, false)`);
       return rows.map((row) => row[0]!);
     },
   };
@@ -61,8 +61,3 @@ export const filesOnDisk: FileSource = {
     }
   },
 };
-
-/** A text in a statement, whatever standard_conforming_strings says. */
-function quoteText(text: string): string {
-  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
-}

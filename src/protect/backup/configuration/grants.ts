@@ -1,3 +1,5 @@
+import { quoteIdentifier } from '../../../postgres/index.ts';
+
 /** Reads bytes of a file of the server, from an offset on; null when it is missing. The same from 14 to 18. */
 export const READ_FILE = 'pg_read_binary_file(text, bigint, bigint, boolean)';
 /** Lists a directory of the server. */
@@ -28,8 +30,4 @@ export function fileGrants(role: string, database: string): string[] {
     `GRANT pg_read_server_files TO ${name};`,
     `GRANT EXECUTE ON FUNCTION ${READ_FILE}, ${LIST_DIRECTORY}, ${LIST_FILE_SETTINGS} TO ${name};`,
   ];
-}
-
-function quoteIdentifier(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }

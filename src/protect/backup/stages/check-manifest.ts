@@ -1,6 +1,8 @@
 import { HoldfastError } from '../../../lib/index.ts';
-import { BackupManifestReader, type ManifestFile } from '../../../postgres/index.ts';
+import { BackupManifestReader, formatManifestCrc, type ManifestFile } from '../../../postgres/index.ts';
 import type { EntryTable } from '../entry-table.ts';
+import { incrementedPathOf } from '../increment/index.ts';
+import { treePathOf } from '../tree-paths.ts';
 import type { ReceivedFiles } from './receive-files.ts';
 
 /** Files that the manifest does not list: it is written before them or is itself, or they are the configuration that we keep beside the backup. */
@@ -12,11 +14,12 @@ const NAMED_MAX = 5;
 /**
  * Holds what was received against the server's own manifest: every file, its size and its CRC-32C, and the manifest's own checksum.
  *
- * Thereby no fault between the server's disk and our chunks (a parser, a buffer, a line) can pass as a success.
+ * Thereby no fault between the server's disk and our chunks (a parser, a buffer, a line) can pass as a success. Of files that we read ourselves
+ * the server has no manifest.
  * Errors: `BACKUP_MANIFEST_MISMATCH` with the first files that differ; those of `BackupManifestReader`.
  */
 export function checkManifest(received: ReceivedFiles): void {
-  received.manifest.finish();
+  received.manifest?.finish();
 }
 
 /**
@@ -26,6 +29,7 @@ export function checkManifest(received: ReceivedFiles): void {
  */
 export class ManifestCheck {
   readonly #entries: EntryTable;
+  readonly #hasIncrements: boolean;
   readonly #reader = new BackupManifestReader((file) => this.#compare(file));
   /** A byte for each row that was there when the manifest began. */
   readonly #listed: Uint8Array;
@@ -36,9 +40,10 @@ export class ManifestCheck {
   /** Rows by path; made when a file is not where it is likely to be. */
   #sorted: Uint32Array | null = null;
 
-  /** `entries` holds everything that the server sent before the manifest. */
-  constructor(entries: EntryTable) {
+  /** `entries` holds everything that the server sent before the manifest; increments of files stand there under the names of the whole files. */
+  constructor(entries: EntryTable, options = { hasIncrements: false }) {
     this.#entries = entries;
+    this.#hasIncrements = options.hasIncrements;
     this.#listed = new Uint8Array(entries.count);
   }
 
@@ -58,8 +63,9 @@ export class ManifestCheck {
   }
 
   #compare(file: ManifestFile): void {
-    const row = this.#find(treePath(file.path));
-    if (row === null) {
+    const whole = this.#hasIncrements ? incrementedPathOf(file.path) : null;
+    const row = this.#find(treePathOf(whole ?? file.path));
+    if (row === null || this.#entries.isIncrement(row) !== (whole !== null)) {
       this.#note(`"${file.path}" is listed but was not received`);
       return;
     }
@@ -67,7 +73,7 @@ export class ManifestCheck {
     const found = this.#entries.receivedOf(row);
     if (found.size !== file.size) {
       this.#note(`"${file.path}" has ${file.size} bytes in the manifest and ${found.size} as received`);
-    } else if (file.checksum !== null && file.checksum.toLowerCase() !== manifestCrc(found.crc32c)) {
+    } else if (file.checksum !== null && file.checksum.toLowerCase() !== formatManifestCrc(found.crc32c)) {
       this.#note(`"${file.path}" has another checksum than the manifest says`);
     }
   }
@@ -88,19 +94,6 @@ export class ManifestCheck {
     this.#problemCount += 1;
     if (this.#problems.length < NAMED_MAX) this.#problems.push(problem);
   }
-}
-
-/** The path of a manifest's entry in our tree: tablespaces lie under `pg_tblspc/<oid>/` there and under `space/<oid>/` here. */
-function treePath(path: string): string {
-  const tablespace = /^pg_tblspc\/([0-9]+)\/(.*)$/.exec(path);
-  return tablespace === null ? `data/${path}` : `space/${tablespace[1]}/${tablespace[2]}`;
-}
-
-/** The manifest prints a CRC-32C as its four bytes in the server's order, which is little-endian wherever PostgreSQL runs today. */
-function manifestCrc(crc: number): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(crc >>> 0);
-  return bytes.toString('hex');
 }
 
 function manifestMismatch(problems: readonly string[], count: number): HoldfastError {

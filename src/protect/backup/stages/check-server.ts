@@ -2,6 +2,7 @@ import { HoldfastError } from '../../../lib/index.ts';
 import {
   checkServerVersion,
   type IdentifiedSystem,
+  INCREMENTS_MAJOR_MIN,
   identifySystem,
   type PostgresConnection,
   type ServerVersion,
@@ -26,6 +27,7 @@ const KEPT_SETTINGS = [
   ...['server_version', 'wal_level', 'data_checksums', 'wal_segment_size', 'block_size', 'data_directory_mode'],
   ...['full_page_writes', 'wal_log_hints', 'max_connections', 'max_worker_processes', 'max_wal_senders'],
   ...['max_prepared_transactions', 'max_locks_per_transaction', 'server_encoding', 'lc_collate', 'TimeZone'],
+  ...['segment_size', 'summarize_wal'],
 ];
 
 /**
@@ -40,6 +42,7 @@ export async function checkServer(connection: PostgresConnection): Promise<Check
   for (const name of KEPT_SETTINGS) {
     // lc_collate is no setting any more since PostgreSQL 16.
     if (name === 'lc_collate' && version.major >= 16) continue;
+    if (name === 'summarize_wal' && version.major < INCREMENTS_MAJOR_MIN) continue;
     settings[name] = await showSetting(connection, name);
   }
   if (Number(settings.block_size) !== BLOCK_BYTES) throw blockSizeRefused(settings.block_size!);

@@ -1,8 +1,9 @@
-import type { Ledger } from '../../../ledger/index.ts';
+import type { LedgerWriter } from '../../../ledger/index.ts';
 import type { Clock } from '../../../lib/index.ts';
 import { formatLsn } from '../../../postgres/index.ts';
 import { newSnapshotId, type SnapshotRecord, type TreeSummary } from '../../../repository/index.ts';
 import { describeKept } from '../configuration/index.ts';
+import type { ReadingDone } from '../reading-done.ts';
 import type { CheckedServer } from './check-server.ts';
 import type { DamagedFile } from './name-damage.ts';
 import type { KeptTablespace } from './name-tablespaces.ts';
@@ -13,17 +14,20 @@ import type { ReceivedFiles } from './receive-files.ts';
 export function composeSnapshot(options: {
   server: CheckedServer;
   received: ReceivedFiles;
+  reading: ReadingDone;
   tree: TreeSummary;
   stores: BackupStores;
   lineage: string;
   cluster: string;
-  ledger: Ledger;
+  ledger: LedgerWriter;
   startedAt: number;
   tablespaces: readonly KeptTablespace[];
   /** What the server said of pages with wrong checksums, with the names of the relations, and these files one by one. */
   checksumFailures: readonly string[];
   damagedFiles: readonly DamagedFile[];
   clock: Clock;
+  takenIn?: string;
+  tags?: readonly string[];
 }): SnapshotRecord {
   const { server, received, tree, stores } = options;
   const { stored } = received;
@@ -53,11 +57,14 @@ export function composeSnapshot(options: {
       segmentSize: server.segmentSize,
       backupLabel: received.backupLabel,
       fromStandby: server.isStandby,
+      reading: options.reading,
       settings: server.settings,
       configuration: describeKept(received.configuration),
       tablespaces: [...options.tablespaces],
       checksumFailures: [...options.checksumFailures],
       damagedFiles: [...options.damagedFiles],
+      ...(options.takenIn === undefined ? {} : { takenIn: options.takenIn }),
+      ...(options.tags === undefined || options.tags.length === 0 ? {} : { tags: [...new Set(options.tags)] }),
     },
   };
 }

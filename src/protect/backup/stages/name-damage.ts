@@ -35,7 +35,14 @@ export async function nameDamage(options: {
   source: ConnectionTarget;
   clock: Clock;
 }): Promise<DamagedFile[]> {
-  const files = [...new Set(options.failures.flatMap((text) => DATA_FILE.exec(text)?.[0] ?? []))];
+  return nameRelations([...new Set(options.failures.flatMap((text) => DATA_FILE.exec(text)?.[0] ?? []))], options);
+}
+
+/** Says to which relations data files belong, each given by its path relative to the data directory. As `nameDamage`. */
+export async function nameRelations(
+  files: readonly string[],
+  options: { source: ConnectionTarget; clock: Clock },
+): Promise<DamagedFile[]> {
   const named: DamagedFile[] = [];
   for (const file of files.slice(0, NAMED_MAX)) named.push({ file, relation: await nameFile(file, options) });
   return named;

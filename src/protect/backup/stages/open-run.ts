@@ -1,4 +1,4 @@
-import { type Ledger, openLedger } from '../../../ledger/index.ts';
+import { type LedgerWriter, openAwayLedger, openLedger } from '../../../ledger/index.ts';
 import type { Clock } from '../../../lib/index.ts';
 import { type ConnectionTarget, connect, type PostgresConnection } from '../../../postgres/index.ts';
 import { acquireLease, type Lease, type Repository } from '../../../repository/index.ts';
@@ -6,7 +6,7 @@ import { acquireLease, type Lease, type Repository } from '../../../repository/i
 /** What every backup holds before it begins. */
 export interface OpenRun {
   readonly lease: Lease;
-  readonly ledger: Ledger;
+  readonly ledger: LedgerWriter;
   readonly connection: PostgresConnection;
 }
 
@@ -16,13 +16,23 @@ export interface OpenRun {
  * Errors: those of the three, the lease's first.
  */
 export async function openRun(
-  options: { repository: Repository; stateDirectory: string; source: ConnectionTarget; clock: Clock },
+  options: {
+    repository: Repository;
+    stateDirectory: string;
+    source: ConnectionTarget;
+    clock: Clock;
+    /** The copy that stands in for the primary; nothing otherwise. */
+    takenIn?: string;
+  },
   cleanup: AsyncDisposableStack,
 ): Promise<OpenRun> {
-  const { repository, stateDirectory, source, clock } = options;
+  const { repository, stateDirectory, source, clock, takenIn } = options;
   const taking = acquireLease(repository, { purpose: 'backup' });
   const lease = openLater(cleanup, taking, (taken) => taken.release());
-  const ledger = openLedger(repository, stateDirectory);
+  const ledger: Promise<LedgerWriter> =
+    takenIn === undefined
+      ? openLedger(repository, stateDirectory)
+      : openAwayLedger(repository, stateDirectory, takenIn);
   ledger.catch(() => {}); // Awaited below, unless there is no lease.
   const connecting = connect(source, { replication: 'physical', applicationName: 'holdfast_backup', clock });
   const connection = openLater(cleanup, connecting, (opened) => opened.close());

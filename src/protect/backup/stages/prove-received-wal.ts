@@ -25,7 +25,7 @@ export async function proveReceivedWal(options: {
 }): Promise<void> {
   const { repository, server, received, wal } = options;
   const range = { timeline: received.start.timeline, start: received.start.startLsn, end: received.endLsn };
-  const inventory = await wal.secured(range);
+  const inventory = await wal.secured({ ...range, isLast: true });
   const proved = { ...range, system: server.identity.systemId, lineage: wal.lineage };
   if (server.isStandby) await proveStandbyWal({ ...options, inventory, wal: proved });
   else await proveWal(repository, inventory, proved);

@@ -30,6 +30,7 @@ interface PushedWalOptions {
 /** The WAL of a backup as it comes from the server's archiver: the server itself ends the last segment with the backup. */
 export class PushedWal implements SecuredWal {
   readonly lineage: string;
+  readonly streamsFrom = null;
   readonly #options: PushedWalOptions;
 
   constructor(lineage: string, options: PushedWalOptions) {

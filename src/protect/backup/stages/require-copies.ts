@@ -1,4 +1,4 @@
-import { HoldfastError, messageOf, type Progress } from '../../../lib/index.ts';
+import { formatDuration, HoldfastError, messageOf, type Progress } from '../../../lib/index.ts';
 import { formatLsn, parseLsn } from '../../../postgres/index.ts';
 import {
   committedName,
@@ -8,11 +8,12 @@ import {
   type Repository,
   type SnapshotRecord,
   type StorePlace,
+  type UntilCopiedOptions,
 } from '../../../repository/index.ts';
 import { endOfWal, findLineage, listNeededWal, readWalInventory } from '../../wal/index.ts';
 
 /** Without these a snapshot cannot be found or read, in the order in which they need each other. */
-const ALWAYS_NEEDED = ['keys/', 'features/', FORMAT_NAME, 'damage/', 'tombstones/', 'packs/'];
+const ALWAYS_NEEDED = ['keys/', 'features/', FORMAT_NAME, 'damage/', 'packs/'];
 
 /** Fragments become segments while they are on their way: then the segment is what has to be brought. */
 const ROUNDS_MAX = 5;
@@ -33,7 +34,11 @@ export async function requireCopies(options: {
   const required = requiredCopies(repository);
   if (required.length === 0) return;
   progress.begin('waiting for copies');
-  const given = signal === undefined ? {} : { signal };
+  const given: UntilCopiedOptions = {
+    ...(signal === undefined ? {} : { signal }),
+    onWait: ({ place, error, msMax }) =>
+      progress.note(`the required copy "${place}" is waited for, ${formatDuration(msMax)} at most: ${error.message}`),
+  };
   await repository.store.untilCopied?.(ALWAYS_NEEDED, given);
   for (let round = 1; ; round++) {
     const inventory = await readWalInventory(repository, snapshot.wal.system);

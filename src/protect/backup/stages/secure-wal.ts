@@ -2,14 +2,17 @@ import { type Clock, codeOf, HoldfastError, type Progress } from '../../../lib/i
 import { type ConnectionTarget, formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import {
+  AwaitedLsn,
   contiguousEnd,
   findLineage,
   findRunningReceiver,
+  readFollowed,
   readWalInventory,
   receiveWal,
   type WalEvent,
   type WalInventory,
 } from '../../wal/index.ts';
+import { isReceiverHere } from '../../wal/push/index.ts';
 import type { CheckedServer } from './check-server.ts';
 import { findPushedLineage, PushedWal } from './pushed-wal.ts';
 
@@ -25,12 +28,26 @@ const SENDER_MS_MAX = 15_000;
 /** Alarms after which the WAL of the backup will not come, or not without a hole. */
 const ENDING_ALARMS: ReadonlySet<string> = new Set(['gap', 'slot', 'store-away', 'other-system']);
 
+/** WAL that a backup needs. */
+interface NeededWal {
+  readonly timeline: number;
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Whether nothing behind it will be needed: then a receiver of the backup's own ends with it. */
+  readonly isLast?: boolean;
+}
+
 /** Someone who brings the WAL of the backup into the repository. */
 export interface SecuredWal extends AsyncDisposable {
   /** The lineage into which the WAL goes. */
   readonly lineage: string;
-  /** Waits until all WAL in the range, of the range's timeline, is durable in the repository; gives the listing that shows it. */
-  secured(range: { timeline: number; start: bigint; end: bigint }): Promise<WalInventory>;
+  /** Where the stream of a receiver of the backup's own begins; null where somebody else brings the WAL. What lies before is not stored by it. */
+  readonly streamsFrom: bigint | null;
+  /**
+   * Waits until all WAL in the range, of the range's timeline, is durable in the repository; gives the listing that shows it. May be asked again for what
+   * comes later: where an increment is not to be trusted, everything is read after it.
+   */
+  secured(range: NeededWal): Promise<WalInventory>;
 }
 
 interface SecureWalOptions {
@@ -42,6 +59,8 @@ interface SecureWalOptions {
   progress: Progress;
   server: CheckedServer;
   signal?: AbortSignal;
+  /** The copy that stands in for the primary; nothing otherwise. */
+  takenIn?: string;
 }
 
 /**
@@ -54,8 +73,50 @@ export async function secureWal(options: SecureWalOptions): Promise<SecuredWal> 
   const findingPushed = findPushedLineage(repository, identity);
   findingPushed.catch(() => {}); // Of interest only where no receiver runs.
   const running = await findRunningReceiver(repository, identity);
+  const beside = running === null ? await findReceiverBeside(options) : null;
+  if (beside !== null) return new WalBeside(beside, options);
   if (running === null) return bringOrAwait(options, await findingPushed);
   return new RunningReceiver(options, running.lineage);
+}
+
+/**
+ * While a copy stands in for the primary, a receiver of this machine cannot say there that it runs; it brings its WAL to the copies all the same. A
+ * second one would seal the same segments otherwise, and they would differ between the places for ever.
+ */
+async function findReceiverBeside(options: SecureWalOptions): Promise<string | null> {
+  const { takenIn, stateDirectory, repository, cluster, server } = options;
+  const system = server.identity.systemId;
+  if (takenIn === undefined || !(await isReceiverHere(stateDirectory, system))) return null;
+  return readFollowed(stateDirectory, repository.id, { system, cluster });
+}
+
+/** The WAL of a backup as the receiver of this machine brings it to the copy. */
+class WalBeside implements SecuredWal {
+  readonly lineage: string;
+  readonly streamsFrom = null;
+  readonly #options: SecureWalOptions;
+
+  constructor(lineage: string, options: SecureWalOptions) {
+    this.lineage = lineage;
+    this.#options = options;
+  }
+
+  async secured(range: NeededWal): Promise<WalInventory> {
+    const { clock, progress, signal } = this.#options;
+    progress.note('the WAL receiver of this machine brings the WAL of this backup to the copy');
+    const stored = new StoredWalOfServer(this.#options);
+    let [reached, movedAt] = [range.start, clock.monotonic()];
+    for (;;) {
+      const { end, inventory } = await stored.findRun(this.lineage, range);
+      if (end >= range.end) return inventory;
+      if (end > reached) [reached, movedAt] = [end, clock.monotonic()];
+      if (clock.monotonic() - movedAt > STALLED_MS) throw walMissing(range, reached);
+      await clock.sleep(POLL_MS, signal);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 /** Brings the WAL, unless the server has no sender to spare for that and its archiver brings WAL anyway. */
@@ -76,6 +137,7 @@ async function bringOrAwait(options: SecureWalOptions, pushed: string | null): P
 /** Trusts nothing but the repository: what another receiver says of itself only decides whether it is waited for. */
 class RunningReceiver implements SecuredWal {
   readonly lineage: string;
+  readonly streamsFrom = null;
   readonly #options: SecureWalOptions;
   #own: SecuredWal | null = null;
 
@@ -84,7 +146,8 @@ class RunningReceiver implements SecuredWal {
     this.lineage = lineage;
   }
 
-  async secured(range: { timeline: number; start: bigint; end: bigint }): Promise<WalInventory> {
+  async secured(range: NeededWal): Promise<WalInventory> {
+    if (this.#own !== null) return this.#own.secured(range);
     const { repository, clock, progress, signal, server, cluster } = this.#options;
     const stored = new StoredWalOfServer(this.#options);
     let reached = range.start;
@@ -120,9 +183,10 @@ class RunningReceiver implements SecuredWal {
 
 interface OwnReceiverState {
   lineage: string | null;
+  /** Where it first began to stream; null before that. */
+  streamsFrom: bigint | null;
   /** The end of what it has made durable. */
   durable: bigint;
-  streaming: boolean;
   ended: boolean;
   failure: unknown;
   /** Why it last had to begin again. */
@@ -138,8 +202,9 @@ async function startOwnReceiver(
   const stop = new AbortController();
   const waiters = new Set<() => void>();
   const until = Promise.withResolvers<bigint>();
+  const awaited = new AwaitedLsn();
   const state: OwnReceiverState = {
-    ...{ lineage: null, durable: 0n, streaming: false, ended: false },
+    ...{ lineage: null, streamsFrom: null, durable: 0n, ended: false },
     ...{ failure: null, trouble: null },
   };
   const wake = () => {
@@ -147,7 +212,7 @@ async function startOwnReceiver(
   };
   const onEvent = (event: WalEvent) => {
     if (event.kind === 'lineage') state.lineage = event.place.lineage;
-    if (event.kind === 'stream') state.streaming = true;
+    if (event.kind === 'stream') state.streamsFrom ??= event.start;
     if (event.kind === 'progress') state.durable = event.progress.durableLsn;
     if (event.kind === 'reconnect') {
       if (event.error.message !== state.trouble?.message)
@@ -158,7 +223,11 @@ async function startOwnReceiver(
     wake();
   };
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-  const running = receiveWal({ ...options, temporary: true, until: until.promise, signal, onEvent }).then(
+  const running = receiveWal({
+    ...options,
+    ...{ temporary: true, standsIn: options.takenIn !== undefined },
+    ...{ until: until.promise, awaited, signal, onEvent },
+  }).then(
     () => {
       state.ended = true;
       wake();
@@ -189,7 +258,7 @@ async function startOwnReceiver(
    * A standby has the WAL already, and may be behind what another receiver has stored before: then ours compares for as long as that lasts, and is not
    * needed. Null when it has come to its end.
    */
-  const findStoredMeanwhile = async (range: { timeline: number; start: bigint; end: bigint }) => {
+  const findStoredMeanwhile = async (range: NeededWal) => {
     let [reached, movedAt] = [range.start, clock.monotonic()];
     while (!state.ended) {
       options.signal?.throwIfAborted();
@@ -207,7 +276,7 @@ async function startOwnReceiver(
     await running;
   };
   try {
-    await become(() => state.lineage !== null && state.streaming, READY_MS_MAX);
+    await become(() => state.lineage !== null && state.streamsFrom !== null, READY_MS_MAX);
   } catch (error) {
     await dispose();
     throw error;
@@ -215,15 +284,21 @@ async function startOwnReceiver(
   const lineage = state.lineage!;
   return {
     lineage,
+    streamsFrom: state.streamsFrom,
     async secured(range) {
       if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
-      // From here on the receiver has an end: it stores what has come up to there at once, and is done.
-      until.resolve(range.end);
-      const meanwhile = server.isStandby ? await findStoredMeanwhile(range) : null;
+      const { isLast = false } = range;
+      // What has come up to there is stored at once. With the last end the receiver is done; until then it goes on, and its slot keeps what follows.
+      awaited.raise(range.end);
+      if (isLast) until.resolve(range.end);
+      const isDurable = () => state.ended || state.durable >= range.end;
+      if (!isLast && !server.isStandby)
+        await become(() => isDurable() && state.failure === null, Number.POSITIVE_INFINITY);
+      const meanwhile = isLast && !server.isStandby ? null : await findStoredMeanwhile(range);
       if (meanwhile !== null) return meanwhile;
       // Once that is durable it only goes on with what can wait: the commit index, fragments whose segment is stored, its last word.
       let found = range.start;
-      for (const isDone of [() => state.ended || state.durable >= range.end, () => state.ended]) {
+      for (const isDone of [isDurable, () => state.ended]) {
         await become(() => isDone() && state.failure === null, Number.POSITIVE_INFINITY);
         if (state.lineage !== lineage) throw lineageChanged(lineage, state.lineage!);
         const { end, inventory } = await stored.findRun(lineage, range);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { formatQuantity } from '../../../lib/index.ts';
 import type { KitFacts, KitPlace } from './kit-facts.ts';
 import { writeScript } from './kit-script.ts';
 
@@ -174,7 +175,7 @@ function contents({ clusters }: KitFacts): KitBlock[] {
           kind: 'facts',
           rows: clusters.map(({ name, serverVersion, bytes, snapshots, newestAt }) => [
             `Cluster ${name}`,
-            `PostgreSQL ${serverVersion}, ${bytes} bytes, ${snapshots} ${snapshots === 1 ? 'snapshot' : 'snapshots'}, the newest of ${newestAt}`,
+            `PostgreSQL ${serverVersion}, ${bytes} bytes, ${formatQuantity(snapshots, 'snapshot')}, the newest of ${newestAt}`,
           ]),
         },
   ];

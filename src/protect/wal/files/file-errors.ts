@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../../lib/index.ts';
 import { formatHistoryName, formatLsn, type WalStop } from '../../../postgres/index.ts';
 import type { LsnRange } from '../lsn-ranges.ts';
+import { outageUnsafe } from '../receiver/index.ts';
 
 // What is wrong with files, in words: what is so, what it costs, what to do.
 
@@ -48,5 +49,19 @@ export function holeAlarm(cluster: string, gap: LsnRange): HoldfastError {
         'If nobody has them, take a new base backup now.',
       ],
     },
+  );
+}
+
+export function unprovedInOutage(lineage: string, isContradicted: boolean): HoldfastError {
+  return outageUnsafe(
+    isContradicted
+      ? 'Expected a file that goes on from what copies and this machine have, found another history: a lineage is begun in the primary alone.'
+      : `Expected WAL of lineage "${lineage}" in a copy or on this machine that ends where the file begins, found none: the primary may have it.`,
+  );
+}
+
+export function historyInOutage(timeline: number): HoldfastError {
+  return outageUnsafe(
+    `Expected the history of timeline ${timeline} in a copy, found none: whether another server goes on with the timeline that was left, the primary alone knows.`,
   );
 }

@@ -3,7 +3,7 @@ import { assert, type Clock, codeOf, HoldfastError } from '../../../lib/index.ts
 import { segmentStartOf } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import type { WalAlarm } from '../events.ts';
-import { type LineageInventory, makeTimelineInventory, readWalInventory, type WalInventory } from '../inventory.ts';
+import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
 import type { LineageParent } from '../lineage.ts';
 import { rankLineages } from '../lineage-candidates.ts';
 import { type LsnRange, mergeRanges, minLsn, missingRanges } from '../lsn-ranges.ts';
@@ -23,14 +23,19 @@ import {
 import { putTwice, readHistoryFile } from '../second-copy.ts';
 import { StoredWal } from '../stored-wal.ts';
 import type { TimelineStretch } from '../timeline-path.ts';
-import { alteredFile, historyWanted, holeAlarm, unsoundFile } from './file-errors.ts';
+import {
+  alteredFile,
+  historyInOutage,
+  historyWanted,
+  holeAlarm,
+  unprovedInOutage,
+  unsoundFile,
+} from './file-errors.ts';
 import { describeHistory, type HistoryFile, matchHistory } from './match-history.ts';
 import { type FittingSegment, matchPrevious, matchSegment } from './match-segment.ts';
+import { cutBytes, cutFragments, objectsOf, withSegment } from './pieces.ts';
 import type { SegmentFile } from './segment-file.ts';
 import { findRecordsEnd, findValidEnd } from './valid-end.ts';
-
-/** A fragment holds at most so much, as a receiver's do. */
-const FRAGMENT_BYTES_MAX = 4n * 1024n * 1024n;
 
 /** Other writers change what is stored while a file is compared; each time all is looked at again. */
 const ATTEMPTS_MAX = 8;
@@ -47,6 +52,8 @@ export interface WalIngestOptions {
   readonly stateDirectory: string;
   /** The lineage that files from here went into before. */
   readonly preferred: string | null;
+  /** The only lineage that takes files, and only by proof, as what is listed need not be all that is stored; `null` for any. */
+  readonly only?: string | null;
   /** The server's own history file of a timeline; `null` when it is not at hand. */
   findHistory(timeline: number): Promise<string | null>;
   /** The file before, of the same timeline or of the one before it; `null` when it is not at hand any more. */
@@ -65,7 +72,10 @@ export interface KeptFile {
   readonly range: LsnRange | null;
 }
 
-/** Takes WAL files into the lineage to which each belongs, one after the other (rule A4; `docs/wal-push.md`). */
+/**
+ * Takes WAL files into the lineage to which each belongs, one after the other (rule A4; `docs/wal-push.md`). It is one class, although long: each
+ * step may find that what is stored changed meanwhile, and drops the one view of it that all of them share.
+ */
 export class WalIngest {
   readonly #options: WalIngestOptions;
   readonly #receiver = randomBytes(8).toString('hex');
@@ -120,6 +130,7 @@ export class WalIngest {
       if (match.kind === 'conflict') return { diverged: match.diverged };
       const objectName = historyObjectName(lineage, file.timeline);
       if (!match.isStored) {
+        if (this.#options.only != null) throw historyInOutage(file.timeline);
         const content = Buffer.from(file.content, 'utf8');
         const outcome = await putTwice(this.#options.repository, 'timeline-history', objectName, content);
         this.#inventory = null;
@@ -158,10 +169,13 @@ export class WalIngest {
     file: SegmentFile | null = null,
   ): Promise<KeptFile> {
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-      const candidates = rankLineages(await this.#list(), this.#options, this.#preferred);
+      const { only = null } = this.#options;
+      const all = rankLineages(await this.#list(), this.#options, this.#preferred);
+      const candidates = all.filter(({ lineage }) => only === null || lineage === only);
       const conflicts: Conflict[] = [];
       const ofSize = candidates.filter(({ header }) => header.segmentBytes === beginning.segmentBytes);
       let outcome = await this.#tryEach(ofSize, conflicts, (lineage) => attempt(lineage, true));
+      if (outcome === 'none' && only !== null) throw unprovedInOutage(only, conflicts.length > 0);
       if (outcome === 'none') {
         const isTaken = (lineage: LineageInventory) =>
           conflicts.length === 0 || lineage.lineage === this.#preferred || lineage.timelines.size === 0;
@@ -489,46 +503,4 @@ function bytesDiffer({ timeline }: SegmentFile): DivergedPlan {
 
 function placeOf({ system, lineage }: LineagePlace): LineagePlace {
   return { system, lineage };
-}
-
-function cutFragments({ start, end }: LsnRange): LsnRange[] {
-  const parts: LsnRange[] = [];
-  for (let at = start; at < end; at += FRAGMENT_BYTES_MAX)
-    parts.push({ start: at, end: minLsn(end, at + FRAGMENT_BYTES_MAX) });
-  return parts;
-}
-
-/** The inventory with one more segment and without its fragments, so that a store with a long past is not listed again for each file. */
-function withSegment(inventory: WalInventory, { lineage }: LineageInventory, file: SegmentFile): WalInventory {
-  const lineages = inventory.lineages.map((each) => {
-    if (each.lineage !== lineage) return each;
-    const held = each.timelines.get(file.timeline);
-    const objectName = segmentObjectName(each, file.name);
-    const segments = new Map(held?.segments).set(file.number, { number: file.number, name: file.name, objectName });
-    const fragments = (held?.fragments ?? []).filter(({ start, end }) => start < file.start || end > file.end);
-    const timeline = makeTimelineInventory(file.timeline, file.segmentBytes, segments, fragments);
-    return { ...each, timelines: new Map(each.timelines).set(file.timeline, timeline) };
-  });
-  return { ...inventory, lineages };
-}
-
-/** The objects that hold a part of a file already. */
-function objectsOf(lineage: LineageInventory, file: SegmentFile, range: LsnRange): string[] {
-  const held = lineage.timelines.get(file.timeline);
-  const segment = held?.segments.get(file.number);
-  if (segment !== undefined) return [segment.objectName];
-  return (held?.fragments ?? [])
-    .filter((each) => each.start < range.end && each.end > range.start)
-    .map(({ objectName }) => objectName);
-}
-
-async function cutBytes(file: SegmentFile, range: LsnRange): Promise<Buffer> {
-  const [from, to] = [Number(range.start - file.start), Number(range.end - file.start)];
-  const pieces: Buffer[] = [];
-  let at = 0;
-  for await (const piece of file.read(to)) {
-    if (at + piece.length > from) pieces.push(piece.subarray(Math.max(0, from - at)));
-    at += piece.length;
-  }
-  return Buffer.concat(pieces);
 }

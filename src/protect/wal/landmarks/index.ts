@@ -14,4 +14,5 @@ export { fullXidNear } from './full-xid.ts';
 export { FAN_OUT, type IndexPlace, indexObjectName, LEVEL_MAX, readBlock, readBlockBefore } from './index-objects.ts';
 export { LandmarkKeeper, putBlock, rollUp, rollUpLevel } from './keeper.ts';
 export { type LandmarkQuestion, type LandmarkRange, LandmarkReader, type SummaryDecision } from './reader.ts';
+export { listSegmentRuns, type SegmentRun } from './segment-runs.ts';
 export type { LandmarkSummary } from './summary.ts';

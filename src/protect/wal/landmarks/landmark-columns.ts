@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, HoldfastError } from '../../../lib/index.ts';
+import { ByteReader, ByteWriter, HoldfastError, VarintReader, VarintWriter } from '../../../lib/index.ts';
 import {
   type StorageEvent,
   type Timestamp,
@@ -9,7 +9,6 @@ import {
 } from '../../../postgres/index.ts';
 import type { WalLandmark } from '../landmark.ts';
 import { unrecognized } from './unrecognized.ts';
-import { VarintReader, VarintWriter } from './varint.ts';
 
 /** What a landmark is, in the lower five bits of its first byte. */
 const KINDS = [

@@ -54,6 +54,7 @@ const alarms = [
   'damaged',
   'segment-not-joined',
   'store-away',
+  'spool',
   'slot',
   'budget',
   'keys',

@@ -6,6 +6,6 @@
  */
 export { Acknowledgements } from './acknowledgements.ts';
 export { socketPath as pushSocketPath } from './handover-messages.ts';
-export { openPushSocket, type PushSocket, type PushSocketOptions } from './push-socket.ts';
+export { isReceiverHere, openPushSocket, type PushSocket, type PushSocketOptions } from './push-socket.ts';
 export { findCluster, pushWalFile, type WalPushOptions, type WalPushResult } from './push-wal-file.ts';
 export { findOwner, findPreviousBeside, readHistoryBeside, type WalOwner } from './wal-directory.ts';

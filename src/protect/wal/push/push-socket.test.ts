@@ -3,10 +3,15 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { createRepository } from '../../../../test/support/memory-repository.ts';
+import { hurriedClock } from '../../../../test/support/odd-clocks.ts';
+import { cuttablePlace } from '../../../../test/support/several-places.ts';
+import { storeWith } from '../../../../test/support/store-with.ts';
+import { until } from '../../../../test/support/until.ts';
 import { WalBuilder } from '../../../../test/support/wal-builder.ts';
 import { filler, LineageWriter } from '../../../../test/support/wal-lineage.ts';
 import { systemClock } from '../../../lib/index.ts';
 import { formatSegmentName } from '../../../postgres/index.ts';
+import { openRepository, SpooledStore } from '../../../repository/index.ts';
 import type { ToldAlarm } from '../events.ts';
 import { openPushSocket, pushWalFile } from './index.ts';
 
@@ -93,29 +98,70 @@ it('an alarm that a file gives rise to is told to whoever pushed it, and by the 
   assert.deepEqual(words(byClient!), words(byReceiver!));
 });
 
-it('a file that is on this machine alone is not said to be kept where the plan wants it away', async (test) => {
-  const { repository, scratch, store } = await createRepository(test);
+it('a file is not said to be kept that is on this machine alone where the plan wants it away, or that was judged before the primary came back', async (test) => {
+  const primary = cuttablePlace('primary');
+  const { repository: direct, credential, scratch } = await createRepository(test, { store: primary.inner });
   const wal = makeWal(START + 100n * MIB);
-  const lineage = await LineageWriter.create(repository);
-  const stored = await lineage.segment(wal, FIRST);
-  const stateDirectory = join(scratch, 's');
-  const common = { stateDirectory, clock: systemClock, onAlarm: () => {} };
-  const onlyHere = new Set<string>();
+  const lineage = await LineageWriter.create(direct);
+  const common = { stateDirectory: join(scratch, 's'), clock: hurriedClock, onAlarm: () => {}, cluster: 'main' };
+  const { clock } = common;
+  const spool = new SpooledStore({
+    ...{ primary: primary.store, directory: join(scratch, 'outage'), clock, budgetBytes: 1 << 30 },
+  });
+  test.after(() => spool.close());
+  spool.judgeBy({ isSame: async () => true, findContradictions: async () => [] });
+  /** What happens before a segment is put, and before it is read back. */
+  let [onPut, onRead] = [async () => {}, async () => {}];
+  const meanwhile = async (name: string, what: () => Promise<void>) => {
+    if (name.includes('/segments/')) await what();
+  };
+  const store = storeWith(spool, {
+    putIfAbsent: async (name, parts) => {
+      await meanwhile(name, () => onPut());
+      return spool.putIfAbsent(name, parts);
+    },
+    putFileIfAbsent: async (name, path) => {
+      await meanwhile(name, () => onPut());
+      return spool.putFileIfAbsent(name, path);
+    },
+    getRange: async (name, offset, length) => {
+      await meanwhile(name, () => onRead());
+      return spool.getRange(name, offset, length);
+    },
+  });
+  const repository = await openRepository({ store, credential, access: 'write', clock });
+  test.after(() => repository.close());
   const socket = await openPushSocket({
-    ...{ ...common, repository, cluster: 'main', place: () => lineage.place },
-    isHeldBack: (names) => names.some((name) => onlyHere.has(name)),
+    ...{ ...common, repository, place: () => lineage.place, outage: { spool, protect: 'wal' } },
   });
   assert.ok(socket !== null);
   test.after(() => socket.close());
-  const path = join(scratch, formatSegmentName(1, FIRST, Number(MIB)));
-  await writeFile(path, wal.bytes().subarray(0, Number(MIB)));
-  const push = () =>
-    pushWalFile({
-      ...{ ...common, path, store, openRepository: async () => repository, cluster: 'main', clusterDefault: 'main' },
-      signal: new AbortController().signal,
+  const push = async (index: bigint) => {
+    const path = join(scratch, formatSegmentName(1, FIRST + index, Number(MIB)));
+    await writeFile(path, wal.bytes().subarray(Number(index * MIB), Number((index + 1n) * MIB)));
+    const { road } = await pushWalFile({
+      ...{ ...common, path, store: primary.inner, openRepository: async () => assert.fail('the receiver answers') },
+      ...{ clusterDefault: 'main', signal: new AbortController().signal },
     });
-  onlyHere.add(stored);
-  await assert.rejects(push(), { code: 'WAL_PRIMARY_AWAY' });
-  onlyHere.clear();
-  assert.equal((await push()).road, 'receiver');
+    return road;
+  };
+  const goAway = async () => {
+    primary.isCut = true;
+  };
+  const comeBack = async () => {
+    primary.isCut = false;
+    await until('the primary to have all', () => !spool.isAway && spool.onlyHere.length === 0);
+  };
+
+  onPut = goAway;
+  await assert.rejects(push(0n), { code: 'WAL_PRIMARY_AWAY' });
+  await comeBack();
+  onPut = async () => {};
+  assert.equal(await push(0n), 'receiver');
+
+  onPut = goAway;
+  onRead = comeBack;
+  await assert.rejects(push(1n), { code: 'WAL_PRIMARY_BACK' });
+  [onPut, onRead] = [async () => {}, async () => {}];
+  assert.equal(await push(1n), 'receiver');
 });

@@ -8,6 +8,7 @@ import type { WalAlarm } from '../events.ts';
 import { describeSegmentBytes, hashOf, openSegmentFile, WalIngest } from '../files/index.ts';
 import { findLineage } from '../inventory.ts';
 import { historyObjectName, type LineagePlace, segmentObjectName } from '../object-names.ts';
+import type { ReceiverOutage } from '../receiver/index.ts';
 import { ofHistory, ofSegment } from './archived-file.ts';
 import {
   type Answer,
@@ -21,6 +22,7 @@ import {
   socketPath,
 } from './handover-messages.ts';
 import { keepFile, type StorableFile, tellPushed } from './keep-file.ts';
+import { heldBack, requireSameView } from './push-outage.ts';
 import { Silence } from './silence.ts';
 
 /** More at once are as many archivers as no server has. */
@@ -37,8 +39,8 @@ export interface PushSocketOptions {
   /** Where the receiver stores now. */
   readonly place: () => LineagePlace;
   readonly onAlarm: (alarm: WalAlarm) => void;
-  /** Whether any of these objects is on this machine alone although the plan wants WAL away before it is confirmed (`protect: wal`). */
-  readonly isHeldBack?: (names: readonly string[]) => boolean;
+  /** How the receiver goes on while the primary is away; without it all that is stored is in the primary. */
+  readonly outage?: ReceiverOutage;
 }
 
 /** A receiver's open door for files. */
@@ -94,6 +96,12 @@ async function listen(server: Server, path: string): Promise<void> {
   }
 }
 
+/** Whether a receiver of this state directory serves a system now. */
+export async function isReceiverHere(stateDirectory: string, system: string): Promise<boolean> {
+  const path = socketPath(stateDirectory, system);
+  return path !== null && (await isServed(path));
+}
+
 function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -139,13 +147,15 @@ class PushDesk {
   }
 
   async #answer(offer: Offer, input: SocketInput, socket: Socket): Promise<Answer> {
-    const { repository, cluster, place } = this.#options;
+    const { repository, cluster, place, outage } = this.#options;
+    // Before anything is read that the file is judged by.
+    const returns = outage?.spool.returns ?? 0;
     const isOurs = offer.repository === repository.id && offer.system === place().system;
     if (!isOurs || (offer.cluster !== null && offer.cluster !== cluster)) return { answer: 'pass' };
     try {
-      if (await this.#hasIt(offer)) return { answer: 'kept', ...place(), isNew: false, alarms: [] };
+      if (await this.#hasIt(offer, returns)) return { answer: 'kept', ...place(), isNew: false, alarms: [] };
       socket.write(formatLine({ answer: 'send' }));
-      return await this.#take(offer, input);
+      return await this.#take(offer, input, returns);
     } catch (error) {
       if (error instanceof PreviousWanted) return { answer: 'pass' };
       if (!(error instanceof HoldfastError)) throw error;
@@ -156,17 +166,17 @@ class PushDesk {
   }
 
   /** What is stored in the receiver's own lineage under the file's name has its bytes. */
-  async #hasIt({ file, sha256 }: Offer): Promise<boolean> {
+  async #hasIt({ file, sha256 }: Offer, returns: number): Promise<boolean> {
     const { repository, place } = this.#options;
     try {
       if (/^[0-9A-F]{24}$/.test(file)) {
         const stored = { kind: 'wal-segment' as const, name: segmentObjectName(place(), file) };
-        return (await hashOf(getBodyStream(repository, stored))) === sha256 && this.#assertAway([stored.name]);
+        return (await hashOf(getBodyStream(repository, stored))) === sha256 && this.#assertAway([stored.name], returns);
       }
       if (/^[0-9A-F]{8}\.history$/.test(file)) {
         const name = historyObjectName(place(), Number.parseInt(file.slice(0, 8), 16));
         const hash = await hashOf(getBodyStream(repository, { kind: 'timeline-history', name }));
-        return hash === sha256 && this.#assertAway([name]);
+        return hash === sha256 && this.#assertAway([name], returns);
       }
     } catch (error) {
       if (isAbsent(error) || (error instanceof HoldfastError && error.code.startsWith('OBJECT_'))) return false;
@@ -175,7 +185,7 @@ class PushDesk {
     return false;
   }
 
-  async #take(offer: Offer, input: SocketInput): Promise<Answer> {
+  async #take(offer: Offer, input: SocketInput, returns: number): Promise<Answer> {
     await using arrived = await this.#receive(offer, input);
     const { file } = arrived;
     if ((await file.sha256()) !== offer.sha256) return { answer: 'pass' };
@@ -196,20 +206,22 @@ class PushDesk {
     const { header } = findLineage(await this.#ingest.list(), place().lineage);
     this.#alarms = [];
     const kept = await keepFile(this.#ingest, file, header.segmentBytes);
-    this.#assertAway(kept.objects);
+    this.#assertAway(kept.objects, returns);
     await tellPushed(repository, cluster, file, kept);
     const alarms = this.#alarms.map(({ alarm, error }) => ({ alarm, ...partsOfError(error) }));
     return { answer: 'kept', ...kept.place, isNew: kept.isNew, alarms };
   }
 
-  /** True, or an error: PostgreSQL keeps the file and asks again. Errors: WAL_PRIMARY_AWAY. */
-  #assertAway(names: readonly string[]): true {
-    if (this.#options.isHeldBack?.(names) !== true) return true;
-    throw new HoldfastError('WAL_PRIMARY_AWAY', 'could not keep the file away from this machine yet', {
-      detail: 'It waits on this machine for the primary, and no required copy has it; the plan has `protect: wal`.',
-      hints: ['Mend the way to the primary; PostgreSQL keeps the file and offers it again.'],
-      retryable: true,
-    });
+  /**
+   * True where the objects are as safe as the plan wants them, or an error: PostgreSQL keeps the file and asks again.
+   * Errors: WAL_PRIMARY_AWAY, WAL_PRIMARY_BACK.
+   */
+  #assertAway(names: readonly string[], returns: number): true {
+    const { outage } = this.#options;
+    if (outage?.protect !== 'wal') return true;
+    requireSameView(outage.spool, returns);
+    if (outage.spool.isAnyOnlyHere(names)) throw heldBack();
+    return true;
   }
 
   async #receive(offer: Offer, input: SocketInput): Promise<AsyncDisposable & { file: StorableFile }> {

@@ -3,13 +3,15 @@ import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import { FORMAT_NAME, type ObjectStore, type Repository, readFormatHead } from '../../../repository/index.ts';
 import type { ToldAlarm } from '../events.ts';
 import type { KeptFile, WalIngest } from '../files/index.ts';
+import { FollowedLineage } from '../followed-lineage.ts';
 import type { LineagePlace } from '../object-names.ts';
+import type { ReceiverOutage } from '../receiver/index.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { openArchivedFile } from './archived-file.ts';
-import { FollowedLineage } from './followed-lineage.ts';
 import { handOver } from './hand-over.ts';
 import { alarmOfParts } from './handover-messages.ts';
 import { keepFile, type StorableFile, tellPushed } from './keep-file.ts';
+import { awaitSafety, requireFollowed, viewForPush } from './push-outage.ts';
 import { findOwner, findPreviousBeside, listWaiting, readHistoryBeside, type WalOwner } from './wal-directory.ts';
 
 /** While the repository is open, at most so many further files are kept, and none is begun after so long: the archiver waits meanwhile. */
@@ -21,8 +23,12 @@ export interface WalPushOptions {
   readonly path: string;
   /** Needs no key. */
   readonly store: ObjectStore;
+  /** Other places of the same repository, to know it by while that one is away. */
+  readonly copies?: readonly ObjectStore[];
   /** Opened only when it has to be; closed by the caller. */
   openRepository(): Promise<Repository>;
+  /** How to go on while the primary is away, once the repository is open; without it the file stays with the server then. */
+  readonly outage?: () => ReceiverOutage | null;
   readonly stateDirectory: string;
   /** The cluster that was named; `null` for the only one of the file's system, or else `clusterDefault`. */
   readonly cluster: string | null;
@@ -59,14 +65,16 @@ export async function pushWalFile(options: WalPushOptions): Promise<WalPushResul
   }
   const { name, size } = file;
   const sha256 = await file.sha256();
-  const repository = await readRepositoryId(store);
+  const inPrimary = await readRepositoryId(store);
   const facts = { name, size, sha256, cluster };
-  const acknowledgements = repository === null ? null : new Acknowledgements(stateDirectory, repository);
+  // Only the primary says what was acknowledged.
+  const acknowledgements = inPrimary === null ? null : new Acknowledgements(stateDirectory, inPrimary);
   if (acknowledgements !== null && (await acknowledgements.holds(store, facts))) {
     await acknowledgements.remove(name);
     return { file: name, road: 'acknowledged', place: null, isNew: false, ahead: [] };
   }
   const owner = await findOwnerOf(file, dirname(path));
+  const repository = inPrimary ?? (await readIdOfCopies(options.copies ?? []));
   if (repository !== null) {
     const offer = { holdfast: 'wal-push', version: 1, repository, cluster, system: owner.system } as const;
     const kept = await handOver(
@@ -89,17 +97,22 @@ async function pushDirectly(options: WalPushOptions, file: StorableFile, owner: 
   const { path, stateDirectory, clock, onAlarm } = options;
   // What an acknowledged file does not need is not loaded for it.
   const { WalIngest } = await import('../files/index.ts');
-  const repository = await options.openRepository();
+  const opened = await options.openRepository();
+  const outage = options.outage?.() ?? null;
   const { system, segmentBytes } = owner;
+  const { repository, isStandIn, returns } = await viewForPush(opened, outage);
   const cluster = options.cluster ?? (await findCluster(repository, system, options.clusterDefault));
   const followed = new FollowedLineage(stateDirectory, repository.id, { system, cluster });
+  const preferred = await followed.read();
   const directory = dirname(path);
   const ingest = new WalIngest({
-    ...{ repository, cluster, system, clock, stateDirectory, onAlarm, preferred: await followed.read() },
+    ...{ repository, cluster, system, clock, stateDirectory, onAlarm, preferred },
+    only: isStandIn ? requireFollowed(preferred) : null,
     findHistory: (timeline) => readHistoryBeside(directory, timeline),
     findPrevious: (segment) => findPreviousBeside(directory, segment),
   });
   const kept = await keepFile(ingest, file, segmentBytes);
+  if (outage !== null) await awaitSafety(outage, { objects: kept.objects, returns }, clock);
   await followed.write(kept.place.lineage);
   const ahead = await keepAhead(options, { ingest, repository, cluster, owner, name: file.name });
   await tellPushed(repository, cluster, ahead.at(-1)?.file ?? file, ahead.at(-1)?.kept ?? kept);
@@ -172,6 +185,14 @@ async function acknowledge(
   if (objects.length > 0) await acknowledgements.add({ cluster, name, size, sha256: await file.sha256(), objects });
 }
 
+async function readIdOfCopies(copies: readonly ObjectStore[]): Promise<string | null> {
+  for (const copy of copies) {
+    const id = await readRepositoryId(copy);
+    if (id !== null) return id;
+  }
+  return null;
+}
+
 /** `null` when it cannot be told: then opening the repository says why. */
 async function readRepositoryId(store: ObjectStore): Promise<string | null> {
   try {
@@ -203,6 +224,6 @@ export async function findCluster(repository: Repository, system: string, byDefa
   if (others.length === 0) return name;
   throw new HoldfastError('CLUSTER_AMBIGUOUS', 'cannot tell to which cluster the WAL belongs', {
     detail: `Expected the name of one, as the repository keeps WAL of system ${system} as ${[name, ...others].map((each) => `"${each}"`).join(', ')}.`,
-    hints: ['Name one with --cluster, HOLDFAST_CLUSTER or cluster.name in a plan.'],
+    hints: ['Name one with --cluster, HOLDFAST_CLUSTER or as the only one of clusters in a plan.'],
   });
 }

@@ -8,6 +8,8 @@
  */
 // What every way in for WAL does alike, over a connection or from files.
 export { forkAlarm } from './alarms.ts';
+export { AwaitedLsn } from './awaited-lsn.ts';
+export { judgeOfSpool } from './compare-spool.ts';
 export { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
 export { FORK_PROOF_BYTES } from './find-fork.ts';
 export { deleteFragments, joinSegment } from './join-segment.ts';
@@ -19,7 +21,8 @@ export {
   openLineage,
 } from './lineage-keeper.ts';
 export { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
-export type { ReceiverOutage } from './outage-keeper.ts';
+export { primaryBack, type ReceiverOutage } from './outage-keeper.ts';
+export { outageUnsafe } from './prepare-in-outage.ts';
 export { receiveWal } from './receive-wal.ts';
 export { compareHistories, type DivergedPlan, type ResumeFacts } from './resume-plan.ts';
 export { SegmentChecker } from './segment-checker.ts';

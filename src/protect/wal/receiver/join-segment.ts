@@ -1,19 +1,22 @@
-import { codeOf, HoldfastError, inLanes } from '../../../lib/index.ts';
+import { codeOf, giveBack, HoldfastError, inLanes } from '../../../lib/index.ts';
 import { formatLsn, formatSegmentName, type WalStop } from '../../../postgres/index.ts';
 import {
   type BodyStream,
+  type BodyThread,
   damagedObject,
   getBodyStream,
   putBodyStream,
   type Repository,
+  type StreamPut,
+  type ThreadPut,
 } from '../../../repository/index.ts';
 import type { StoredFragment } from '../inventory.ts';
-import { type CollectedBlock, readBlockBefore } from '../landmarks/index.ts';
+import { readBlockBefore } from '../landmarks/index.ts';
 import { type LineagePlace, segmentObjectName } from '../object-names.ts';
 import { replaceSegment } from '../replace-segment.ts';
 import { isWalDamage } from '../stored-wal.ts';
 import { isStoreAway } from './persistence.ts';
-import type { SegmentChecker } from './segment-checker.ts';
+import type { CollectedSegment, SegmentChecker } from './segment-checker.ts';
 
 /** Fragments that are deleted at the same time. */
 const DELETIONS_MAX = 8;
@@ -26,11 +29,13 @@ export interface WholeSegment {
   readonly segmentBytes: number;
   /** All its bytes, anew each time it is called. */
   read(): AsyncIterable<Buffer>;
+  /** The same in memory that a thread sees which may store it. */
+  readonly aside?: { readonly thread: BodyThread; readonly bytes: Buffer };
 }
 
 /**
- * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go. Its part of the
- * commit index, gathered by the check, is stored last: it is made from the segment and may be missing.
+ * Stores a whole segment as one object: checked as WAL, stored, read back and compared. Only after that may its fragments go. What the
+ * check gathered for the commit index and the cross-checks is stored last: it is made from the segment and may be missing.
  *
  * Safe to repeat, also by another receiver: a segment that is there already is compared like one's own, and one that is damaged is stored again
  * as fragments, which readers turn to.
@@ -42,21 +47,21 @@ export async function joinSegment(
   checker: SegmentChecker,
   segment: WholeSegment,
 ): Promise<string> {
-  const block = await checkSegment(repository, checker, segment);
+  const collected = await checkSegment(repository, checker, segment);
   const name = await storeSegment(repository, segment);
-  await keepLandmarks(repository, checker, segment, block);
+  await keepCollected(repository, checker, segment, collected);
   return name;
 }
 
 /**
- * The first part of joining: checks the segment as WAL, and gives its part of the commit index, null where it has none. One checker checks one
+ * The first part of joining: checks the segment as WAL, and gives what was gathered of it on the way. One checker checks one
  * segment after the other. Errors: WAL_SEGMENT_UNSOUND; those of the store.
  */
 export async function checkSegment(
   repository: Repository,
   checker: SegmentChecker,
   segment: WholeSegment,
-): Promise<CollectedBlock | null> {
+): Promise<CollectedSegment | null> {
   const unsound = await scanSegment(repository, checker, segment);
   if (unsound !== null) {
     const name = nameOf(segment);
@@ -67,17 +72,20 @@ export async function checkSegment(
       ],
     });
   }
-  return checker.block;
+  return checker.collected;
 }
 
 /** The second part: stores what was checked, reads it back and compares it. Gives the segment's name. Errors: those of `joinSegment`. */
 export async function storeSegment(repository: Repository, segment: WholeSegment): Promise<string> {
   const name = nameOf(segment);
   const object = { kind: 'wal-segment' as const, name: segmentObjectName(segment.place, name) };
-  const { place, timeline, segmentBytes } = segment;
-  const { outcome, size } = await putBodyStream(repository, object, segment.read());
+  const { place, timeline, segmentBytes, aside } = segment;
+  const put: StreamPut | ThreadPut =
+    (await aside?.thread.put(repository, object, aside.bytes)) ??
+    (await putBodyStream(repository, object, segment.read()));
+  const { outcome } = put;
   try {
-    if (outcome === 'created') await readBack(repository, name, { ...object, size }, segment);
+    if (outcome === 'created') await readBack(repository, name, { ...object, ...put }, segment);
     else await compareBack(name, getBodyStream(repository, object), segment.read());
   } catch (error) {
     // What stands under the name is damaged and can never be written again; what was stored just now has to be sound.
@@ -89,13 +97,18 @@ export async function storeSegment(repository: Repository, segment: WholeSegment
 }
 
 /** The last part, in the order of the segments: stores what the check gathered. */
-export async function keepLandmarks(
+export async function keepCollected(
   repository: Repository,
   checker: SegmentChecker,
   { place, timeline, segmentBytes }: WholeSegment,
-  block: CollectedBlock | null,
+  collected: CollectedSegment | null,
 ): Promise<void> {
-  if (block !== null) await checker.landmarks.keep(repository, { ...place, timeline, segmentBytes }, block);
+  const { landmarks, changes } = collected ?? { landmarks: null, changes: null };
+  const at = { ...place, timeline, segmentBytes };
+  await Promise.all([
+    landmarks === null ? null : checker.landmarks.keep(repository, at, landmarks),
+    changes === null ? null : checker.changes.keep(repository, at, changes),
+  ]);
 }
 
 function nameOf({ timeline, number, segmentBytes }: WholeSegment): string {
@@ -106,10 +119,10 @@ function nameOf({ timeline, number, segmentBytes }: WholeSegment): string {
 async function readBack(
   repository: Repository,
   name: string,
-  object: BodyStream & { readonly size: number },
+  object: BodyStream & (StreamPut | ThreadPut),
   segment: WholeSegment,
 ): Promise<void> {
-  const comparing = compareBack(name, getBodyStream(repository, object), segment.read());
+  const comparing = compareOwn(repository, name, object, segment);
   comparing.catch(() => {}); // Awaited below, unless the store does not say how long the object is.
   const stored = (await repository.store.stat(object.name))?.size ?? null;
   await comparing;
@@ -118,6 +131,17 @@ async function readBack(
     object.name,
     `Expected its ${object.size} bytes, which were stored just now, found ${stored ?? 'none'}.`,
   );
+}
+
+/** A thread that does not find it equal is believed nothing: it is looked at here, and what is wrong with it told. */
+async function compareOwn(
+  repository: Repository,
+  name: string,
+  object: BodyStream & (StreamPut | ThreadPut),
+  segment: WholeSegment,
+): Promise<void> {
+  if ('task' in object && (await segment.aside?.thread.isStored(repository, object))) return;
+  await compareBack(name, getBodyStream(repository, object), segment.read());
 }
 
 /**
@@ -167,6 +191,7 @@ async function compareBack(name: string, stored: AsyncIterable<Buffer>, own: Asy
     const expected = await reader.take(piece.length);
     if (!expected.equals(piece)) throw differs(name, `Its bytes differ behind offset ${at}.`);
     at += piece.length;
+    giveBack(piece);
   }
   if (!(await reader.isAtEnd())) throw differs(name, `What is stored ends at offset ${at}.`);
 }

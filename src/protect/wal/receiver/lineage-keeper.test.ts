@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { lies, lyingStore } from '../../../../test/support/lying-store.ts';
 import { createRepository } from '../../../../test/support/memory-repository.ts';
 import { storeWith } from '../../../../test/support/store-with.ts';
-import { systemClock } from '../../../lib/index.ts';
+import { codeOf, type HoldfastError, systemClock } from '../../../lib/index.ts';
 import type { ObjectStore } from '../../../repository/index.ts';
 import { readWalInventory } from '../inventory.ts';
 import { openLineage } from './lineage-keeper.ts';
@@ -53,6 +54,21 @@ describe('the first lineage of a cluster', () => {
     assert.equal(ids.size, begun.length);
     const { repository: elsewhere } = await createRepository(test);
     assert.ok(!ids.has((await openLineage(elsewhere, beginning, systemClock)).lineage.lineage));
+  });
+
+  it('is not joined by a second one where the store gives an old listing, and is found once that is over', async (test) => {
+    const place = await createRepository(test);
+    const stale = await place.open({ store: lyingStore(lies.staleListing, place.store) });
+    const before = await openLineage(stale, beginning, systemClock).catch((error: unknown) => error);
+    assert.deepEqual([codeOf(before), (before as HoldfastError).retryable], ['WAL_LINEAGE_ABSENT', true]);
+    assert.equal((await readWalInventory(place.repository)).lineages.length, 1);
+    const { lineage } = await openLineage(place.repository, beginning, systemClock);
+    await assert.rejects(openLineage(stale, beginning, systemClock), { code: 'WAL_LINEAGE_ABSENT' });
+    const { lineages } = await readWalInventory(place.repository);
+    assert.deepEqual(
+      lineages.map((each) => each.lineage),
+      [lineage.lineage],
+    );
   });
 
   it('that cannot be read any more does not keep new WAL out', async (test) => {

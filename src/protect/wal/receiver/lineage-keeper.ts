@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, HoldfastError } from '../../../lib/index.ts';
+import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
 import { formatHistoryName, parseTimelineHistory } from '../../../postgres/index.ts';
-import { encodeJson, type PutOutcome, type Repository } from '../../../repository/index.ts';
+import { decodeJson, encodeJson, type PutOutcome, type Repository } from '../../../repository/index.ts';
 import { currentLineage } from '../continuity.ts';
 import { type LineageInventory, readWalInventory, type WalInventory } from '../inventory.ts';
-import { encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
-import { historyObjectName, lineageObjectName } from '../object-names.ts';
+import { decodeLineageHeader, encodeLineageHeader, type LineageHeader, type LineageParent } from '../lineage.ts';
+import { historyObjectName, type LineagePlace, lineageObjectName } from '../object-names.ts';
 import { scanRecords } from '../scan.ts';
-import { putTwice, readHistoryFile } from '../second-copy.ts';
+import { getEither, putTwice, readHistoryFile } from '../second-copy.ts';
+import { isWalDamage } from '../stored-wal.ts';
 import { otherSystem } from './alarms.ts';
 import { type Link, readHistory, SQL_STATE, sqlStateOf, type TimelineHistory } from './link.ts';
 
@@ -32,7 +33,7 @@ export interface LineageBeginning {
  *
  * Two may both find none, such as a receiver and the backup that begins beside it. The id of a first lineage follows from what it is of, so that
  * both write under one name, of which the store keeps what came first: no clock decides, as the times of a store do not say who was seen first.
- * Errors: WAL_SEGMENT_SIZE_CHANGED; those of the store.
+ * Errors: WAL_SEGMENT_SIZE_CHANGED; WAL_LINEAGE_ABSENT (retryable) where the store does not list what it has; those of the store.
  */
 export async function openLineage(
   repository: Repository,
@@ -42,14 +43,28 @@ export async function openLineage(
   const inventory = await readWalInventory(repository, beginning.system);
   const found = currentLineage(inventory, beginning.system, beginning.cluster);
   if (found !== null) return { lineage: checkSize(found, beginning), inventory, created: false };
-  const first = await putHeader(repository, makeHeader(beginning, firstLineageId(repository, beginning), null, clock));
+  const header = makeHeader(beginning, firstLineageId(repository, beginning), null, clock);
+  const first = await putHeader(repository, header);
   const begun = await readCurrent(repository, beginning);
   if (begun !== null) return { ...begun, created: first === 'created' };
+  // An old listing, which the next one mends: with another lineage the WAL of one server would lie in two.
+  if (await canBeRead(repository, header)) throw vanished(beginning);
   // What is stored under that name cannot be read. New WAL has to go somewhere all the same.
   await createLineage(repository, beginning, null, clock);
   const instead = await readCurrent(repository, beginning);
   if (instead === null) throw vanished(beginning);
   return { ...instead, created: true };
+}
+
+async function canBeRead(repository: Repository, place: LineagePlace): Promise<boolean> {
+  const name = lineageObjectName(place);
+  try {
+    await getEither(repository, 'wal-lineage', name, (body) => decodeLineageHeader(decodeJson(name, body), name));
+    return true;
+  } catch (error) {
+    if (isWalDamage(error) || codeOf(error)?.startsWith('WAL_LINEAGE_') === true) return false;
+    throw error;
+  }
 }
 
 async function readCurrent(

@@ -1,5 +1,5 @@
-import { type Clock, codeOf, HoldfastError } from '../../../lib/index.ts';
-import { extendLocks, lockingPlaces, type Repository } from '../../../repository/index.ts';
+import { type Clock, HoldfastError } from '../../../lib/index.ts';
+import { extendLocks, lockingPlaces, type ObjectStore, type Repository } from '../../../repository/index.ts';
 import { type LineageInventory, readWalInventory, type StoredFragment } from '../inventory.ts';
 import type { LineagePlace } from '../object-names.ts';
 import type { Announcer } from './announcer.ts';
@@ -39,23 +39,35 @@ export class LocksKeeper {
     await this.#looking;
   }
 
-  /** Looks once. WAL goes on whatever is found: what is not locked is still kept. */
+  /** Looks once, in each place by itself. WAL goes on whatever is found: what is not locked is still kept. */
   async look(): Promise<void> {
-    const { repository, announcer, place, onFailure } = this.#options;
+    const { repository, announcer, place } = this.#options;
     const lineage = place();
     if (lineage === null) return;
+    let isComplete = true;
+    for (const { store } of lockingPlaces(repository.store)) {
+      if (!(await this.#lookIn(store, lineage.system))) isComplete = false;
+      if (this.#stop.signal.aborted) return;
+    }
+    if (isComplete && announcer.isOver('locks')) announcer.emit({ kind: 'recovered', alarm: 'locks' });
+  }
+
+  /** Extends what the place itself has and is not joined there; false when it was passed over. */
+  async #lookIn(store: ObjectStore, system: string): Promise<boolean> {
+    const { repository, announcer, onFailure } = this.#options;
+    const { signal } = this.#stop;
     try {
-      const { lineages } = await readWalInventory(repository, lineage.system);
+      const { lineages } = await readWalInventory(repository.inPlace(store), system);
       const names = lineages.flatMap(listUnjoined).map(({ objectName }) => objectName);
-      for (const { store } of lockingPlaces(repository.store)) {
-        await extendLocks({ store, names, signal: this.#stop.signal });
-      }
-      if (announcer.isOver('locks')) announcer.emit({ kind: 'recovered', alarm: 'locks' });
+      // What is gone was joined meanwhile.
+      await extendLocks({ store, names, passesAbsent: true, signal });
+      return true;
     } catch (error) {
-      // A store that is away is told of by the WAL that it does not take; a fragment that is gone was joined meanwhile, or has not reached that copy.
-      if (this.#stop.signal.aborted || isStoreAway(error) || codeOf(error) === 'OBJECT_ABSENT') return;
+      // A store that is away is told of by the WAL that it does not take.
+      if (signal.aborted || isStoreAway(error)) return false;
       if (error instanceof HoldfastError) announcer.alarmOnce('locks', { alarm: 'locks', error });
       else onFailure(error);
+      return false;
     }
   }
 

@@ -3,7 +3,8 @@ import { findLineage, type LineageInventory, readWalInventory } from '../invento
 import { isWalDamage } from '../stored-wal.ts';
 import { storedOnPath, type TimelineStretch } from '../timeline-path.ts';
 import { Continuation } from './continuation.ts';
-import { Reception, type ReceptionOptions } from './reception.ts';
+import { Reception } from './reception.ts';
+import type { ReceptionOptions } from './reception-options.ts';
 import type { StreamPlan } from './resume-plan.ts';
 import { storedObjectsFrom } from './stored-objects.ts';
 

@@ -3,6 +3,7 @@ import type { ConnectionTarget } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import type { WalEvent } from '../events.ts';
 import type { LineagePlace } from '../object-names.ts';
+import type { AwaitedLsn } from './awaited-lsn.ts';
 import type { ReceiverOutage } from './outage-keeper.ts';
 
 /** What a receiver is told. */
@@ -26,8 +27,12 @@ export interface WalReceiverOptions {
   readonly outage?: ReceiverOutage;
   /** Ends the receiver when WAL is durable up to here; may be told later. */
   readonly until?: bigint | Promise<bigint>;
+  /** Up to where somebody waits for WAL, and the receiver goes on behind it. */
+  readonly awaited?: AwaitedLsn;
   /** For a backup without a running receiver: with a slot that goes with the connection, and under a name that no commit waits for. */
   readonly temporary?: boolean;
+  /** Whether the repository's store is a copy that stands in for the primary: then only what can be proved by it is gone on with (`docs/copies.md`). */
+  readonly standsIn?: boolean;
   /** Where WAL is needed from; when not given, it goes on where what is stored ends, a temporary one from where the server keeps WAL. */
   readonly startLsn?: bigint;
   /** Called at once and in order; what it throws ends the receiver. */

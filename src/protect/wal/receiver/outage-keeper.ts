@@ -1,19 +1,12 @@
-import { createHash } from 'node:crypto';
 import { type Clock, formatBytes, formatDuration, HoldfastError } from '../../../lib/index.ts';
 import { parseSegmentName } from '../../../postgres/index.ts';
-import {
-  getBodyStream,
-  type ObjectKind,
-  type ObjectStore,
-  type Repository,
-  type SpoolEvent,
-  type SpooledStore,
-  type SpoolState,
-} from '../../../repository/index.ts';
+import type { ObjectStore, Repository, SpoolEvent, SpooledStore, SpoolState } from '../../../repository/index.ts';
 import type { LineageInventory } from '../inventory.ts';
 import { maxLsn, minLsn } from '../lsn-ranges.ts';
 import { parseWalObjectName } from '../object-names.ts';
 import type { Announcer } from './announcer.ts';
+import { judgeOfSpool } from './compare-spool.ts';
+import { isStoreAway } from './persistence.ts';
 
 /** What a receiver does while the primary is away (rule C2). */
 export interface ReceiverOutage {
@@ -24,18 +17,23 @@ export interface ReceiverOutage {
    * the primary or in a required copy.
    */
   readonly protect: 'writes' | 'wal';
+  /** The repository as copies and this machine have it, to begin with while the primary is away; without it a receiver waits for the primary then. */
+  readonly standIn?: ObjectStore | null;
+}
+
+/** What a receiver goes by from when it prepares until it prepares again. */
+export interface ReceiverView {
+  readonly repository: Repository;
+  /** It is what copies and this machine have: the primary may have more. */
+  readonly isStandIn: boolean;
+  /** Rejected with WAL_PRIMARY_BACK when the primary can be seen again, and all is to be compared with it. */
+  readonly over: Promise<never>;
 }
 
 /** How often the spool is looked at while something waits there. */
 const LOOK_MS = 10_000;
 /** Less time than this until the spool is full is worth an alarm: long enough for a person to come. */
 const FULL_SOON_SECONDS = 6 * 3600;
-
-const KINDS: Readonly<Record<string, ObjectKind>> = {
-  segment: 'wal-segment',
-  fragment: 'wal-fragment',
-  history: 'timeline-history',
-};
 
 /** Knows what of the durable WAL lies on this machine alone, and tells of outages of the primary. */
 export class OutageKeeper {
@@ -45,8 +43,11 @@ export class OutageKeeper {
   readonly #announcer: Announcer;
   readonly #stop = new AbortController();
   readonly #unlisten: () => void;
+  readonly #onFailure: (error: unknown) => void;
   #away: { lineage: string; lsn: bigint } | null = null;
   #looking: Promise<void> | null = null;
+  #hasLooked = false;
+  #view: PromiseWithResolvers<never> | null = null;
 
   constructor(options: {
     outage: ReceiverOutage | null;
@@ -55,15 +56,32 @@ export class OutageKeeper {
     announcer: Announcer;
     /** More may be durable away than before. */
     onMoved: () => void;
+    /** Told of what is no trouble of a store but a fault. */
+    onFailure: (error: unknown) => void;
   }) {
-    const { outage, repository, clock, announcer, onMoved } = options;
+    const { outage, repository, clock, announcer, onMoved, onFailure } = options;
+    this.#onFailure = onFailure;
     this.#outage = outage;
     this.#repository = repository;
     this.#clock = clock;
     this.#announcer = announcer;
-    outage?.spool.compareBy((name, one, other) => this.#isSameWal(name, one, other));
+    outage?.spool.judgeBy(judgeOfSpool(repository));
     this.#unlisten =
       outage?.spool.listen((event) => (event.kind === 'moved' ? onMoved() : this.#hear(event))) ?? (() => {});
+  }
+
+  /** Finds out what can be seen now. Errors: those of a primary that answers and is no outage. */
+  async look(): Promise<ReceiverView> {
+    const [repository, outage] = [this.#repository, this.#outage];
+    this.#view = Promise.withResolvers<never>();
+    this.#view.promise.catch(() => {});
+    const over = this.#view.promise;
+    if (outage !== null) this.#hearOfBefore(outage.spool);
+    if (outage === null || (await outage.spool.ready())) return { repository, isStandIn: false, over };
+    const { standIn = null } = outage;
+    // Without copies there is nothing to go by but the primary, which is asked until it answers.
+    if (standIn === null) return { repository, isStandIn: false, over };
+    return { repository: repository.inPlace(standIn), isStandIn: true, over };
   }
 
   /**
@@ -93,17 +111,43 @@ export class OutageKeeper {
     await this.#looking;
   }
 
+  /** An outage in which the repository was opened began before anybody listened. */
+  #hearOfBefore({ awayBy, onlyHere }: SpooledStore): void {
+    if (this.#hasLooked) return;
+    this.#hasLooked = true;
+    if (awayBy !== null) this.#hear({ kind: 'outage-began', error: awayBy });
+    else if (onlyHere.length > 0) this.#looking ??= this.#lookOn();
+  }
+
   #hear(event: Exclude<SpoolEvent, { kind: 'moved' }>): void {
     switch (event.kind) {
       case 'outage-began':
         this.#announcer.alarm({ alarm: 'store-away', error: primaryAway(event.error, this.#outage!.protect) });
-        this.#looking ??= this.#look();
+        this.#looking ??= this.#lookOn();
         return;
       case 'outage-ended':
         this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' });
+        this.#view?.reject(primaryBack());
+        return;
+      case 'found':
+        this.#looking ??= this.#lookOn();
+        return;
+      case 'failed':
+        this.#onFailure(event.error);
         return;
       case 'conflict':
         this.#announcer.alarm({ alarm: 'damaged', objectName: event.name, error: spoolDiffers(event.name) });
+    }
+  }
+
+  async #lookOn(): Promise<void> {
+    try {
+      await this.#look();
+    } catch (error) {
+      // Where the spool does not say how it stands, whatever is to wait in it tells of that.
+      if (!isStoreAway(error)) this.#onFailure(error);
+    } finally {
+      this.#looking = null;
     }
   }
 
@@ -113,31 +157,12 @@ export class OutageKeeper {
       const state = await this.#outage!.spool.state();
       this.#announcer.emit({ kind: 'spool', state });
       if (state.fullInSeconds !== null && state.fullInSeconds < FULL_SOON_SECONDS)
-        this.#announcer.alarmOnce('spool', { alarm: 'budget', error: spoolFillsUp(state, state.fullInSeconds) });
+        this.#announcer.alarmOnce('spool', { alarm: 'spool', error: spoolFillsUp(state, state.fullInSeconds) });
       if ((state.awaySince === null && state.objects === 0) || this.#stop.signal.aborted) break;
       await this.#clock.sleep(LOOK_MS, this.#stop.signal);
     }
-    if (this.#announcer.isOver('spool')) this.#announcer.emit({ kind: 'recovered', alarm: 'budget' });
-    this.#looking = null;
+    if (this.#announcer.isOver('spool')) this.#announcer.emit({ kind: 'recovered', alarm: 'spool' });
   }
-
-  /** Sealed twice, the same WAL has other bytes. The index of it is made from it, and either will do. */
-  async #isSameWal(name: string, one: ObjectStore, other: ObjectStore): Promise<boolean> {
-    const parsed = parseWalObjectName(name);
-    if (parsed?.kind === 'landmarks') return true;
-    const kind = parsed === null ? undefined : KINDS[parsed.kind];
-    if (kind === undefined) return false;
-    const [left, right] = await Promise.all(
-      [one, other].map((store) => hashOf(this.#repository.inPlace(store), { kind, name })),
-    );
-    return left === right;
-  }
-}
-
-async function hashOf(repository: Repository, place: { kind: ObjectKind; name: string }): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of getBodyStream(repository, place)) hash.update(piece);
-  return hash.digest('hex');
 }
 
 /** Where the WAL of an object begins, when it is of this lineage. */
@@ -148,6 +173,14 @@ function startOf(name: string, lineage: LineageInventory): bigint | null {
   if (parsed.kind !== 'segment') return null;
   const { segmentBytes } = lineage.header;
   return parseSegmentName(parsed.segmentName, segmentBytes).number * BigInt(segmentBytes);
+}
+
+/** Of what was judged by copies and this machine alone. */
+export function primaryBack(): HoldfastError {
+  return new HoldfastError('WAL_PRIMARY_BACK', 'the primary is back: what it has is compared with the server', {
+    detail: 'Until now the receiver went by what the copies and this machine have.',
+    retryable: true,
+  });
 }
 
 function primaryAway(cause: HoldfastError, protect: ReceiverOutage['protect']): HoldfastError {

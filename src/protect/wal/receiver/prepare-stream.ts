@@ -113,7 +113,7 @@ export function pathOfServer(link: Link): TimelineStretch[] {
 }
 
 /** Plans; when the server left a timeline before the end of what is stored of it, looks whether anything whole lies beyond. */
-async function planWithTails(
+export async function planWithTails(
   options: PrepareOptions,
   inventory: WalInventory,
   lineage: LineageInventory,

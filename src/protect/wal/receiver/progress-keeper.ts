@@ -1,9 +1,13 @@
 import type { Timestamp } from '../../../postgres/index.ts';
+import type { WalProgress } from '../events.ts';
 import { maxLsn } from '../lsn-ranges.ts';
 import type { FlushMark } from './server-watch.ts';
 
 /** Marks that wait for the store; when it is away for longer, the newer ones say as much. */
 const MARKS_MAX = 64;
+
+/** How far a receiver is. */
+export type WalPositions = Omit<WalProgress, 'place' | 'timeline' | 'synchronous'>;
 
 /** What a receiver knows about itself and the server: positions, and up to when nothing is missing. */
 export class ProgressKeeper {
@@ -29,6 +33,17 @@ export class ProgressKeeper {
   /** The last moment of the server's clock that the stream told. */
   get serverTime(): Timestamp | null {
     return this.#serverTime;
+  }
+
+  /** All positions, with those of what is being received. */
+  positions({ received, durable }: { readonly received: bigint; readonly durable: bigint }): WalPositions {
+    return {
+      durableLsn: this.#durableLsn,
+      durableHereLsn: maxLsn(this.#durableLsn, durable),
+      receivedLsn: received,
+      serverFlushLsn: this.#serverFlushLsn,
+      knownUntil: this.#known?.until ?? null,
+    };
   }
 
   /** The stream told the server's time and how far its WAL is. */

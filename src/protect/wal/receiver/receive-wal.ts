@@ -2,21 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { HoldfastError } from '../../../lib/index.ts';
 import { startReplication, type WalStream } from '../../../postgres/index.ts';
-import type { WalEvent } from '../events.ts';
 import { describeGapNow } from '../gap-cost.ts';
 import type { LineageInventory } from '../inventory.ts';
 import { maxLsn } from '../lsn-ranges.ts';
 import { noteFork } from '../note-fork.ts';
 import type { LineagePlace } from '../object-names.ts';
-import { forkAlarm, gapAlarm, serverShutDown, synchronousByWildcard } from './alarms.ts';
+import { forkAlarm, gapAlarm, serverShutDown } from './alarms.ts';
 import { Announcer } from './announcer.ts';
 import { beginChildLineage } from './begin-child-lineage.ts';
-import { CopySweep } from './copy-sweep.ts';
+import { Companions } from './companions.ts';
 import { FORK_PROOF_BYTES } from './find-fork.ts';
 import { ForkSearch } from './fork-search.ts';
-import { KeysKeeper } from './keys-keeper.ts';
-import { LeftoverSweep } from './leftover-sweep.ts';
-import { findOtherSystem, storeHistories } from './lineage-keeper.ts';
+import { storeHistories } from './lineage-keeper.ts';
 import {
   boundAnswer,
   isServerTrouble,
@@ -27,7 +24,6 @@ import {
   SQL_STATE,
   sqlStateOf,
 } from './link.ts';
-import { LocksKeeper } from './locks-keeper.ts';
 import { makeReception } from './make-reception.ts';
 import {
   FLUSH_INTERVAL_MS_DEFAULT,
@@ -37,7 +33,8 @@ import {
 } from './options.ts';
 import { OutageKeeper } from './outage-keeper.ts';
 import { isStoreAway, Persistence } from './persistence.ts';
-import { pathOfServer, prepareStream } from './prepare-stream.ts';
+import { goneInOutage, leftInOutage } from './prepare-in-outage.ts';
+import { pathOfServer } from './prepare-stream.ts';
 import { ProgressKeeper } from './progress-keeper.ts';
 import type { Reception } from './reception.ts';
 import type { StreamPlan } from './resume-plan.ts';
@@ -46,8 +43,9 @@ import type { ServerReport } from './server-watch.ts';
 import { SlotKeeper } from './slot-keeper.ts';
 import { SpaceKeeper } from './space-keeper.ts';
 import { INITIAL_STATE, isFinal, type ReceiverEvent, type ReceiverState, transition } from './state-machine.ts';
-import { StatusKeeper } from './status-keeper.ts';
 import { stopStream } from './stop-stream.ts';
+import { StreamPreparer } from './stream-preparer.ts';
+import { SynchronousKeeper } from './synchronous-keeper.ts';
 import { WatchKeeper } from './watch-keeper.ts';
 
 /** Doubled after each attempt that failed, up to the second. */
@@ -63,6 +61,11 @@ const RECONNECT_DELAY_MS_MAX = 15_000;
 export function receiveWal(options: WalReceiverOptions): Promise<WalReceiverResult> {
   return new WalReceiver(options).run();
 }
+
+/** What another attempt may find otherwise, besides the server's own trouble. */
+const PASSING_CODES: ReadonlySet<string> = new Set([
+  ...['WAL_SERVER_BEHIND', 'WAL_SERVER_SHUT_DOWN', 'WAL_OUTAGE_UNSAFE', 'WAL_PRIMARY_BACK', 'STORE_SPOOL_FENCED'],
+]);
 
 type LivingState = Exclude<ReceiverState, 'stopped' | 'failed'>;
 
@@ -82,9 +85,7 @@ class WalReceiver {
   readonly #persistence: Persistence;
   readonly #linkOptions: LinkOptions;
   readonly #slots: SlotKeeper;
-  readonly #status: StatusKeeper;
-  readonly #keys: KeysKeeper;
-  readonly #locks: LocksKeeper;
+  readonly #companions: Companions;
   readonly #progress = new ProgressKeeper();
   readonly #steps: Record<LivingState, () => Promise<ReceiverEvent>>;
 
@@ -107,19 +108,17 @@ class WalReceiver {
   /** The lineage that is tried first: the one that was followed, or that was begun for this server. */
   #preferred: string | null = null;
   readonly #watch = new WatchKeeper((error) => this.#background.reject(error));
-  #synchronous: boolean | null = null;
   readonly #space: SpaceKeeper;
-  readonly #sweep = new LeftoverSweep((error) => this.#background.reject(error));
-  readonly #copySweep: CopySweep;
   readonly #announcer: Announcer;
   readonly #outage: OutageKeeper;
+  readonly #preparer: StreamPreparer;
+  readonly #synchronous: SynchronousKeeper;
 
   constructor(options: WalReceiverOptions) {
     const { clock, source, cluster, temporary = false } = options;
     this.#options = options;
     this.#announcer = new Announcer(options.onEvent);
     this.#background.promise.catch(() => {});
-    this.#copySweep = new CopySweep(options.repository.store);
     const name = serverSideName(cluster);
     const applicationName = temporary ? `${name}_backup` : name;
     this.#linkOptions = { source, applicationName, clock, signal: this.#stop.signal };
@@ -139,19 +138,24 @@ class WalReceiver {
       onAway: (error) => this.#announcer.alarm({ alarm: 'store-away', error }),
       onBack: () => this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' }),
     });
-    this.#keys = new KeysKeeper({ repository: options.repository, clock, announcer: this.#announcer });
-    this.#locks = new LocksKeeper({
-      ...{ repository: options.repository, clock, announcer: this.#announcer },
-      place: () => this.#place(),
-      onFailure: (error) => this.#background.reject(error),
-    });
     this.#outage = new OutageKeeper({
       ...{ repository: options.repository, clock, announcer: this.#announcer, outage: options.outage ?? null },
       onMoved: () => {
         if (this.#open !== null) this.#onDurable(this.#open.reception.durable);
       },
+      onFailure: (error) => this.#background.reject(error),
     });
-    this.#status = new StatusKeeper({ ...options, slot: this.#slots.name, temporary, tell: () => this.#tellStatus() });
+    this.#companions = new Companions(options, {
+      ...{ announcer: this.#announcer, slot: this.#slots.name },
+      place: () => this.#place(),
+      tell: () => this.#tellStatus(),
+      onFailure: (error) => this.#background.reject(error),
+    });
+    this.#preparer = new StreamPreparer(options, {
+      ...{ receiver: this.#id, slots: this.#slots, outage: this.#outage, persistence: this.#persistence },
+      ...{ companions: this.#companions, announcer: this.#announcer, signal: this.#stop.signal },
+    });
+    this.#synchronous = new SynchronousKeeper(applicationName, this.#announcer);
     this.#steps = {
       waiting: () => this.#wait(),
       connecting: () => this.#connect(),
@@ -170,6 +174,7 @@ class WalReceiver {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     this.#awaitUntil();
+    this.#options.awaited?.onRaised(() => this.#hurryIfReceived());
     let state: ReceiverState = INITIAL_STATE;
     try {
       while (!isFinal(state)) {
@@ -195,17 +200,17 @@ class WalReceiver {
       if (this.#stop.signal.aborted && state !== 'draining') return 'stop-requested';
       if (state !== 'draining' && this.#isTrouble(error)) {
         this.#trouble = error;
+        if (error.code === 'WAL_OUTAGE_UNSAFE') this.#announcer.alarmOnce('outage', { alarm: 'store-away', error });
         return 'unreachable';
       }
       this.#failure = error;
-      this.#sweep.cut();
+      this.#companions.cut();
       return 'broken';
     }
   }
 
   #isTrouble(error: unknown): error is HoldfastError {
-    if (error instanceof HoldfastError && ['WAL_SERVER_BEHIND', 'WAL_SERVER_SHUT_DOWN'].includes(error.code))
-      return true;
+    if (error instanceof HoldfastError && PASSING_CODES.has(error.code)) return true;
     return isServerTrouble(error, this.#hasAnswered);
   }
 
@@ -232,26 +237,16 @@ class WalReceiver {
 
   async #prepare(): Promise<ReceiverEvent> {
     const link = this.#link!;
-    const { repository, cluster, clock, temporary = false, startLsn } = this.#options;
-    const slot = await boundAnswer(link, clock, this.#slots.take(link));
-    if (slot.lostBefore !== null) this.#announcer.alarm({ alarm: 'slot', error: slot.lostBefore });
-    const keptFrom = slot.keptFrom ?? link.identity.flushLsn;
-    const prepared = await prepareStream({
-      ...{ repository, cluster, clock, link, keptFrom, persistence: this.#persistence, isStartGone: this.#isStartGone },
-      ...{ receiver: this.#id, signal: this.#stop.signal, wantedFrom: startLsn ?? (temporary ? keptFrom : null) },
-      ...{ preferred: this.#preferred, left: this.#forks.left },
-      onInventory: (inventory) => this.#announcer.damage(inventory),
+    const prepared = await this.#preparer.prepare(link, {
+      ...{ preferred: this.#preferred, left: this.#forks.left, isStartGone: this.#isStartGone },
     });
     if (prepared.kind === 'diverged') {
       this.#forks.settle(prepared.forks);
       return 'diverged';
     }
     this.#useLineage(prepared.lineage, prepared.created);
-    if (prepared.created) {
-      const error = await this.#persistence.run(() => findOtherSystem(repository, cluster, link.identity.systemId));
-      if (error !== null) this.#announcer.alarm({ alarm: 'other-system', error });
-    }
-    await this.#openStream(prepared.lineage, prepared.plan, slot.name);
+    if (prepared.created) await this.#preparer.warnOfOtherSystem(link);
+    await this.#openStream(prepared.lineage, prepared.plan, prepared.slot);
     return 'stream-opened';
   }
 
@@ -269,10 +264,13 @@ class WalReceiver {
       reception.diverged.then(() => 'diverged'),
       this.#stopRequested.promise.then(() => 'stop-requested'),
     ];
+    if (this.#preparer.view.isStandIn) outcomes.push(this.#preparer.view.over);
     if (state === 'comparing') outcomes.push(reception.compared.then(() => 'compared'));
     try {
       const event = await Promise.race(outcomes);
-      if (event === 'compared') this.#onCompared();
+      if (event === 'compared') await this.#onCompared();
+      if (this.#preparer.view.isStandIn && (event === 'diverged' || event === 'timeline-ended'))
+        throw leftInOutage(event);
       if (event === 'diverged') await this.#noteDivergence();
       return event;
     } catch (error) {
@@ -283,6 +281,8 @@ class WalReceiver {
 
   async #switchTimeline(): Promise<ReceiverEvent> {
     await this.#closeReception();
+    // In an outage a history would wait here, and what the primary has of the older timeline by then would never be held against it.
+    if (this.#options.outage?.spool.isAway === true) throw leftInOutage('timeline-ended');
     const link = await boundAnswer(this.#link!, this.#options.clock, refreshLink(this.#link!));
     this.#link = link;
     const { repository } = this.#options;
@@ -303,7 +303,7 @@ class WalReceiver {
     if (this.#forks.closest === null) return 'another-lineage';
     const { repository, cluster, clock, stateDirectory } = this.#options;
     const { left, diverged } = this.#forks.closest;
-    const keptFrom = (await boundAnswer(link, clock, this.#slots.take(link))).keptFrom ?? link.identity.flushLsn;
+    const { keptFrom } = await this.#preparer.takeSlot(link);
     const begun = await beginChildLineage({
       ...{ repository, clock, cluster, link, keptFrom, left, diverged },
       ...{ persistence: this.#persistence, signal: this.#stop.signal },
@@ -332,16 +332,23 @@ class WalReceiver {
   // Streaming.
 
   async #openStream(lineage: LineageInventory, plan: StreamPlan, slot: string | null): Promise<void> {
-    const { repository, clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
+    const { clock, stateDirectory, flushIntervalMs = FLUSH_INTERVAL_MS_DEFAULT } = this.#options;
     const { connection } = this.#link!;
     const reception = await makeReception({
-      ...{ repository, lineage, clock, flushIntervalMs, receiver: this.#id, persistence: this.#persistence },
+      ...{
+        repository: this.#preparer.view.repository,
+        lineage,
+        clock,
+        flushIntervalMs,
+        receiver: this.#id,
+        persistence: this.#persistence,
+      },
       ...{ plan, path: pathOfServer(this.#link!) },
       spoolDirectory: join(stateDirectory, 'wal'),
-      isUrgent: () => this.#synchronous !== false,
+      isUrgent: () => this.#synchronous.mayCommitsWait,
       emit: (event) => {
         this.#announcer.emit(event);
-        if (event.kind === 'segment-stored') this.#copySweep.noteSegment(lineage);
+        if (event.kind === 'segment-stored') this.#companions.noteSegment(lineage);
       },
       onDurable: (lsn) => this.#onDurable(lsn),
     });
@@ -374,20 +381,14 @@ class WalReceiver {
     return this.#hasStreamed || !active.isLasting ? error : active.error;
   }
 
-  #onCompared(): void {
+  async #onCompared(): Promise<void> {
     this.#hasStreamed = true;
     this.#isStartGone = false;
     this.#forks.forget();
     this.#announcer.isOver('slot-active');
-    this.#status.begin();
-    if (this.#options.temporary !== true) {
-      this.#keys.begin();
-      this.#locks.begin();
-      const emit = (event: WalEvent) => this.#announcer.emit(event);
-      const { repository } = this.#options;
-      this.#sweep.start({ repository, lineage: this.#lineage!, before: this.#open!.plan.start, emit });
-      this.#copySweep.start(this.#lineage!);
-    }
+    if (this.#announcer.isOver('outage')) this.#announcer.emit({ kind: 'recovered', alarm: 'store-away' });
+    await this.#preparer.noteFollowed(this.#link!, this.#lineage!.lineage);
+    this.#companions.begin(this.#lineage!, this.#open!.plan.start, !this.#preparer.view.isStandIn);
     this.#onDurable(this.#open!.reception.durable);
   }
 
@@ -411,18 +412,11 @@ class WalReceiver {
   }
 
   #onReport(report: ServerReport): void {
-    const { synchronous, mention, mark } = report;
-    this.#synchronous = synchronous;
-    if (synchronous && mention === 'wildcard') {
-      const error = synchronousByWildcard(this.#linkOptions.applicationName);
-      this.#announcer.alarmOnce('synchronous-by-wildcard', { alarm: 'synchronous-by-wildcard', error });
-    } else if (this.#announcer.isOver('synchronous-by-wildcard')) {
-      this.#announcer.emit({ kind: 'recovered', alarm: 'synchronous-by-wildcard' });
-    }
+    this.#synchronous.heard(report);
     if (this.#open === null || this.#open.reception.isComparing) return;
     // The link has held for a while: the next trouble is a new one.
     this.#attempts = 0;
-    if (mark !== null) this.#progress.marked(mark);
+    if (report.mark !== null) this.#progress.marked(report.mark);
     this.#reportFlush();
     this.#emitProgress();
   }
@@ -441,6 +435,8 @@ class WalReceiver {
   async #noteMissingWal(error: unknown): Promise<void> {
     if (sqlStateOf(error) !== SQL_STATE.undefinedFile || this.#open === null) return;
     const { reception, plan } = this.#open;
+    // From where the primary has WAL, the server may well have it.
+    if (this.#preparer.view.isStandIn) throw goneInOutage(plan.start);
     if (reception.received > plan.start || plan.fallback === null) {
       this.#slots.noteLost(error);
       return;
@@ -494,7 +490,7 @@ class WalReceiver {
     if (this.#stop.signal.aborted) return;
     this.#ended = reason;
     // Who waits for a position has time for the leftovers; who gives the signal has not.
-    if (reason === 'signal') this.#sweep.cut();
+    if (reason === 'signal') this.#companions.cut();
     this.#stop.abort();
     this.#stopRequested.resolve();
     // While nothing streams there is nothing to end in good order, and a server that does not answer must not hold us.
@@ -514,9 +510,10 @@ class WalReceiver {
 
   /** All that was asked for has come: what of it is not durable yet is stored now, not at the next interval. */
   #hurryIfReceived(): void {
-    if (this.#until === null || this.#open === null) return;
+    const wanted = maxLsn(this.#until ?? 0n, this.#options.awaited?.lsn ?? 0n);
+    if (wanted === 0n || this.#open === null) return;
     const { reception } = this.#open;
-    if (!reception.isComparing && reception.received >= this.#until) reception.hurry();
+    if (!reception.isComparing && reception.received >= wanted) reception.hurry(wanted);
   }
 
   /** Stores what has come. While it does, what becomes durable is still reported. */
@@ -529,7 +526,7 @@ class WalReceiver {
   }
 
   async #closeLink(): Promise<void> {
-    this.#synchronous = null;
+    this.#synchronous.forget();
     await this.#watch.end();
     await this.#link?.connection.close();
     this.#link = null;
@@ -540,48 +537,28 @@ class WalReceiver {
     // After an orderly end there is nothing left to close; after a failure, that is what is to be told.
     await this.#closeReception().catch(() => {});
     await this.#closeLink();
-    await this.#sweep.settled();
-    await this.#copySweep.settled();
     await this.#outage.end();
-    await this.#keys.end();
-    await this.#locks.end();
-    await this.#status.end();
+    await this.#companions.end();
   }
 
   // Telling.
 
   #emitProgress(): void {
-    const { durableLsn, serverFlushLsn, known } = this.#progress;
     const { reception, plan } = this.#open!;
-    const knownUntil = known?.until ?? null;
-    const durableHereLsn = maxLsn(durableLsn, reception.durable);
-    const positions = { durableLsn, durableHereLsn, receivedLsn: reception.received, serverFlushLsn };
-    const progress = {
-      place: this.#place()!,
-      timeline: plan.timeline,
-      ...positions,
-      knownUntil,
-      synchronous: this.#synchronous,
-    };
+    const { synchronous } = this.#synchronous;
+    const positions = this.#progress.positions(reception);
+    const progress = { place: this.#place()!, timeline: plan.timeline, ...positions, synchronous };
     this.#announcer.emit({ kind: 'progress', progress });
   }
 
   #tellStatus() {
     const place = this.#place();
     if (place === null) return null;
-    const { durableLsn, serverFlushLsn, known } = this.#progress;
-    const timeline = this.#open?.plan.timeline ?? this.#lineage!.header.startTimeline;
     const { cluster } = this.#options;
-    return {
-      ...place,
-      cluster,
-      timeline,
-      receiver: this.#id,
-      durableLsn,
-      serverFlushLsn,
-      known,
-      synchronous: this.#synchronous,
-      space: this.#space.space,
-    };
+    const timeline = this.#open?.plan.timeline ?? this.#lineage!.header.startTimeline;
+    const { durableLsn, serverFlushLsn, known } = this.#progress;
+    const { synchronous } = this.#synchronous;
+    const facts = { durableLsn, serverFlushLsn, known, synchronous, space: this.#space.space };
+    return { ...place, cluster, timeline, receiver: this.#id, ...facts };
   }
 }

@@ -6,6 +6,7 @@ import { createRepository } from '../../../../test/support/memory-repository.ts'
 import { WalBuilder } from '../../../../test/support/wal-builder.ts';
 import { fillTo, LineageWriter } from '../../../../test/support/wal-lineage.ts';
 import { HoldfastError, systemClock } from '../../../lib/index.ts';
+import { isFragment } from '../../../repository/index.ts';
 import type { WalEvent } from '../events.ts';
 import { readWalInventory } from '../inventory.ts';
 import { readSegment } from '../read-segment.ts';
@@ -116,6 +117,21 @@ describe('WAL that arrives', () => {
     await clock.advance(100);
     while (reception.durable === START) await systemClock.sleep(5);
     assert.equal(durable.at(-1), START + 5_000n);
+    await reception.finish();
+  });
+
+  it('is stored at once up to where somebody waits for it, and at the interval behind that', async (test) => {
+    const clock = new ManualClock();
+    const { reception, send, durable } = await makeReception(test, { clock });
+    await send(5_000n);
+    reception.hurry(START + 4_000n);
+    while (reception.durable === START) await systemClock.sleep(1);
+    assert.equal(reception.durable, START + 5_000n, 'what came besides goes with it');
+    await send(9_000n);
+    await clock.advance(900);
+    assert.deepEqual(durable.slice(-1), [START + 5_000n]);
+    await clock.advance(100);
+    while (reception.durable < START + 9_000n) await systemClock.sleep(1);
     await reception.finish();
   });
 
@@ -331,6 +347,30 @@ describe('WAL that arrives', () => {
     await sending;
     await reception.finish();
     assert.equal(reception.durable, START + 8n * MIB);
+  });
+
+  it('is kept in memory while a fragment of it is on its way, also when its segment is stored before', async (test) => {
+    const setting = { urgent: true, segments: 4 };
+    const { reception, repository, send, store, bytes, inventory } = await makeReception(test, setting);
+    const put = store.putIfAbsent.bind(store);
+    let late: string | null = null;
+    let isAway = true;
+    store.putIfAbsent = async (name, parts) => {
+      if (isFragment(name)) late ??= name;
+      if (name === late && isAway) throw new HoldfastError('STORE_UNAVAILABLE', 'could not write', { retryable: true });
+      return put(name, parts);
+    };
+    // The fragment stays, so that it can be looked at.
+    store.plan({ kind: 'fail', call: 'delete', error: () => new HoldfastError('STORE_DENIED', 'cannot delete') });
+    const sending = send(4n * MIB);
+    await Promise.race([sending, systemClock.sleep(1_500)]);
+    assert.ok(reception.received > START + MIB && late !== null);
+    isAway = false;
+    await sending;
+    await reception.finish();
+    const { start, end, objectName } = (await inventory()).fragments.find(({ objectName }) => objectName === late)!;
+    const stored = await repository.getBody('wal-fragment', objectName);
+    assert.ok(stored.equals(bytes.subarray(Number(start - START), Number(end - START))));
   });
 
   it('ends when it cannot be stored for good; what was stored stays', async (test) => {

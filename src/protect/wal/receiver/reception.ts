@@ -1,22 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { assert, type Clock, codeOf, type HoldfastError } from '../../../lib/index.ts';
+import { assert, codeOf, type HoldfastError } from '../../../lib/index.ts';
 import { formatSegmentName, segmentNumberOf, segmentOffsetOf } from '../../../postgres/index.ts';
-import type { Repository } from '../../../repository/index.ts';
-import type { WalEvent } from '../events.ts';
-import type { LineageInventory, StoredFragment } from '../inventory.ts';
-import type { CollectedBlock } from '../landmarks/index.ts';
+import { BodyThread } from '../../../repository/index.ts';
+import type { StoredFragment } from '../inventory.ts';
 import { LsnCoverage, type LsnRange, minLsn } from '../lsn-ranges.ts';
-import { fragmentObjectName } from '../object-names.ts';
+import { FRAGMENT_BYTES_MAX, fragmentObjectName } from '../object-names.ts';
 import { isWalDamage, type WalObject } from '../stored-wal.ts';
 import { type ComparedObject, Comparison, type Divergence } from './comparison.ts';
 import type { Continuation } from './continuation.ts';
-import { checkSegment, deleteFragments, keepLandmarks, storeSegment } from './join-segment.ts';
-import type { Persistence } from './persistence.ts';
+import { FragmentPace } from './fragment-pace.ts';
+import { checkSegment, deleteFragments, keepCollected, storeSegment, type WholeSegment } from './join-segment.ts';
+import type { ReceptionOptions } from './reception-options.ts';
 import { type SegmentBuffer, SegmentBuffers } from './segment-buffer.ts';
-import { SegmentChecker } from './segment-checker.ts';
-
-/** What is due and longer is stored in several fragments, so that memory and objects stay small while WAL comes fast. */
-const FRAGMENT_BYTES_MAX = 4 * 1024 * 1024;
+import { type CollectedSegment, SegmentChecker } from './segment-checker.ts';
 
 /** A segment up to this size is stored whole instead of its last fragment, when no commit waits: it takes well below a second. */
 const DIRECT_JOIN_BYTES_MAX = 64 * 1024 * 1024;
@@ -24,45 +20,21 @@ const DIRECT_JOIN_BYTES_MAX = 64 * 1024 * 1024;
 /** Whole segments that wait to be joined; more hold the server back. With the one that arrives they are at most 48 MiB of memory. */
 const SEGMENTS_WAITING_MAX = 2;
 
-/** Fragments on their way at the same time, and the least time between two: far from the store a commit waits for little more than one answer. */
-const FRAGMENTS_UNDER_WAY_MAX = 4;
-const FRAGMENT_STEP_MS_MIN = 10;
+/** Stored segments whose part of the commit index is not: what was gathered of each is in memory. */
+const INDEXES_WAITING_MAX = 4;
 
-/** The store's own time is taken off the flush interval, but never more than this part of it. */
-const LEAD_PART_MAX = 0.5;
-
-export interface ReceptionOptions {
-  readonly repository: Repository;
-  readonly lineage: LineageInventory;
-  readonly timeline: number;
-  /** The start of a segment. */
-  readonly start: bigint;
-  /** Nothing is stored, and no flush position is given, before the comparison has come here. */
-  readonly storedUntil: bigint;
-  /** Everything stored at or behind `start` that the server's WAL must equal. */
-  readonly stored: readonly ComparedObject[];
-  /** The same as the store has it now: another receiver may have joined what is to be compared. */
-  readonly listStored?: () => Promise<readonly ComparedObject[]>;
-  /** Where nothing is stored to be compared, but what is stored ends at `start`: the proof that this WAL goes on from it. */
-  readonly continuation?: Continuation | null;
-  /** The receiver's own id, in the names of its fragments. */
-  readonly receiver: string;
-  readonly spoolDirectory: string;
-  readonly clock: Clock;
-  readonly flushIntervalMs: number;
-  /** True while a commit may be waiting: then WAL is stored as soon as it comes. */
-  readonly isUrgent: () => boolean;
-  readonly persistence: Persistence;
-  readonly emit: (event: WalEvent) => void;
-  /** The unbroken durable WAL has grown to `lsn`. */
-  readonly onDurable: (lsn: bigint) => void;
-}
+/** A segment that fills in less time tells that there is work for another thread. */
+const FAST_FILL_MS = 1_000;
 
 interface ArrivingSegment {
   readonly number: bigint;
   readonly buffer: SegmentBuffer;
-  /** Settled when it is joined, or known to stay in fragments. */
-  joined: Promise<void> | null;
+  /** When its first byte came, on the clock's monotonic scale. */
+  readonly begunAt: number;
+  /** True when all of it has come: it then waits to be stored. */
+  isWhole: boolean;
+  /** Settled when its buffer was given back: all of it is durable, and nobody looks at it any more. */
+  readonly released: PromiseWithResolvers<void>;
 }
 
 /**
@@ -82,6 +54,8 @@ export class Reception {
   readonly #comparison: Comparison;
   readonly #checker: SegmentChecker;
   readonly #buffers: SegmentBuffers;
+  /** Stores whole segments while the next ones come; begun when one has filled as fast as only WAL does that was waiting. */
+  #thread: BodyThread | null = null;
   #received: bigint;
   /** Until it has proved that the WAL goes on from what is stored. */
   #continuation: Continuation | null;
@@ -95,20 +69,21 @@ export class Reception {
   readonly #segments = new Map<bigint, ArrivingSegment>();
   #checks: Promise<void> = Promise.resolve();
   #joins: Promise<void> = Promise.resolve();
+  /** Segments that have come and are not done with, in their order. */
+  readonly #joining = new Set<Promise<void>>();
 
-  /** When the first byte came that is not stored, on the clock's monotonic scale. */
-  #unstoredSince: number | null = null;
-  #lastStoreMs = 0;
+  readonly #pace: FragmentPace;
   #isFlushing = false;
-  #isHurried = false;
+  /** WAL before it is stored without delay. */
+  #hurriedTo = 0n;
   #isClosed = false;
   #hasFailed = false;
   #wake: () => void = () => {};
+  /** True while the storing of fragments waits for a moment, not only for what arrives. */
+  #isTimed = false;
   #storing: Promise<void> | null = null;
   /** The fragments that are on their way to the store, each settled when it is there, or will never be. */
   readonly #underWay = new Map<LsnRange, Promise<void>>();
-  /** When the last of them was begun, on the clock's monotonic scale. */
-  #begunAt = 0;
   #waitingForDurable: (() => void)[] = [];
   #taking: Promise<void> = Promise.resolve();
 
@@ -119,6 +94,7 @@ export class Reception {
   constructor(options: ReceptionOptions) {
     const { lineage, stored, start } = options;
     this.#options = options;
+    this.#pace = new FragmentPace(options);
     this.#segmentBytes = lineage.header.segmentBytes;
     this.#received = start;
     this.#stored = stored;
@@ -175,19 +151,23 @@ export class Reception {
   async #takeAll(lsn: bigint, data: Buffer): Promise<void> {
     if (this.#isClosed) return;
     assert(lsn === this.#received, 'WAL arrives without a gap');
+    const segment = segmentNumberOf(lsn, this.#segmentBytes);
     for (let offset = 0; offset < data.length && !this.#isClosed; ) {
       const room = this.#segmentBytes - segmentOffsetOf(this.#received, this.#segmentBytes);
       const part = data.subarray(offset, offset + room);
       await this.#takePart(part);
       offset += part.length;
     }
-    this.#wake();
+    // Where it is known when the next fragment is due, more WAL of the same segment changes nothing.
+    if (!this.#isTimed || this.#options.isUrgent() || segmentNumberOf(this.#received, this.#segmentBytes) !== segment)
+      this.#wake();
     await this.#waitForRoom();
   }
 
-  /** Stores from now on as soon as WAL comes, beginning with what has come already. */
-  hurry(): void {
-    this.#isHurried = true;
+  /** Stores what has come, and what comes, as soon as it can, up to a position. */
+  hurry(to: bigint): void {
+    if (to <= this.#hurriedTo) return;
+    this.#hurriedTo = to;
     this.#wake();
   }
 
@@ -203,6 +183,7 @@ export class Reception {
     } finally {
       for (const { buffer } of this.#segments.values()) await buffer.close();
       this.#segments.clear();
+      await this.#thread?.close();
     }
   }
 
@@ -218,7 +199,7 @@ export class Reception {
     await segment.buffer.write(segmentOffsetOf(start, this.#segmentBytes), part);
     const durableBefore = this.durable;
     this.#received += BigInt(part.length);
-    this.#unstoredSince ??= this.#options.clock.monotonic();
+    this.#pace.arrived();
     this.#passComparison();
     // What was stored already, behind a gap that has just been filled, becomes durable by being compared.
     if (!this.isComparing && this.durable > durableBefore) this.#options.onDurable(this.durable);
@@ -244,14 +225,19 @@ export class Reception {
     const number = segmentNumberOf(lsn, this.#segmentBytes);
     const known = this.#segments.get(number);
     if (known !== undefined) return known;
-    const segment = { number, buffer: await this.#buffers.open(), joined: null };
+    const begunAt = this.#options.clock.monotonic();
+    const released = Promise.withResolvers<void>();
+    const segment = { number, buffer: await this.#buffers.open(), begunAt, isWhole: false, released };
     this.#segments.set(number, segment);
     return segment;
   }
 
   async #waitForRoom(): Promise<void> {
-    const waiting = [...this.#segments.values()].filter((segment) => segment.joined !== null);
-    if (waiting.length >= SEGMENTS_WAITING_MAX) await Promise.race([waiting[0]!.joined, this.#failed.promise]);
+    const waiting = [...this.#segments.values()].filter((segment) => segment.isWhole);
+    if (waiting.length >= SEGMENTS_WAITING_MAX)
+      await Promise.race([waiting[0]!.released.promise, this.#failed.promise]);
+    const [first] = this.#joining;
+    if (this.#joining.size > INDEXES_WAITING_MAX) await Promise.race([first, this.#failed.promise]);
   }
 
   // Fragments.
@@ -271,21 +257,10 @@ export class Reception {
   #nextFragment(): LsnRange | null {
     const missing = this.#firstMissing();
     if (missing === null) {
-      this.#unstoredSince = null;
+      this.#pace.tookAll();
       return null;
     }
-    return this.#isDue(missing) && this.#msUntilRoom() <= 0 ? missing : null;
-  }
-
-  /**
-   * How long the next fragment has to wait for those on their way. They follow each other in even steps: whatever the store's time, no more than a
-   * few are on their way, and from a disk, which answers within one step, one after the other.
-   */
-  #msUntilRoom(): number {
-    if (this.#underWay.size === 0) return 0;
-    if (this.#underWay.size >= FRAGMENTS_UNDER_WAY_MAX) return Number.POSITIVE_INFINITY;
-    const step = Math.max(FRAGMENT_STEP_MS_MIN, this.#lastStoreMs / FRAGMENTS_UNDER_WAY_MAX);
-    return this.#begunAt + step - this.#options.clock.monotonic();
+    return this.#isDue(missing) && this.#pace.msUntilRoom(this.#underWay.size) <= 0 ? missing : null;
   }
 
   #firstMissing(): LsnRange | null {
@@ -311,15 +286,10 @@ export class Reception {
   }
 
   #isDue(missing: LsnRange): boolean {
-    if (this.#isFlushing || this.#isHurried || this.#options.isUrgent() || this.#msUntilDue() <= 0) return true;
+    if (this.#isFlushing || missing.start < this.#hurriedTo || this.#options.isUrgent()) return true;
+    if (this.#pace.msUntilDue() <= 0) return true;
     // Of a segment that came to its end nothing more is awaited.
     return segmentNumberOf(missing.start, this.#segmentBytes) < segmentNumberOf(this.#received, this.#segmentBytes);
-  }
-
-  #msUntilDue(): number {
-    const { flushIntervalMs, clock } = this.#options;
-    const lead = Math.min(this.#lastStoreMs, flushIntervalMs * LEAD_PART_MAX);
-    return (this.#unstoredSince ?? clock.monotonic()) + flushIntervalMs - lead - clock.monotonic();
   }
 
   async #sleepUntilDue(): Promise<void> {
@@ -330,15 +300,19 @@ export class Reception {
     const waits: Promise<void>[] = [woken];
     // Without new WAL there is nothing to be due, and only an arrival wakes us.
     const missing = this.#firstMissing();
-    const until =
-      missing === null ? null : Math.max(this.#isDue(missing) ? 1 : this.#msUntilDue(), this.#msUntilRoom(), 1);
-    if (until !== null && Number.isFinite(until)) waits.push(this.#options.clock.sleep(until, timer.signal));
+    const until = missing === null ? null : this.#msUntilNext(missing);
+    this.#isTimed = until !== null && Number.isFinite(until);
+    if (until !== null && this.#isTimed) waits.push(this.#options.clock.sleep(until, timer.signal));
     await Promise.race(waits);
+    this.#isTimed = false;
     timer.abort();
   }
 
+  #msUntilNext(missing: LsnRange): number {
+    return Math.max(this.#isDue(missing) ? 1 : this.#pace.msUntilDue(), this.#pace.msUntilRoom(this.#underWay.size), 1);
+  }
+
   #beginFragment(range: LsnRange): void {
-    this.#begunAt = this.#options.clock.monotonic();
     const stored = this.#storeFragment(range).catch((error) => this.#fail(error));
     this.#underWay.set(
       range,
@@ -350,10 +324,10 @@ export class Reception {
   }
 
   async #storeFragment(range: LsnRange): Promise<void> {
-    const { lineage, timeline, receiver, clock, persistence, emit } = this.#options;
-    const begun = clock.monotonic();
+    const { lineage, timeline, receiver, persistence, emit } = this.#options;
+    const begunAt = this.#pace.begun();
     // What is left over for another fragment is no younger than this one.
-    if (range.end === this.#received) this.#unstoredSince = null;
+    if (range.end === this.#received) this.#pace.tookAll();
     const segment = this.#segments.get(segmentNumberOf(range.start, this.#segmentBytes));
     assert(segment !== undefined, 'WAL that is not durable is kept at hand');
     const offset = segmentOffsetOf(range.start, this.#segmentBytes);
@@ -366,7 +340,7 @@ export class Reception {
       objectName = fragmentObjectName(lineage, fragment);
     }
     this.#ownFragments.push({ ...fragment, objectName });
-    this.#lastStoreMs = clock.monotonic() - begun;
+    this.#pace.stored(begunAt);
     emit({ kind: 'fragment-stored', timeline, range });
     this.#addDurable(range);
   }
@@ -386,6 +360,9 @@ export class Reception {
   // Segments.
 
   #completeSegment(segment: ArrivingSegment): void {
+    segment.isWhole = true;
+    if (this.#options.clock.monotonic() - segment.begunAt < FAST_FILL_MS && segment.buffer.shared !== null)
+      this.#thread ??= new BodyThread();
     const { start, end } = this.#boundsOf(segment.number);
     const isStoredWhole = this.#stored.some(
       (object) => object.kind === 'wal-segment' && object.start === start && object.comparedEnd === end,
@@ -393,12 +370,12 @@ export class Reception {
     const missing = this.#coverage.firstMissing({ start, end });
     if (
       missing !== null &&
-      !this.#isHurried &&
+      missing.start >= this.#hurriedTo &&
       !this.#options.isUrgent() &&
       this.#segmentBytes <= DIRECT_JOIN_BYTES_MAX
     ) {
       this.#direct.add(segment.number);
-      this.#unstoredSince = null;
+      this.#pace.tookAll();
     }
     const turn = async (before: Promise<void>) => {
       if (!isStoredWhole) return this.#join(segment, before);
@@ -407,7 +384,8 @@ export class Reception {
     };
     const joined = turn(this.#joins).catch((error) => this.#fail(error));
     this.#joins = joined;
-    segment.joined = joined;
+    this.#joining.add(joined);
+    void joined.then(() => this.#joining.delete(joined));
   }
 
   /**
@@ -419,16 +397,16 @@ export class Reception {
     const read = () => segment.buffer.pieces(this.#segmentBytes);
     const whole = { place: lineage, timeline, number: segment.number, segmentBytes: this.#segmentBytes, read };
     const check = () => persistence.run(() => checkSegment(repository, this.#checker, whole));
-    let block: CollectedBlock | null;
+    let collected: CollectedSegment | null;
     try {
       const checked = this.#checks.then(() => (this.#hasFailed ? null : check()));
       this.#checks = checked.then(
         () => {},
         () => {}, // Told below; the next segment is judged by itself.
       );
-      block = await checked;
+      collected = await checked;
       if (this.#hasFailed) return;
-      const segmentName = await persistence.run(() => storeSegment(repository, whole));
+      const segmentName = await persistence.run(() => storeSegment(repository, { ...whole, ...this.#aside(segment) }));
       emit({ kind: 'segment-stored', segmentName });
     } catch (error) {
       if (!isKeptInFragments(error)) throw error;
@@ -439,22 +417,29 @@ export class Reception {
     }
     const bounds = this.#boundsOf(segment.number);
     this.#addDurable(bounds);
+    await this.#release(segment);
     await before;
     if (this.#hasFailed) return;
-    await keepLandmarks(repository, this.#checker, whole, block);
-    await this.#release(segment);
+    await keepCollected(repository, this.#checker, whole, collected);
     await this.#deleteFragmentsIn(bounds);
   }
 
-  /** Gives the buffer back when all of the segment is durable in one form or the other. */
+  #aside({ buffer: { shared } }: ArrivingSegment): Pick<WholeSegment, 'aside'> {
+    return shared === null || this.#thread === null ? {} : { aside: { thread: this.#thread, bytes: shared } };
+  }
+
+  /** Gives the buffer back when all of the segment is durable in one form or the other, and no fragment is on its way that is a view of it. */
   async #release(segment: ArrivingSegment): Promise<void> {
     this.#direct.delete(segment.number);
     this.#wake();
     const bounds = this.#boundsOf(segment.number);
     while (this.#coverage.firstMissing(bounds) !== null)
       await Promise.race([this.#nextDurable(), this.#failed.promise]);
+    const underWay = [...this.#underWay].filter(([{ start }]) => start >= bounds.start && start < bounds.end);
+    await Promise.all(underWay.map(([, stored]) => stored));
     this.#segments.delete(segment.number);
     await segment.buffer.close();
+    segment.released.resolve();
   }
 
   #nextDurable(): Promise<void> {

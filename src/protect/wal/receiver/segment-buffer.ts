@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assert, HoldfastError, messageOf } from '../../../lib/index.ts';
+import { assert, copyBytes, HoldfastError, messageOf } from '../../../lib/index.ts';
 
 /** Read at once, as what is sealed is sealed in pieces of this size. */
 const PIECE_BYTES = 1024 * 1024;
@@ -16,6 +16,8 @@ export interface SegmentBuffer {
   read(start: number, end: number): Buffer | Promise<Buffer>;
   /** The first `length` bytes, in pieces. */
   pieces(length: number): AsyncIterable<Buffer>;
+  /** All of it, where it lies in memory that other threads see as well; null where it does not. Good until `close`. */
+  readonly shared: Buffer | null;
   /** Gives the space back. */
   close(): void | Promise<void>;
 }
@@ -35,7 +37,7 @@ export class SegmentBuffers {
   /** Errors: WAL_SPOOL_FAILED. */
   async open(): Promise<SegmentBuffer> {
     if (this.#segmentBytes > MEMORY_SEGMENT_BYTES_MAX) return SegmentFile.create(this.#directory);
-    const memory = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#segmentBytes);
+    const memory = this.#spare.pop() ?? Buffer.from(new SharedArrayBuffer(this.#segmentBytes));
     return new SegmentMemory(memory, () => this.#spare.push(memory));
   }
 }
@@ -49,8 +51,12 @@ class SegmentMemory implements SegmentBuffer {
     this.#giveBack = giveBack;
   }
 
+  get shared(): Buffer {
+    return this.#held();
+  }
+
   write(offset: number, bytes: Uint8Array): void {
-    this.#held().set(bytes, offset);
+    copyBytes(bytes, this.#held(), offset);
   }
 
   read(start: number, end: number): Buffer {
@@ -77,6 +83,7 @@ class SegmentMemory implements SegmentBuffer {
  * killed leaves nothing.
  */
 class SegmentFile implements SegmentBuffer {
+  readonly shared = null;
   readonly #file: FileHandle;
   readonly #directory: string;
 

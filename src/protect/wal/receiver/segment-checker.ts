@@ -1,4 +1,5 @@
 import { type UnfinishedRecord, WalScanner, type WalStop } from '../../../postgres/index.ts';
+import { ChangeCollector, ChangesKeeper, type SegmentChanges } from '../changes/index.ts';
 import {
   type CollectedBlock,
   carriedBy,
@@ -7,30 +8,43 @@ import {
   type SegmentBlock,
 } from '../landmarks/index.ts';
 
+/** What the scan of a segment gathered: its part of the commit index, and which blocks it changes. Null for what has a record of an unknown form. */
+export interface CollectedSegment {
+  readonly landmarks: CollectedBlock | null;
+  readonly changes: Omit<SegmentChanges, 'timeline'> | null;
+}
+
+interface Scan {
+  readonly scanner: WalScanner;
+  readonly landmarks: LandmarkCollector;
+  readonly changes: ChangeCollector;
+}
+
 /**
  * Checks whole segments as a recovery would read them: page headers, and the CRC of each record (rule A14). The same scan gathers the segment's
- * part of the commit index.
+ * part of the commit index, and which blocks it changes.
  *
  * Segments that come one after another are read by one scan, so that a record that reaches over their border is checked, too. After any other
  * one a scan begins anew at the start of the segment; what the index kept of the record that goes on there is then given to it.
  */
 export class SegmentChecker {
-  /** Stores what was gathered. */
+  /** Store what was gathered. */
   readonly landmarks = new LandmarkKeeper();
+  readonly changes = new ChangesKeeper();
   readonly #segmentBytes: number;
   readonly #systemId: string;
-  #scan: { readonly scanner: WalScanner; readonly collector: LandmarkCollector } | null = null;
+  #scan: Scan | null = null;
   #next = -1n;
-  #block: CollectedBlock | null = null;
+  #collected: CollectedSegment | null = null;
 
   constructor(segmentBytes: number, systemId: string) {
     this.#segmentBytes = segmentBytes;
     this.#systemId = systemId;
   }
 
-  /** The landmarks of the segment that was found sound last; null when there is none, or when it has a record of an unknown form. */
-  get block(): CollectedBlock | null {
-    return this.#block;
+  /** What was gathered of the segment that was found sound last; null when there is none. */
+  get collected(): CollectedSegment | null {
+    return this.#collected;
   }
 
   /** True when `check` would go on with the scan of the segment before. */
@@ -46,20 +60,23 @@ export class SegmentChecker {
   ): Promise<WalStop | null> {
     const scan = this.goesOnWith(number) ? this.#scan! : this.#begin(number, before);
     this.#scan = null;
-    this.#block = null;
-    const { scanner, collector } = scan;
+    this.#collected = null;
+    const { scanner, landmarks, changes } = scan;
     for await (const piece of pieces) {
       scanner.push(piece);
-      for (let record = scanner.next(); record !== null; record = scanner.next()) collector.see(record);
+      for (let record = scanner.next(); record !== null; record = scanner.next()) {
+        landmarks.see(record);
+        changes.see(record);
+      }
       if (scanner.stopped !== null) return scanner.stopped;
     }
-    this.#block = collector.finishSegment();
+    this.#collected = { landmarks: landmarks.finishSegment(), changes: changes.finishSegment() };
     this.#scan = scan;
     this.#next = number + 1n;
     return null;
   }
 
-  #begin(number: bigint, before: SegmentBlock | null) {
+  #begin(number: bigint, before: SegmentBlock | null): Scan {
     const carried: UnfinishedRecord | null = before === null ? null : carriedBy(before);
     const scanner = new WalScanner({
       segmentSize: this.#segmentBytes,
@@ -67,7 +84,7 @@ export class SegmentChecker {
       systemId: this.#systemId,
       ...(carried === null ? {} : { carried }),
     });
-    const collector = new LandmarkCollector(scanner, { segmentBytes: this.#segmentBytes, number, before });
-    return { scanner, collector };
+    const landmarks = new LandmarkCollector(scanner, { segmentBytes: this.#segmentBytes, number, before });
+    return { scanner, landmarks, changes: new ChangeCollector(scanner, number) };
   }
 }

@@ -56,7 +56,7 @@ export class StatusKeeper {
     if (status === null) return;
     const name = receiverStatusName({ system: status.system, cluster, slot: temporary ? 'temporary' : slot });
     try {
-      await writeReceiverStatus(repository, name, { ...status, running });
+      await writeReceiverStatus(repository, name, { ...status, running, temporary });
     } catch {
       // Nobody needs a status to restore, and a store that is away is told of by the WAL that it does not take.
     }

@@ -2,6 +2,7 @@ import { formatBytes, HoldfastError } from '../../../lib/index.ts';
 import { quoteIdentifier } from '../check.ts';
 import { largestKept, neededSenders, neededSlots, proposeSlotBudget, standbysFirst } from '../needs.ts';
 import { type ServerFacts, settingBytes } from '../server-facts.ts';
+import { proposeDirect } from './direct-rights.ts';
 import type {
   ExistingRole,
   RoleStep,
@@ -32,14 +33,16 @@ export function proposeSetup(facts: SetupFacts, wish: SetupWish): SetupProposal 
     ...proposeLevel(server),
     ...proposeCounts(server),
     ...proposeBudget(facts, wish),
+    ...proposeSummaries(server),
     ...proposeArchive(facts, wish),
   ].map((step) => ({ ...step, isWritten: isWritten(step, facts.written) }));
   const role = wish.role === null ? null : proposeRole(facts.role, wish.role);
+  const direct = facts.direct === undefined ? null : proposeDirect(facts.direct);
   const slot = proposeSlot(server, wish.slot);
   return {
-    ...{ system: server.system, settings, role, slot },
+    ...{ system: server.system, settings, role, direct, slot },
     needsRestart: settings.some(({ needsRestart }) => needsRestart),
-    isEmpty: settings.length === 0 && role === null && slot === null,
+    isEmpty: settings.length === 0 && role === null && direct === null && slot === null,
   };
 }
 
@@ -96,6 +99,12 @@ function proposeBudget({ server, walDirectoryFreeBytes }: SetupFacts, wish: Setu
   const megabytes = String(Math.max(1, Math.ceil(bytes / MEGABYTE)));
   const why = `a slot must not fill the disk of the server; ${origin}`;
   return want(server, name, megabytes, { why, needsRestart: false, to: `${megabytes}MB` });
+}
+
+/** Servers before 17 do not have the parameter. */
+function proposeSummaries(server: ServerFacts): Wanted[] {
+  const why = 'a backup then reads only what changed since the last one';
+  return want(server, 'summarize_wal', 'on', { why, needsRestart: false });
 }
 
 function proposeArchive({ server, written }: SetupFacts, wish: SetupWish): Wanted[] {

@@ -8,6 +8,7 @@ import { advice, type Mend, quoteIdentifier, quoteLiteral, quoteWord, shell, sql
 import { tryReplication } from '../gather-server.ts';
 import { hbaLine } from '../judge-rights.ts';
 import { restartCommand } from '../judge-server.ts';
+import { applyDirect, readDirectRights, statementsIn, undoOf } from './direct-rights.ts';
 import { formatSetting, parseSettings, readBlock, replaceBlock } from './managed-block.ts';
 import { ARCHIVING_OFF, proposeSetup } from './propose-setup.ts';
 import { type Arrival, proveArrival } from './prove-arrival.ts';
@@ -36,6 +37,8 @@ export interface SetupOptions {
   readonly includeFile: string | null;
   /** Whether pg_hba.conf may be written when the role is not let in. */
   readonly writesHba: boolean;
+  /** Whether the role is to be given what `holdfast backup --direct` needs. */
+  readonly readsDirectly: boolean;
   /** Restarts the server; `null`: somebody else does. */
   readonly restartCommand: string | null;
   readonly clock: Clock;
@@ -84,7 +87,8 @@ export async function prepareSetup(options: SetupOptions): Promise<PreparedSetup
   try {
     const fits = () => findOutWhetherPasswordFits(options);
     const facts = await readSetupFacts(connection, wish, { looksOnly: options.looksOnly, fits, clock });
-    return { facts, proposal: proposeSetup(facts, wish) };
+    const direct = options.readsDirectly ? { direct: await readDirectRights(options, wish.role?.name ?? null) } : {};
+    return { facts, proposal: proposeSetup({ ...facts, ...direct }, wish) };
   } finally {
     await connection.close();
   }
@@ -140,6 +144,7 @@ async function carryOut(
   try {
     await refuseOtherSystem(connection, proposal);
     await applyRole(connection, proposal, options, done);
+    await letReadDirectly(proposal, options, done);
     await applySettings(connection, proposal.settings, options, done);
     const waiting = await findWaiting(connection, proposal.settings);
     if (waiting.length > 0) {
@@ -202,6 +207,12 @@ async function applyRole(
   }
   const sentence = `${role.action === 'create' ? 'created' : 'changed'} the role "${role.name}"`;
   done.push({ sentence, undo: role.undo.map(sql) });
+}
+
+async function letReadDirectly({ direct }: SetupProposal, options: SetupOptions, done: DoneStep[]): Promise<void> {
+  if (direct === null) return;
+  await applyDirect(options, direct);
+  done.push({ sentence: `let "${direct.role}" read directly`, undo: undoOf(direct) });
 }
 
 async function applySettings(
@@ -340,10 +351,11 @@ function mendLogin(code: string, line: string, file: string | undefined): Mend[]
 }
 
 /** The statements of a proposal, for somebody who may run them. A password is never among them. */
-export function listStatements({ settings, role, slot, needsRestart }: SetupProposal): string[] {
+export function listStatements({ settings, role, direct, slot, needsRestart }: SetupProposal): string[] {
   return [
     ...(role?.statements ?? []),
     ...(role?.password == null ? [] : [`-- then give it its password: \\password ${quoteIdentifier(role.name)}`]),
+    ...(direct === null ? [] : statementsIn(direct.database, direct.statements)),
     ...settings.map(({ name, to }) => `ALTER SYSTEM SET ${name} = ${quoteLiteral(to)};`),
     ...(settings.length === 0 ? [] : ['SELECT pg_reload_conf();']),
     ...(needsRestart ? ['-- then restart the server'] : []),

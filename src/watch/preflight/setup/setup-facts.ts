@@ -1,5 +1,6 @@
 import type { Secret } from '../../../lib/index.ts';
 import type { ServerFacts } from '../server-facts.ts';
+import type { DirectRights, DirectStep } from './direct-rights.ts';
 
 /** What somebody wants to be set up. */
 export interface SetupWish {
@@ -45,6 +46,8 @@ export interface SetupFacts {
   readonly role: ExistingRole | null;
   /** What the configuration files say of each parameter, in force or not; `null` when we may not know. */
   readonly written: ReadonlyMap<string, string> | null;
+  /** Left out when nobody asked for direct reads. */
+  readonly direct?: DirectRights;
 }
 
 /** A parameter that has to be another one. */
@@ -86,6 +89,8 @@ export interface SetupProposal {
   readonly system: string;
   readonly settings: readonly SettingStep[];
   readonly role: RoleStep | null;
+  /** `null` also when nobody asked for direct reads. */
+  readonly direct: DirectStep | null;
   readonly slot: SlotStep | null;
   /** True when a setting is in force after a restart only. */
   readonly needsRestart: boolean;
