@@ -60,6 +60,11 @@ export class ContentComparer {
     return runs.list;
   }
 
+  /** The bytes that the last comparison read, until the next one. */
+  lastRead(length: number): Buffer {
+    return this.#bytes.subarray(0, length);
+  }
+
   /** Reads into the memory as far as the file goes. */
   async #read(file: FileHandle, start: number, length: number): Promise<number> {
     let have = 0;

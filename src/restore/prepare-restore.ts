@@ -163,13 +163,14 @@ async function lookIntoFiles(
     placed: readonly PlacedTablespace[];
   },
 ): Promise<{ outline: TreeOutline; reuse: ReuseEstimate | null } | null> {
-  const from = delta === true ? place.path : cloneFrom;
+  const reuses = delta === true || place.state === 'unfinished';
+  const from = reuses ? place.path : cloneFrom;
   if (from === null && placed.length === 0) return null;
   const index = await repository.loadIndex();
   try {
     const { readChunk } = repository.openChunkReader(index);
     if (from === null) return { outline: await readOutline(snapshot, readChunk), reuse: null };
-    const moved = delta === true ? placed : [];
+    const moved = reuses ? placed : [];
     const estimator = new ReuseEstimator({ from, moved, readChunk, keys: repository.keys, totalBytes: snapshot.bytes });
     const outline = await readOutline(snapshot, readChunk, (entry) => estimator.add(entry));
     return { outline, reuse: estimator.result() };

@@ -77,7 +77,7 @@ export interface RestoreProposal {
   readonly tablespaces: readonly PlacedTablespace[];
   /** What replaying the WAL asks for. */
   readonly survey: WalSurvey;
-  /** How much of the files is there already; null in a new place. */
+  /** How much of the files is there already; null in a new place that is empty. */
   readonly reuse: ReuseEstimate | null;
   /** `freeBytes` is that of the data directory's file system; each file system has its own sum. */
   readonly size: {
@@ -211,9 +211,9 @@ export function proposeRestore(facts: ProposalFacts): RestoreProposal {
   };
 }
 
-/** What each place needs: files, less what a delta finds there, and the WAL in the data directory. */
-function measureNeeds({ volumes, reuse, manner, start }: ProposalFacts, walBytes: number): SpaceNeed[] {
-  const present = manner === 'delta' ? (reuse?.presentBytes ?? 0) : 0;
+/** What each place needs: files, less those that lie there already, and the WAL in the data directory. */
+function measureNeeds({ volumes, reuse, into, start }: ProposalFacts, walBytes: number): SpaceNeed[] {
+  const present = reuse?.from === into ? reuse.presentBytes : 0;
   const all = volumes.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
   const missing = all === 0 ? 0 : Math.max(0, all - present) / all;
   const spoolBytes = start ? 0 : walBytes;

@@ -44,6 +44,8 @@ const marker = z.object({
   /** The names that the restore makes in the directory, so that a repetition knows what is ours. Plain names, as it removes them. */
   topLevel: z.array(z.string().regex(/^(?!\.{1,2}$)[^/\0]+$/)),
   target: z.object({ reachedLsn: lsn, recordLsn: lsn, inclusive: z.boolean(), timeline: z.int() }),
+  /** Which WAL its recovery takes, up to where: of it the segments that lie ready in the spool. */
+  wal: z.object({ lineage: z.string(), timeline: z.int(), to: lsn }).optional(),
   reason: z.string().optional(),
 });
 

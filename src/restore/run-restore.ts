@@ -4,8 +4,9 @@ import { findFullest } from './measure-space.ts';
 import { type PreparedRestore, prepareRestore, type RestoreRequest } from './prepare-restore.ts';
 import type { RestoreProposal } from './proposal.ts';
 import { walFileReader } from './read-wal-file.ts';
+import { MARKER_NAME } from './restore-marker.ts';
 import { openRestoreRecord, type RestoreRecord } from './restore-record.ts';
-import { type Owner, RecoverySpool } from './spool/index.ts';
+import { type Owner, RecoverySpool, SPOOL_DIRECTORY } from './spool/index.ts';
 import { checkInstance, type InstanceChecks } from './stages/check-instance.ts';
 import { checkWalTablespaces } from './stages/check-wal-tablespaces.ts';
 import { releaseTablespaces } from './stages/claim-tablespaces.ts';
@@ -22,6 +23,7 @@ import { type RestoredInstance, recoverInstance, type StartOptions } from './sta
 import { refuseOutdated } from './stages/refuse-outdated.ts';
 import { sealTarget, syncTarget } from './stages/sync-target.ts';
 import { targetErrorOf } from './stages/target-error.ts';
+import { writeManifest } from './stages/write-manifest.ts';
 import { writeRecovery } from './stages/write-recovery.ts';
 
 /** A restore, and who is told of it. */
@@ -35,6 +37,8 @@ export interface RestoreOptions extends RestoreRequest {
   /** Who shall own the restored files, when we are root. */
   readonly owner?: Owner;
   readonly stateDirectory: string;
+  /** Whether all is read back and a `backup_manifest` is made of it; not when the server is started, which changes files at once. */
+  readonly manifest?: boolean;
   /** Worker threads; one for each core unless said otherwise. */
   readonly workers?: number;
 }
@@ -48,9 +52,11 @@ export interface RestoreResult {
   readonly files: number;
   /** Of files as the server has them, without WAL. */
   readonly bytes: number;
-  /** What was there before; null in a new place. */
+  /** What was there before; null in a new place that was empty. */
   readonly reuse: Reuse | null;
   readonly seconds: number;
+  /** The path of the `backup_manifest`; null unless it was asked for. */
+  readonly manifest: string | null;
   /** A running server, which the caller stops or releases. */
   readonly instance: RestoredInstance | null;
   readonly checks: InstanceChecks | null;
@@ -60,7 +66,7 @@ export interface RestoreResult {
 /**
  * Restores a cluster to a moment, into a place of its own.
  *
- * Nothing that is in the target is removed unless it is left over from a restore of ours. Until the last step the directory cannot be started:
+ * Nothing that is in the target is removed unless it is left over from a restore of ours; what that one brought and is right is not fetched again. Until the last step the directory cannot be started:
  * its `pg_control` is missing. Recovery goes to a position on a fixed timeline, by a plan of exactly the WAL that exists, and a server that
  * comes to any other position is stopped (rule A3). On failure the directory is marked, and the error says what to do.
  *
@@ -149,6 +155,7 @@ async function executeRestore(
   await placeWal({ ...options, proposal, spool, read, progress, limits: start?.fetch });
   options.signal?.throwIfAborted();
   await syncTarget(target, { ...extracted, files: [...extracted.files, ...written.files] }, progress);
+  const manifest = options.manifest === true ? await writeManifest({ ...extraction, made: written.files }) : null;
   // Only now may a server be started: all that its recovery needs, or the refusal to go on without it, is durable.
   await sealTarget(target);
   await record.sealed();
@@ -171,8 +178,9 @@ async function executeRestore(
     lost,
     files: extracted.files.length,
     bytes: extracted.bytes,
-    reuse: proposal.manner === 'new' ? null : extracted.reuse,
+    reuse: proposal.manner === 'new' && !target.goesOn ? null : extracted.reuse,
     seconds: (clock.monotonic() - begun) / 1000,
+    manifest,
     instance: recovered,
     checks,
     notes: [
@@ -181,6 +189,7 @@ async function executeRestore(
       ...written.notes,
       ...describeReuse(extracted.reuse, target),
       ...describeChecks(checks),
+      ...describeManifest(manifest, target),
       ...proposal.leftOut,
       ...describeRest(lost, target, proposal),
     ],
@@ -200,6 +209,15 @@ function describeReuse({ clonedBytes, copiedBytes }: Reuse, { marker, path }: Cl
       : [
           `${formatBytes(copiedBytes)} were copied and ${formatBytes(clonedBytes)} cloned: where the file system cannot clone, a copy takes the time and the space of one.`,
         ]),
+  ];
+}
+
+/** How the manifest is used: the WAL lies elsewhere than pg_verifybackup looks for it, and our own files are in no backup. */
+function describeManifest(manifest: string | null, { path }: ClaimedTarget): string[] {
+  if (manifest === null) return [];
+  const ours = [MARKER_NAME, SPOOL_DIRECTORY].map((name) => `--ignore=${name}`).join(' ');
+  return [
+    `All was read back, as far as memory held it from there, and is as in the backup; until a server is started on it, pg_verifybackup --no-parse-wal ${ours} "${path}" tells whether it still is.`,
   ];
 }
 

@@ -104,6 +104,22 @@ export class RecoverySpool {
     await this.#writeWhole(this.#path('error'), `${reason.replaceAll(/\s+/g, ' ')}\n`);
   }
 
+  /** Removes what an earlier restore left, durably, save for ready files with these names; none of them was there before it was whole. */
+  async clear(kept: ReadonlySet<string>): Promise<void> {
+    if (kept.size === 0) return await this.dispose();
+    for (const name of await namesIn(this.directory)) {
+      if (name !== spoolNames.ready) await rm(join(this.directory, name), { recursive: true, force: true });
+    }
+    const ready = await namesIn(this.#path('ready'));
+    for (const name of ready) {
+      const path = join(this.#path('ready'), name);
+      // Another server's user may own the directory by now.
+      if (kept.has(name)) await this.#give(path);
+      else await rm(path, { force: true });
+    }
+    if (ready.length > 0) await this.sync();
+  }
+
   /** Removes the folder with all it holds, once the server no longer recovers. */
   dispose(): Promise<void> {
     return rm(this.directory, { recursive: true, force: true });
@@ -135,6 +151,16 @@ export class RecoverySpool {
 
   async #give(path: string): Promise<void> {
     if (this.#owner !== undefined) await chown(path, this.#owner.uid, this.#owner.gid);
+  }
+}
+
+/** What a directory holds; nothing when it is not there. */
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 

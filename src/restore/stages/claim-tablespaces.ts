@@ -68,7 +68,7 @@ async function link(path: string, at: string): Promise<void> {
   }
 }
 
-/** Empties the tablespaces of a restore that was broken off, also those that the repetition puts elsewhere. */
+/** Empties the tablespaces of a restore that was broken off; the caller leaves out those that are used again. */
 export async function emptyLeftTablespaces(into: string, marker: RestoreMarker): Promise<void> {
   for (const { path } of marker.tablespaces) {
     if (await isTablespaceMarkedBy(path, { into, repository: marker.repository })) await emptyTablespace(path);

@@ -2,9 +2,10 @@ import { constants, readdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Progress, unreachable } from '../../lib/index.ts';
+import { assert, inLanes, type Progress, unreachable } from '../../lib/index.ts';
 import {
   type ChunkIndex,
+  type EntryAhead,
   ExtractPipeline,
   type FetchChunk,
   type FileEntry,
@@ -14,6 +15,7 @@ import {
   type Repository,
   readFileMap,
   recordDamage,
+  type TreeEntry,
   withMapsAhead,
 } from '../../repository/index.ts';
 import { ContentComparer } from '../content-comparer.ts';
@@ -22,7 +24,7 @@ import { ASIDE_PREFIX, isMarkerName } from '../restore-marker.ts';
 import { SPOOL_DIRECTORY } from '../spool/index.ts';
 import type { ClaimedTarget } from './claim-target.ts';
 import { DirectorySweeper } from './directory-sweeper.ts';
-import { listOtherVersions } from './inspect-tablespaces.ts';
+import { listOtherVersions, TABLESPACE_MARKER } from './inspect-tablespaces.ts';
 import { type EarlierContent, FilePlacer } from './place-file.ts';
 import { addDifferences, addWhole } from './plan-extents.ts';
 import { readDataEntries, type TreeOutline } from './read-outline.ts';
@@ -63,8 +65,8 @@ export interface Reuse {
 /**
  * Writes all files of the snapshot, in parallel, from packs straight into their places. Nothing is synced yet.
  *
- * Where there are bytes already, in the directory itself or from a clone, they are compared first, and only what differs is fetched. A
- * delta removes what does not belong, directory after directory.
+ * Where there are bytes already, in the directory itself (of a server, or of a restore that was broken off) or from a clone, they are compared
+ * first, and only what differs is fetched. What does not belong there is removed, directory after directory.
  *
  * A pack in which a chunk failed authentication is recorded as damaged, also when another copy of the chunk was sound (rule A1).
  * Errors: CHUNK_DAMAGED, CHUNK_ABSENT, TREE_INVALID; those of the store; of the file system as they are.
@@ -96,11 +98,10 @@ export async function extractFiles(options: {
     // The workers start meanwhile.
     const directories = extraction.makeDirectories(outline);
     const entries = withMapsAhead(readDataEntries(proposal.snapshot, readChunk), readChunk);
-    for await (const { entry, fetch } of entries) {
-      options.signal?.throwIfAborted();
-      if (entry.type === 'directory') await extraction.passDirectory(entry.path);
-      else files.push(await extraction.restore(entry, fetch));
-    }
+    await inLanes(extraction.lanes, extraction.place(entries, options.signal), async (file) => {
+      files.push(file.path);
+      await extraction.bring(file);
+    });
     await pipeline.finish();
     await extraction.sweepRest();
     return { files, directories, bytes: extraction.bytes, reuse: extraction.reuse() };
@@ -120,11 +121,26 @@ interface ExtractionParts {
   readonly pipeline: ExtractPipeline;
 }
 
-/** Brings the files of a snapshot into a directory, one after the other, and counts. */
+/** Files that are compared at the same time, each in 8 MiB of memory: one is read while another one is hashed. */
+const COMPARED_MAX = 3;
+
+/** A file in its place, whose bytes are to be brought. `fetch` gives its map. */
+interface PlacedFile {
+  readonly path: string;
+  readonly entry: FileEntry;
+  readonly earlier: EarlierContent;
+  readonly fetch: FetchChunk;
+}
+
+/** Brings the files of a snapshot into a directory, and counts. */
 class Extraction {
+  /** Files under way at the same time: where nothing is compared, asking for one after the other keeps them in the order of the packs. */
+  readonly lanes: number;
   readonly #parts: ExtractionParts;
   readonly #placer: FilePlacer;
-  readonly #comparer: ContentComparer | null;
+  /** Those that nobody uses. */
+  readonly #comparers: ContentComparer[];
+  readonly #isCompared: boolean;
   readonly #sweeper: DirectorySweeper | null;
   #reused = 0;
   #written = 0;
@@ -137,9 +153,13 @@ class Extraction {
     const { proposal, target, repository } = parts;
     const delta = proposal.manner === 'delta';
     this.#parts = parts;
-    this.#placer = new FilePlacer(target, { delta, cloneFrom: proposal.cloneFrom });
-    this.#comparer = proposal.manner === 'new' ? null : new ContentComparer(repository.keys);
-    this.#sweeper = delta ? new DirectorySweeper(target.path, sparedNames(target, proposal)) : null;
+    const reuses = delta || target.goesOn;
+    this.#placer = new FilePlacer(target, { reuses, cloneFrom: proposal.cloneFrom });
+    this.#isCompared = reuses || proposal.manner !== 'new';
+    this.lanes = this.#isCompared ? COMPARED_MAX : 1;
+    const comparers = this.#isCompared ? COMPARED_MAX : 0;
+    this.#comparers = Array.from({ length: comparers }, () => new ContentComparer(repository.keys));
+    this.#sweeper = reuses ? new DirectorySweeper(target.path, sparedNames(target, proposal)) : null;
   }
 
   /** Parents come before what lies in them, as the tree is sorted by path. */
@@ -152,21 +172,30 @@ class Extraction {
     return [...modes.keys()];
   }
 
-  async passDirectory(path: string): Promise<void> {
-    await this.#sweeper?.keep(path, 'directory');
+  /** Makes one file after the other in its place, and sweeps between them, in the order of the tree. */
+  async *place(
+    entries: AsyncIterable<EntryAhead<Exclude<TreeEntry, { type: 'link' }>>>,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<PlacedFile, void> {
+    for await (const { entry, fetch } of entries) {
+      signal?.throwIfAborted();
+      const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
+      await this.#sweeper?.keep(path, entry.type);
+      if (entry.type !== 'file') continue;
+      const earlier = this.#placer.place(path, entry);
+      this.#count(earlier, entry);
+      this.bytes += entry.size;
+      yield { path, entry, earlier, fetch };
+    }
   }
 
-  /** Gives the path at which the file lies now. `fetch` gives its map. */
-  async restore(entry: FileEntry, fetch: FetchChunk): Promise<string> {
-    const path = entry.path === CONTROL_FILE ? WAITING_CONTROL_FILE : entry.path;
-    await this.#sweeper?.keep(path, 'file');
-    const earlier = this.#placer.place(path, entry);
-    this.#count(earlier, entry);
-    this.bytes += entry.size;
-    if (entry.size === 0) return path;
-    if (earlier === 'none') await this.#fetchWhole(path, entry, fetch);
-    else await this.#fetchDifferences(path, entry, fetch);
-    return path;
+  async bring({ path, entry, earlier, fetch }: PlacedFile): Promise<void> {
+    if (entry.size === 0) return;
+    if (earlier === 'none') return await this.#fetchWhole(path, entry, fetch);
+    const comparer = this.#comparers.pop();
+    assert(comparer !== undefined, 'there is a comparer for each lane');
+    await this.#fetchDifferences(path, entry, { fetch, comparer });
+    this.#comparers.push(comparer);
   }
 
   async sweepRest(): Promise<void> {
@@ -182,7 +211,7 @@ class Extraction {
     return {
       reusedBytes: this.#reused,
       writtenBytes: this.#written,
-      fetchedBytes: this.#comparer === null ? null : this.#fetched,
+      fetchedBytes: this.#isCompared ? this.#fetched : null,
       clonedBytes: this.#cloned,
       copiedBytes: this.#copied,
       removed: this.#sweeper?.removed ?? 0,
@@ -210,13 +239,17 @@ class Extraction {
     const absolute = join(target.path, path);
     let at = 0;
     for await (const map of readFileMap(entry, fetch)) {
-      if (this.#comparer !== null) this.#countFetched(map, [{ at: 0, length: mapLength(map) }]);
+      if (this.#isCompared) this.#countFetched(map, [{ at: 0, length: mapLength(map) }]);
       await addWhole(pipeline, absolute, at, map);
       at += mapLength(map);
     }
   }
 
-  async #fetchDifferences(path: string, entry: FileEntry, fetch: FetchChunk): Promise<void> {
+  async #fetchDifferences(
+    path: string,
+    entry: FileEntry,
+    { fetch, comparer }: { fetch: FetchChunk; comparer: ContentComparer },
+  ): Promise<void> {
     const { pipeline, target, progress } = this.#parts;
     const absolute = join(target.path, path);
     // Opened to be written, too: zeros are put down here, as no chunk brings them.
@@ -224,7 +257,7 @@ class Extraction {
     let at = 0;
     for await (const map of readFileMap(entry, fetch)) {
       const length = mapLength(map);
-      const differences = await this.#comparer!.compare(opened, at, length, map);
+      const differences = await comparer.compare(opened, at, length, map);
       const equal = length - differences.reduce((sum, difference) => sum + difference.length, 0);
       this.#reused += equal;
       progress.advance(equal);
@@ -257,7 +290,7 @@ function sparedNames(target: ClaimedTarget, proposal: RestoreProposal): string[]
   return [
     ...[SPOOL_DIRECTORY, 'pg_wal', 'pg_tblspc'],
     ...readdirSync(target.path).filter((name) => isMarkerName(name) || name.startsWith(ASIDE_PREFIX)),
-    ...proposal.tablespaces.map(({ oid }) => `pg_tblspc/${oid}`),
+    ...proposal.tablespaces.flatMap(({ oid }) => [`pg_tblspc/${oid}`, `pg_tblspc/${oid}/${TABLESPACE_MARKER}`]),
     ...proposal.tablespaces.flatMap(({ oid, path }) =>
       listOtherVersions(path ?? join(target.path, 'pg_tblspc', String(oid)), proposal.snapshot.serverMajor).map(
         (name) => `pg_tblspc/${oid}/${name}`,

@@ -26,20 +26,22 @@ export type EarlierContent = 'none' | 'in-place' | 'cloned' | 'copied';
 export class FilePlacer {
   readonly #target: ClaimedTarget;
   readonly #cloneFrom: string | null;
-  readonly #delta: boolean;
+  readonly #reuses: boolean;
   /** False once the file system has said that it does not clone. */
   #clones = true;
 
-  constructor(target: ClaimedTarget, manner: { delta: boolean; cloneFrom: string | null }) {
+  /** `reuses`: the directory has files already that may be the right ones, of a server or of a restore that was broken off. */
+  constructor(target: ClaimedTarget, manner: { reuses: boolean; cloneFrom: string | null }) {
     this.#target = target;
-    this.#delta = manner.delta;
+    this.#reuses = manner.reuses;
     this.#cloneFrom = manner.cloneFrom;
   }
 
   /** `path` is where the file will lie; `entry.path` where another directory of the cluster has it. */
   place(path: string, entry: FileEntry): EarlierContent {
     const absolute = join(this.#target.path, path);
-    const earlier = this.#delta ? this.#reuse(absolute) : this.#clone(absolute, entry);
+    const found = this.#reuses ? this.#reuse(absolute) : 'none';
+    const earlier = found === 'none' ? this.#clone(absolute, entry) : found;
     const flags = earlier === 'none' ? constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY : constants.O_WRONLY;
     if (earlier !== 'none') chmodSync(absolute, 0o600);
     const descriptor = openSync(absolute, flags | constants.O_NOFOLLOW, 0o600);
@@ -59,7 +61,7 @@ export class FilePlacer {
   /** Makes a directory, or takes the one that is there; a link or a file in its place goes. */
   placeDirectory(path: string, mode: number): void {
     const absolute = join(this.#target.path, path);
-    if (this.#delta) {
+    if (this.#reuses) {
       const found = lookAt(absolute);
       const isTablespace = found?.isSymbolicLink() && /^pg_tblspc\/[0-9]+$/.test(path);
       if (found !== null && !found.isDirectory() && !isTablespace) rmSync(absolute);
@@ -74,7 +76,8 @@ export class FilePlacer {
   #reuse(absolute: string): EarlierContent {
     const found = lookAt(absolute);
     if (found === null) return 'none';
-    if (!found.isFile()) {
+    // A restore that was broken off has made files of which it had written nothing: there is nothing to compare.
+    if (!found.isFile() || (found.size > 0 && found.blocks === 0)) {
       rmSync(absolute, { recursive: true });
       return 'none';
     }
@@ -112,7 +115,7 @@ export class FilePlacer {
   }
 }
 
-/** Under this name a copy is made before it takes the place of a file that is shared; a delta that is repeated sweeps it away. */
+/** Under this name a copy is made before it takes the place of a file that is shared; a restore that is repeated sweeps it away. */
 const OWN_COPY = '.holdfast-copy';
 
 /** What systems say of a clone that cannot be made here. */

@@ -3,7 +3,7 @@ import type { RestoreProposal } from '../proposal.ts';
 import { type FetchLimits, placeAllWal, type ReadWalFile, type RecoverySpool } from '../spool/index.ts';
 
 /**
- * Makes the spool with the plan. When nobody will fetch WAL later, all of it is placed now, so that the directory needs nothing and nobody
+ * Makes the spool with the plan. What a restore that was broken off has left in it, and was kept when the directory was claimed, is there already. When nobody will fetch WAL later, all of it is placed now, so that the directory needs nothing and nobody
  * else to recover; otherwise only the histories, which the server asks for first.
  *
  * Errors: RESTORE_WAL_UNAVAILABLE.
@@ -27,5 +27,8 @@ export async function placeWal(options: {
     fetched: proposal.start,
     ...(fetcherSilenceSecondsMax === undefined ? {} : { fetcherSilenceSecondsMax }),
   });
-  await placeAllWal({ ...options, limits, files: placed, onPlaced: () => progress.advance(1) });
+  const there = new Set(await spool.listReady());
+  const missing = placed.filter((name) => !there.has(name));
+  if (missing.length < placed.length) progress.advance(placed.length - missing.length);
+  await placeAllWal({ ...options, limits, files: missing, onPlaced: () => progress.advance(1) });
 }

@@ -6,6 +6,7 @@ import { makeSnapshot } from '../../../test/support/wal-inventory.ts';
 import { filler, fillTo, LineageWriter, transactionEnd } from '../../../test/support/wal-lineage.ts';
 import { parseLsn } from '../../postgres/index.ts';
 import { readWalInventory } from '../../protect/wal/index.ts';
+import { attest } from '../../repository/index.ts';
 import { selectSnapshots } from '../select-snapshot.ts';
 import type { SnapshotFacts } from '../snapshot-facts.ts';
 import { routeTo } from '../wal-route.ts';
@@ -133,6 +134,41 @@ describe('the place where recovery stops', () => {
     const later = await resolveTarget(question, selectSnapshots({ ...question, snapshots: [inside] }));
     assert.ok(later.resolved!.reachedLsn >= inside.end);
     assert.equal(later.resolved!.inclusive, true);
+  });
+
+  it('is reached from a snapshot in doubt only where no other one leads there, and then says so', async (test) => {
+    const history = new MadeHistory();
+    const first = history.backUp('first', 10);
+    history.commit(5, 12);
+    const between = history.end;
+    const second = history.backUp('second', 20);
+    history.commit(6, 22);
+    const { resolve, repository } = await history.store(test);
+    const latest = async () => {
+      const { resolved, rejected } = await resolve({ kind: 'latest' });
+      return { used: resolved!.candidate.snapshot.id, notes: resolved!.notes.join(), rejected };
+    };
+    const doubt = (snapshot: string) => attest(repository, { snapshot, level: 'doubtful', facts: {} });
+    assert.equal((await latest()).used, second.id);
+    await doubt(second.id);
+    const passed = await latest();
+    assert.equal(passed.used, first.id);
+    assert.deepEqual(
+      passed.rejected.map(({ snapshot, reason }) => [snapshot.id, reason]),
+      [[second.id, 'a cross-check found that it may lack changes']],
+    );
+    assert.doesNotMatch(passed.notes, /cross-check/);
+    await doubt(first.id);
+    const only = await latest();
+    assert.equal(only.used, second.id, 'the newest of those in doubt');
+    assert.match(only.notes, /may lack changes. It is taken as it was named, or as no other one leads to the target/);
+    assert.deepEqual(
+      only.rejected.map(({ snapshot }) => snapshot.id),
+      [first.id],
+    );
+    const before = await resolve({ kind: 'lsn', lsn: between - 8n });
+    assert.equal(before.resolved!.candidate.snapshot.id, first.id);
+    assert.match(before.resolved!.notes.join(), /may lack changes/);
   });
 
   it('says what is left out, or replayed last, at a position', async (test) => {

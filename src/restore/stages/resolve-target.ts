@@ -1,7 +1,7 @@
 import { messageOf } from '../../lib/index.ts';
 import { formatLsn, formatTimestamp, type Timestamp } from '../../postgres/index.ts';
 import { type LandmarkSummary, resolveTime, type TransactionLandmark } from '../../protect/wal/index.ts';
-import type { Repository } from '../../repository/index.ts';
+import { listAttestations, type Repository } from '../../repository/index.ts';
 import type { Candidate, Rejection, SnapshotChoice } from '../select-snapshot.ts';
 import {
   findLastCommit,
@@ -46,26 +46,53 @@ export interface TargetQuestion {
   readonly exclusive: boolean;
 }
 
+type FoundStop = Omit<ResolvedTarget, 'candidate' | 'route'>;
+
 /** What a candidate gives: a place to stop, or the reason why it cannot serve. */
-type Attempt = Omit<ResolvedTarget, 'candidate' | 'route'> | { readonly reason: string };
+type Attempt = FoundStop | { readonly reason: string };
 
 /**
  * Finds the record at which recovery shall stop, always by position (rule D1), from the first candidate that can reach it. One whose WAL
- * turns out to be damaged is passed over with that reason.
+ * turns out to be damaged is passed over with that reason. One of which a cross-check said that it may lack changes (rule A9) serves only where no
+ * other one does.
  *
  * Errors: those of the store, when they say nothing about what is stored.
  */
 export async function resolveTarget(question: TargetQuestion, choice: SnapshotChoice): Promise<TargetResolution> {
   const rejected: Rejection[] = [...choice.rejected];
+  let lastResort: ResolvedTarget | null = null;
   for (const candidate of choice.candidates) {
-    const attempt = await attemptUnlessDamaged(question, candidate);
-    if (!('reason' in attempt)) {
-      const stop = { lsn: attempt.recordLsn, endLsn: attempt.neededEnd };
-      return { resolved: { ...attempt, candidate, route: endRouteAt(question.route, stop) }, rejected };
+    const { snapshot } = candidate;
+    const [attempt, isDoubtful] = await Promise.all([
+      attemptUnlessDamaged(question, candidate),
+      isInDoubt(question.repository, snapshot.id),
+    ]);
+    if ('reason' in attempt) {
+      rejected.push({ snapshot, reason: attempt.reason });
+      continue;
     }
-    rejected.push({ snapshot: candidate.snapshot, reason: attempt.reason });
+    const resolved = resolve(question, candidate, attempt);
+    if (!isDoubtful) return { resolved, rejected };
+    rejected.push({ snapshot, reason: 'a cross-check found that it may lack changes' });
+    lastResort ??= { ...resolved, notes: [...resolved.notes, IN_DOUBT] };
   }
-  return { resolved: null, rejected };
+  return {
+    resolved: lastResort,
+    rejected: rejected.filter(({ snapshot }) => snapshot !== lastResort?.candidate.snapshot),
+  };
+}
+
+const IN_DOUBT =
+  'A cross-check found that this snapshot may lack changes. It is taken as it was named, or as no other one leads to the target: check the data after the restore.';
+
+function resolve(question: TargetQuestion, candidate: Candidate, found: FoundStop): ResolvedTarget {
+  const stop = { lsn: found.recordLsn, endLsn: found.neededEnd };
+  return { ...found, candidate, route: endRouteAt(question.route, stop) };
+}
+
+async function isInDoubt(repository: Repository, snapshot: string): Promise<boolean> {
+  const { attestations } = await listAttestations(repository, snapshot);
+  return attestations.some(({ level }) => level === 'doubtful');
 }
 
 async function attemptUnlessDamaged(question: TargetQuestion, candidate: Candidate): Promise<Attempt> {

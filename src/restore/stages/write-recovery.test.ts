@@ -28,7 +28,7 @@ async function write(
   const path = await scratchFor(test, 'recovery');
   for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
   const outline = { configuration: new Set(Object.keys(files)) } as unknown as TreeOutline;
-  const target = new ClaimedTarget(path, undefined, undefined as never);
+  const target = new ClaimedTarget({ path, owner: undefined, marker: undefined as never });
   const proposal = proposalOf(options.major ?? 18, options.start ?? false);
   const written = await writeRecovery({ proposal, outline, target });
   return { path, written, settings: await readFile(join(path, automatic), 'utf8') };
@@ -97,7 +97,7 @@ describe('the recovery that a server is told of', () => {
       join(path, WAITING_CONTROL_FILE),
       await readFile(join(server.dataDirectory, 'global', 'pg_control')),
     );
-    const target = new ClaimedTarget(path, undefined, undefined as never);
+    const target = new ClaimedTarget({ path, owner: undefined, marker: undefined as never });
     const outline = { configuration: new Set([automatic]) } as unknown as TreeOutline;
     const { notes, files } = await writeRecovery({ proposal: proposalOf(18, false), outline, target });
     assert.match(

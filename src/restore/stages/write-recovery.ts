@@ -30,6 +30,7 @@ export const MADE_NAMES = [
   'pg_hba.conf',
   'pg_ident.conf',
   'recovery.signal',
+  'backup_manifest',
   'pg_wal',
 ];
 
