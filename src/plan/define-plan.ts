@@ -1,4 +1,4 @@
-import type { Plan } from './schema.ts';
+import type { Plan } from './schema/index.ts';
 
 /**
  * Marks an object as a plan, so that an editor completes and checks it while it is written.

@@ -7,12 +7,33 @@
  *
  * It does not connect to anything and does not judge whether a plan is wise.
  */
+export { compareStated, type PlanDifference } from './compare-stated.ts';
 export { definePlan } from './define-plan.ts';
+export { lineOf } from './find-lines.ts';
+export { planJsonSchema } from './json-schema.ts';
+export {
+  type Acceptance,
+  type Finding,
+  type FindingPlace,
+  type LintFacts,
+  lintPlan,
+  listFindingKinds,
+  type Severity,
+} from './lint/index.ts';
 export { type LoadOptions, loadPlan, type PlanNeeds } from './load-plan.ts';
-export { listAllOptions, listOptions, type Machine, type Option, type OptionFacts } from './option.ts';
-export { PRIMARY } from './places-schema.ts';
+export { type CarriedOut, listAllOptions, listOptions, type Machine, type Option, type OptionFacts } from './option.ts';
 export { PlanError, type PlanProblem } from './plan-error.ts';
 export type { Reference } from './reference.ts';
-export type { PlaceCredentials, PlanCredential, ResolvedCopy, ResolvedPlace, ResolvedPlan } from './resolved-plan.ts';
-export { type Plan, planSchema } from './schema.ts';
+export type {
+  PlaceCredentials,
+  PlanCredential,
+  PlanParts,
+  ResolvedCopy,
+  ResolvedPlace,
+  ResolvedPlan,
+  RetentionRules,
+} from './resolved-plan.ts';
+export { longestGapMs, parseSchedule, type Schedule } from './schedule.ts';
+export { chosenSchema, databaseProviders, type Plan, PRIMARY, planSchema, recoveryMethods } from './schema/index.ts';
 export type { Flags } from './sources.ts';
+export type { StatedOption } from './stated.ts';

@@ -7,6 +7,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { type LoadOptions, loadPlan } from './load-plan.ts';
 import { PlanError } from './plan-error.ts';
+import { planSchema } from './schema/index.ts';
 
 let directory = '';
 before(async () => {
@@ -49,14 +50,18 @@ async function problemsOf(loading: Promise<unknown>): Promise<PlanError> {
 
 describe('without a plan, flags or variables', () => {
   it('every option has its default and nothing is asked for', async () => {
-    assert.deepEqual(await load(), {
-      file: null,
-      cluster: { name: 'main', nameOrigin: null, connection: null },
-      repository: { primary: null, copies: [], credential: null, protect: 'writes' },
-      stateDirectory: '/home/ann/.local/state/holdfast',
-      wal: { flushIntervalMs: 1_000, budgetBytes: 16 * 1024 ** 3 },
-      backup: { workers: 3, compressionLevel: null, maxRate: null },
-    });
+    const { file, cluster, repository, stateDirectory, wal, backup } = await load();
+    assert.deepEqual(
+      { file, cluster, repository, stateDirectory, wal, backup },
+      {
+        file: null,
+        cluster: { name: 'main', nameOrigin: null, connection: null },
+        repository: { primary: null, copies: [], credential: null, protect: 'writes' },
+        stateDirectory: '/home/ann/.local/state/holdfast',
+        wal: { flushIntervalMs: 1_000, budgetBytes: 16 * 1024 ** 3 },
+        backup: { workers: 3, compressionLevel: null, maxRate: null, checkpoint: 'spread' },
+      },
+    );
   });
 
   it('what is required is named with every way to give it, all at once', async () => {
@@ -65,7 +70,7 @@ describe('without a plan, flags or variables', () => {
     assert.deepEqual(
       error.problems.map(({ option, sentence }) => [option, sentence]),
       [
-        ['cluster.connection', 'Missing. Give --database, DATABASE_URL or cluster.connection in a plan.'],
+        ['cluster.connection', 'Missing. Give --database, DATABASE_URL or clusters[].connection in a plan.'],
         ['repository.primary', 'Missing. Give --repository, HOLDFAST_REPOSITORY or repository.primary in a plan.'],
         [
           'repository.passphrase',
@@ -79,7 +84,7 @@ describe('without a plan, flags or variables', () => {
 it('a flag counts more than a variable, a variable more than the plan, the plan more than the default', async () => {
   await fc.assert(
     fc.asyncProperty(fc.boolean(), fc.boolean(), fc.boolean(), async (inFlag, inVariable, inPlan) => {
-      const planFile = await writePlan({ cluster: inPlan ? { name: 'from_plan' } : {} });
+      const planFile = await writePlan({ clusters: inPlan ? [{ name: 'from_plan' }] : [] });
       const plan = await load({
         planFile,
         flags: inFlag ? { 'cluster.name': 'from_flag' } : {},
@@ -95,24 +100,27 @@ it('a flag counts more than a variable, a variable more than the plan, the plan 
 describe('a plan with mistakes', () => {
   it('is refused with all of them, each with option, value, what is allowed and where it was read', async () => {
     const planFile = await writePlan({
-      cluster: { nam: 'shop', name: 'Web-Shop' },
+      clusters: [{ nam: 'shop', name: 'Web-Shop' }],
       repository: [],
       wal: { flushInterval: '1 year' },
-      backup: { workers: 0, compressionLevel: 'high', maxRate: '1KiB' },
+      backup: { workers: 0, compressionLevel: 'high', maxRate: '1KiB', checkpoint: 'slow' },
       extras: true,
     });
     const error = await problemsOf(load({ planFile, flags: { 'backup.workers': 'many' } }));
-    const lines = error.problems.map((problem) => Object.values(problem).join(' | '));
+    const lines = error.problems.map(({ option, value, sentence, origin }) =>
+      [option, value, sentence, origin].join(' | '),
+    );
     assert.deepEqual(lines, [
-      `extras |  | Unrecognized option. Expected one of cluster, repository, stateDirectory, wal, backup. | ${planFile}`,
-      `cluster.nam |  | Unrecognized option. Did you mean "name"? | ${planFile}`,
+      `extras |  | Unrecognized option. Expected one of ${Object.keys(planSchema.shape).join(', ')}. | ${planFile}`,
       `repository |  | Expected an object with the options primary, copies, passphrase, keyFile, ageIdentity, keyCommand, protect. | ${planFile}`,
-      `cluster.name | "Web-Shop" | Expected 1 to 54 lower-case letters, digits and underscores, as in a slot's name. | ${planFile}`,
+      `clusters[0].nam |  | Unrecognized option. Did you mean "name"? | ${planFile}`,
+      `clusters[0].name | "Web-Shop" | Expected 1 to 54 lower-case letters, digits and underscores, as in a slot's name. | ${planFile}`,
       `wal.flushInterval | "1 year" | Expected a duration from 100ms to 60s. | ${planFile}`,
       'backup.workers | "many" | Expected a whole number from 1 to 64. | --workers',
       `backup.workers | 0 | Expected a whole number from 1 to 64. | ${planFile}`,
       `backup.compressionLevel | "high" | Expected a whole number from 1 to 19. | ${planFile}`,
       `backup.maxRate | "1KiB" | Expected bytes in a second from 32KiB to 1GiB, such as 50MiB. | ${planFile}`,
+      `backup.checkpoint | "slow" | Expected spread or fast. | ${planFile}`,
     ]);
     assert.equal(error.detail?.split('\n').length, lines.length);
   });
@@ -126,11 +134,14 @@ describe('a plan with mistakes', () => {
       "password = 'sesame'",
     ];
     for (const connection of connections) {
-      const planFile = await writePlan({ cluster: { connection }, repository: { passphrase: 'sesame' } });
+      const planFile = await writePlan({
+        clusters: [{ name: 'shop', connection }],
+        repository: { passphrase: 'sesame' },
+      });
       const error = await problemsOf(load({ planFile, needs: { connection: 'required', credential: 'required' } }));
       assert.deepEqual(
         error.problems.map(({ option }) => option),
-        ['cluster.connection', 'repository.passphrase'],
+        ['clusters[0].connection', 'repository.passphrase'],
       );
       assert.doesNotMatch(inspect(error, { depth: 9 }), /sesame/);
     }
@@ -140,7 +151,7 @@ describe('a plan with mistakes', () => {
 describe('values and references', () => {
   it('are followed only for what is needed', async () => {
     const planFile = await writePlan({
-      cluster: { name: 'shop', connection: { env: 'UNSET_VARIABLE' } },
+      clusters: [{ name: 'shop', connection: { env: 'UNSET_VARIABLE' } }],
       repository: { primary: 'backups', passphrase: { command: ['/bin/false'] } },
     });
     const plan = await load({ planFile, needs: { primary: 'required' } });
@@ -151,7 +162,7 @@ describe('values and references', () => {
   });
 
   it('that are merely wanted may be absent', async () => {
-    const planFile = await writePlan({ cluster: { connection: { env: 'UNSET_VARIABLE' } } });
+    const planFile = await writePlan({ clusters: [{ name: 'shop', connection: { env: 'UNSET_VARIABLE' } }] });
     const plan = await load({ planFile, needs: { connection: 'wanted', primary: 'wanted', credential: 'wanted' } });
     assert.equal(plan.cluster.connection, null);
     assert.equal(plan.repository.credential, null);
@@ -182,7 +193,7 @@ describe('values and references', () => {
       assert.equal(flagged.cluster.connection?.reveal(), connection);
       const fromEnvironment = await load({ environment: { DATABASE_URL: connection }, needs });
       assert.equal(fromEnvironment.cluster.connection?.reveal(), connection);
-      const fromPlan = await load({ planFile: await writePlan({ cluster: { connection } }), needs });
+      const fromPlan = await load({ planFile: await writePlan({ clusters: [{ name: 'shop', connection }] }), needs });
       assert.equal(fromPlan.cluster.connection?.reveal(), connection);
     }
   });

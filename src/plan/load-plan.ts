@@ -1,12 +1,13 @@
 import { Secret } from '../lib/index.ts';
 import { findPlanFile } from './find-plan.ts';
 import type { Machine } from './option.ts';
-import { repositoryProtect } from './places-schema.ts';
+import { readCluster } from './read-cluster.ts';
 import { readCopies, readPrimary } from './read-places.ts';
-import { readPlanFile } from './read-plan.ts';
-import { type Need, Reading } from './reading.ts';
-import type { PlanCredential, ResolvedPlan } from './resolved-plan.ts';
-import * as schema from './schema.ts';
+import { readPlanFile, readPlanLines } from './read-plan.ts';
+import { type Need, type PlanFile, Reading } from './reading.ts';
+import type { Resolved } from './resolved.ts';
+import type { PlanCredential, PlanParts, ResolvedPlan, StatedParts } from './resolved-plan.ts';
+import * as schema from './schema/index.ts';
 import type { Flags } from './sources.ts';
 
 /** Where to read, and what is needed of it. */
@@ -29,6 +30,8 @@ export interface PlanNeeds {
   /** Their list may always be empty; what stands in it is followed. */
   readonly copies?: Need;
   readonly credential?: Need;
+  /** `required`: every reference that the plan makes to a secret, or to anything else, has to lead to a value. Commands in it are run. */
+  readonly secrets?: 'required';
 }
 
 /**
@@ -38,21 +41,17 @@ export interface PlanNeeds {
  */
 export async function loadPlan(options: LoadOptions): Promise<ResolvedPlan> {
   const file = await findPlanFile(options.planFile, options.directory);
-  const plan = file === null ? null : { file, document: await readPlanFile(file, options.libraryUrl) };
+  const plan = file === null ? null : await readPlan(file, options.libraryUrl);
   const reading = new Reading({ ...options, plan });
-  const nameOrigin = reading.sourceOf(schema.clusterName)?.origin ?? null;
   const resolved: ResolvedPlan = {
+    ...readParts(reading),
     file,
-    cluster: {
-      name: reading.read(schema.clusterName),
-      nameOrigin,
-      connection: toSecret(await reading.follow(schema.clusterConnection, options.needs.connection)),
-    },
+    cluster: await readCluster(reading, options.needs.connection),
     repository: {
       primary: await readPrimary(reading, options.needs.primary),
       copies: await readCopies(reading, options.needs.copies),
       credential: await readCredential(reading, options.needs.credential),
-      protect: reading.read(repositoryProtect),
+      protect: reading.read(schema.repositoryProtect),
     },
     stateDirectory: reading.read(schema.stateDirectory),
     wal: {
@@ -63,14 +62,30 @@ export async function loadPlan(options: LoadOptions): Promise<ResolvedPlan> {
       workers: reading.read(schema.backupWorkers),
       compressionLevel: reading.readIfGiven(schema.backupCompressionLevel),
       maxRate: reading.readIfGiven(schema.backupMaxRate),
+      checkpoint: reading.read(schema.backupCheckpoint),
+    },
+    declaredOnly: reading.declaredOnly,
+    lines: plan?.lines ?? new Map(),
+    // Only few commands ask for it, and all commands load the plan.
+    get stated() {
+      return reading.listStated();
     },
   };
+  if (options.needs.secrets === 'required') await reading.followEverything();
   reading.refuseIfProblems();
   return resolved;
 }
 
-function toSecret(text: string | null): Secret | null {
-  return text === null ? null : new Secret(text);
+async function readPlan(file: string, libraryUrl: string): Promise<PlanFile> {
+  const document = await readPlanFile(file, libraryUrl);
+  return { file, document, ...(await readPlanLines(file)) };
+}
+
+/** The nouns of the plan. How a server is reached is told of the chosen one only. */
+function readParts(reading: Reading): PlanParts {
+  const parts = Object.entries(schema.parts).map(([name, declared]) => [name, reading.readPart(declared)]);
+  const { clusters, ...others } = Object.fromEntries(parts) as Resolved<StatedParts>;
+  return { ...others, clusters: clusters.map(({ connection: _, ...cluster }) => cluster) };
 }
 
 /** Either opens the repository, so the one from the source that counts more is taken; two from one source contradict. */

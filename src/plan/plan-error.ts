@@ -10,6 +10,8 @@ export interface PlanProblem {
   readonly sentence: string;
   /** Where it was read: a file, a variable, a flag; `null` when it was read nowhere. */
   readonly origin: string | null;
+  /** Its line in that file, the first being 1; left out or `null` when it is not known. */
+  readonly line?: number | null;
 }
 
 /** A value in quotes as it was read; `null` for one that may hold a secret although it should not, such as an address with a password. */
@@ -18,8 +20,9 @@ export function quoteValue(value: unknown): string | null {
   return text !== null && mayHoldSecret.test(text) ? null : text;
 }
 
-/** A user's part in an address, or a parameter that is called as secrets are. */
-const mayHoldSecret = /:\/\/[^/"]*@|[?&][^=&"]*(secret|password|token|signature|credential|sig|key)[^=&"]*=/i;
+/** A user's part in an address, a parameter or a key word that is called as secrets are. */
+const mayHoldSecret =
+  /:\/\/[^/"]*@|[?&][^=&"]*(secret|password|token|signature|credential|sig|key)[^=&"]*=|(password|passphrase|secret|token)\s*=/i;
 
 /** Everything that is wrong in plan, environment and flags, at once. One line of `detail` for each problem. */
 export class PlanError extends HoldfastError {
@@ -35,6 +38,7 @@ export class PlanError extends HoldfastError {
 
 function formatProblem(problem: PlanProblem): string {
   const value = problem.value === null ? '' : ` is ${problem.value}`;
-  const origin = problem.origin === null ? '' : ` (${problem.origin})`;
+  const line = typeof problem.line === 'number' ? `:${problem.line}` : '';
+  const origin = problem.origin === null ? '' : ` (${problem.origin}${line})`;
   return `${problem.option}${value}${origin}: ${problem.sentence}`;
 }

@@ -142,11 +142,11 @@ describe('copies', () => {
         ['repository.copies[3]', '"west=/c"', 'Expected a list of { name, location }, with '],
         ['repository.copies[4].required', '"yes"', 'Expected true or false.'],
         ['repository.copies[4].lock', '"12h"', 'Expected a duration from 1d to 3650d.'],
-        ['repository.copies[5].name', '"cold"', 'Expected a name that no other has.'],
+        ['repository.copies[5].name', '"cold"', 'Expected a name that no other copy has.'],
       ],
     );
     const [listless] = await problemsOf({ repository: { primary: '/primary', copies: { west: '/west' } } });
-    assert.deepEqual(listless!.slice(0, 2), ['repository.copies', '{"west":"/west"}']);
+    assert.match(listless!.join(), /^repository\.copies,,Expected a list of/);
     const [nameless] = await problemsOf({ environment: { HOLDFAST_REPOSITORY: '/a', HOLDFAST_COPIES: '/b' } });
     assert.deepEqual(nameless!.slice(0, 2), ['repository.copies[0]', '"/b"']);
   });

@@ -1,11 +1,10 @@
 import type { z } from 'zod';
 import { Secret } from '../lib/index.ts';
-import * as schema from './places-schema.ts';
 import type { Need, Reading } from './reading.ts';
 import type { Reference } from './reference.ts';
 import type { PlaceCredentials, ResolvedCopy, ResolvedPlace } from './resolved-plan.ts';
+import * as schema from './schema/places.ts';
 import type { Given } from './sources.ts';
-import type { Entry } from './validate.ts';
 
 /**
  * The place that comes first; `null` when nobody named one.
@@ -17,29 +16,33 @@ export async function readPrimary(reading: Reading, need: Need | undefined): Pro
   const source = reading.sourceOf(schema.primaryLocation);
   if (location === null || source === null) return null;
   const isWhole = source.kind === 'plan';
+  const credentials = reading.readIfGiven(schema.primaryCredentials);
   return {
     ...{ name: schema.PRIMARY, option: 'repository.primary', origin: source.origin, location },
-    credentials: isWhole ? await readCredentials(reading, schema.primaryCredentials) : { kind: 'chain' },
+    credentials: await followCredentials(reading, isWhole ? credentials : null, source),
     lockMs: isWhole ? reading.readIfGiven(schema.primaryLock) : null,
   };
 }
 
 /** The other places. The list is taken whole from the source that counts most. */
 export async function readCopies(reading: Reading, need: Need | undefined): Promise<ResolvedCopy[]> {
-  if (need === undefined) return [];
+  const source = reading.sourceOf(schema.repositoryCopies);
+  if (need === undefined || source === null) return [];
   const copies: ResolvedCopy[] = [];
-  for (const entry of reading.readEntries(schema.repositoryCopies)) {
-    const location = await reading.follow(schema.copyLocation, 'required', entry);
+  for (const [index, copy] of reading.read(schema.repositoryCopies).entries()) {
+    const here = { ...source, at: `${source.at}[${index}]` };
+    const whereabouts = { ...here, at: `${here.at}.location` };
+    const location = await reading.followValue(copy.location, whereabouts, 'required', true);
     // Said already, with the option and where it was read.
     if (location === null) continue;
     copies.push({
-      name: reading.read(schema.copyName, entry),
-      option: entry.at,
-      origin: reading.sourceOf(schema.copyLocation, entry)!.origin,
+      name: copy.name,
+      option: here.at,
+      origin: here.origin,
       location,
-      credentials: await readCredentials(reading, schema.copyCredentials, entry),
-      lockMs: reading.readIfGiven(schema.copyLock, entry),
-      required: reading.read(schema.copyRequired, entry),
+      credentials: await followCredentials(reading, copy.credentials ?? null, here),
+      lockMs: copy.lock ?? null,
+      required: copy.required,
     });
   }
   return copies;
@@ -47,22 +50,12 @@ export async function readCopies(reading: Reading, need: Need | undefined): Prom
 
 type StatedCredentials = z.output<typeof schema.primaryCredentials>;
 
-async function readCredentials(
-  reading: Reading,
-  option: typeof schema.primaryCredentials,
-  entry?: Entry,
-): Promise<PlaceCredentials> {
-  const stated = reading.readIfGiven(option, entry);
-  const source = reading.sourceOf(option, entry);
-  if (stated === null || source === null) return { kind: 'chain' };
-  return await followCredentials(reading, stated, source);
-}
-
 async function followCredentials(
   reading: Reading,
-  stated: StatedCredentials,
-  source: Given,
+  stated: StatedCredentials | null,
+  source: Given | null,
 ): Promise<PlaceCredentials> {
+  if (stated === null || source === null) return { kind: 'chain' };
   if ('profile' in stated) return { kind: 'profile', profile: stated.profile };
   const problems: string[] = [];
   const textOf = async (value: string | Reference): Promise<string> => {

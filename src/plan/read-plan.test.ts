@@ -29,7 +29,7 @@ describe('a plan as a module', () => {
       'far/holdfast.config.ts',
       `import { definePlan } from 'holdfast';
        const name: string = 'shop';
-       export default definePlan({ cluster: { name }, repository: { primary: '/backups' } });`,
+       export default definePlan({ clusters: [{ name }], repository: { primary: '/backups' } });`,
     );
     // A process of its own, as warnings go to its standard error.
     const script = `const { readPlanFile } = await import(process.argv[1]);
@@ -37,7 +37,7 @@ describe('a plan as a module', () => {
     const reader = new URL('./read-plan.ts', import.meta.url).href;
     const arguments_ = ['--input-type=module', '--eval', script, reader, path, libraryUrl];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, arguments_);
-    assert.deepEqual(JSON.parse(stdout), { cluster: { name: 'shop' }, repository: { primary: '/backups' } });
+    assert.deepEqual(JSON.parse(stdout), { clusters: [{ name: 'shop' }], repository: { primary: '/backups' } });
     assert.equal(stderr, '');
   });
 
@@ -45,9 +45,9 @@ describe('a plan as a module', () => {
     await write('js/name.js', `export const name = 'shop';`);
     const path = await write(
       'js/holdfast.config.js',
-      `import { name } from './name.js'; export default { cluster: { name } };`,
+      `import { name } from './name.js'; export default { clusters: [{ name }] };`,
     );
-    assert.deepEqual(await readPlanFile(path, libraryUrl), { cluster: { name: 'shop' } });
+    assert.deepEqual(await readPlanFile(path, libraryUrl), { clusters: [{ name: 'shop' }] });
   });
 
   it('that does not parse, throws, or exports nothing is refused with the place', async () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { HoldfastError, messageOf } from '../lib/index.ts';
+import { findLines, type PlanLines } from './find-lines.ts';
 
 /**
  * Reads a plan's file and gives what it exports, unchecked.
@@ -22,6 +23,11 @@ export async function readPlanFile(path: string, libraryUrl: string): Promise<un
       cause: error,
     });
   }
+}
+
+/** On which lines of its file a plan says what. It was read before, so that it is there. */
+export async function readPlanLines(path: string): Promise<PlanLines> {
+  return findLines(await readFile(path, 'utf8'), path.endsWith('.json') ? 'json' : 'module');
 }
 
 async function importPlan(url: string, libraryUrl: string): Promise<unknown> {

@@ -9,21 +9,21 @@ export type Reference =
   | { readonly file: string }
   | { readonly command: string | readonly string[] };
 
-/** The three forms, exactly one name each. */
-export const referenceSchema = z.union([
-  z.strictObject({ env: z.string().min(1) }),
-  z.strictObject({ file: z.string().min(1) }),
-  z.strictObject({ command: z.union([z.string().min(1), z.array(z.string()).min(1)]) }),
-]);
+/** The three forms, exactly one name each. A new schema each time, as what is registered of a schema holds wherever it is used. */
+export const reference = () =>
+  z.union([
+    z.strictObject({ env: z.string().min(1) }),
+    z.strictObject({ file: z.string().min(1) }),
+    z.strictObject({ command: z.union([z.string().min(1), z.array(z.string()).min(1)]) }),
+  ]);
+
+const referenceSchema = reference();
 
 export function isReference(value: unknown): value is Reference {
   return referenceSchema.safeParse(value).success;
 }
 
-/**
- * A text or a reference to one: for what is no secret in itself but differs between machines. A new schema each time, as what is
- * registered of a schema holds for those that are derived from it, too.
- */
+/** A text or a reference to one: for what is no secret in itself but differs between machines. A new schema each time, too. */
 export const textOrReference = () => z.union([z.string().min(1), referenceSchema]);
 
 /** Long enough for a password manager that asks a server, short enough to notice one that waits for a person. */

@@ -1,9 +1,29 @@
+import type { z } from 'zod';
 import type { Secret } from '../lib/index.ts';
+import type { CarriedOut } from './option.ts';
+import type { Resolved } from './resolved.ts';
+import type { parts } from './schema/index.ts';
+import type { StatedOption } from './stated.ts';
 
-/** The plan as everything beyond this folder sees it: checked, complete, every reference followed. */
-export interface ResolvedPlan {
+/** The nouns of a plan as their schemas give them. */
+export type StatedParts = { [Name in keyof typeof parts]: z.output<(typeof parts)[Name]> };
+
+/**
+ * The nouns of a plan, each under its name in the plan. Durations are milliseconds, sizes bytes. What was left out is its default, `null`, or an
+ * empty list; a group is there with nothing in it, unless it is said to be `null` then. References are not followed.
+ */
+export type PlanParts = Omit<Resolved<StatedParts>, 'clusters'> & {
+  readonly clusters: readonly Omit<Resolved<StatedParts>['clusters'][number], 'connection'>[];
+};
+
+/** What is kept and how long, as `retention.default` and each of `retention.clusters` and `retention.copies` say it. */
+export type RetentionRules = NonNullable<PlanParts['retention']['default']>;
+
+/** The plan as everything beyond this folder sees it: checked and complete; of what was asked for, every reference followed. */
+export interface ResolvedPlan extends PlanParts {
   /** The plan's file, `null` when flags and environment said all. */
   readonly file: string | null;
+  /** The one that is meant now. */
   readonly cluster: {
     readonly name: string;
     /** Where the name was read; `null` when it is the default. */
@@ -33,7 +53,14 @@ export interface ResolvedPlan {
     readonly compressionLevel: number | null;
     /** Bytes in a second; `null` without a limit. */
     readonly maxRate: number | null;
+    readonly checkpoint: 'spread' | 'fast';
   };
+  /** What the plan declares and this version does not carry out, or not all of it: as in `scenarios` or `repository.copies[0].maxLag`. */
+  readonly declaredOnly: readonly { readonly option: string; readonly carriedOut: CarriedOut }[];
+  /** Every value that somebody gave, and every default, as a plan would write it, in the order in which they are declared; nothing of it is followed. */
+  readonly stated: readonly StatedOption[];
+  /** On which line of the plan's file each option stands; `lineOf` finds the nearest one. */
+  readonly lines: ReadonlyMap<string, number>;
 }
 
 /** One of the places in which the repository is kept. */

@@ -93,7 +93,8 @@ function fromEnvironment(option: Option, inputs: Inputs, problems: PlanProblem[]
 }
 
 function fromPlan(option: Option, inputs: Inputs): Given[] {
-  if (inputs.plan === null) return [];
+  // What has another form in a plan is read where it stands.
+  if (inputs.plan === null || option.facts.inPlan !== undefined) return [];
   const { document, file } = inputs.plan;
   const source = { kind: 'plan', origin: file, directory: dirname(file) } as const;
   const { shorthandOf } = option;
@@ -132,10 +133,12 @@ export function findUnrecognized(
     .filter((key) => !keys.includes(key))
     .map((key) => {
       const option = path === '' ? key : `${path}.${key}`;
-      const renamed = facts.renamed?.[key];
+      // Its own only: a plan may say "constructor", which every object has.
+      const renamed = Object.entries(facts.renamed ?? {}).find(([before]) => before === key)?.[1];
       if (renamed !== undefined) {
         const value = quoteValue(found[key]) ?? '…';
-        const sentence = `It is called "${renamed}" now. Write ${renamed}: ${value} instead of ${key}: ${value}.`;
+        const { to, before = value, now = value } = renamed;
+        const sentence = `It is called "${to}" now. Write ${to}: ${now} instead of ${key}: ${before}.`;
         return { option, value: null, sentence, origin };
       }
       const near = nearest(key, keys);
@@ -155,7 +158,7 @@ export function isGroup(value: unknown): value is Record<string, unknown> {
 }
 
 /** The name that differs by the fewest edits, when these are few enough to be a slip of the fingers. */
-function nearest(name: string, candidates: readonly string[]): string | null {
+export function nearest(name: string, candidates: readonly string[]): string | null {
   const editsMax = 2;
   const ranked = candidates
     .map((candidate) => ({ candidate, edits: countEdits(name.toLowerCase(), candidate.toLowerCase()) }))

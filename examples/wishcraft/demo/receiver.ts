@@ -14,12 +14,12 @@ export interface Receiver {
 }
 
 const holdfast = fileURLToPath(new URL('../../../bin/holdfast', import.meta.url));
-const planFile = fileURLToPath(new URL('../holdfast.config.ts', import.meta.url));
+const planFile = fileURLToPath(new URL('./holdfast.config.ts', import.meta.url));
 /** Storing what has arrived takes a moment; a process that hangs shall not hold up the demo for ever. */
 const stopWaitMsMax = 60_000;
 
 /**
- * Starts the command that an administrator would put into a service unit, with WishCraft's own plan.
+ * Starts the command that an administrator would put into a service unit, with the demo's plan.
  *
  * Its log and its pid file lie in `directory`. It runs in a session of its own, so that Ctrl-C meets the demo alone,
  * which ends it in the right order.

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { toMilliseconds } from './amounts.ts';
-import { groupFacts, optionFacts } from './option.ts';
-import { referenceSchema, textOrReference } from './reference.ts';
+import { toMilliseconds } from '../amounts.ts';
+import { groupFacts, optionFacts } from '../option.ts';
+import { reference, textOrReference } from '../reference.ts';
+import { filled } from './kinds.ts';
 
 /** Where a repository lies, as every place of it says. */
 const locationExpected =
@@ -16,7 +17,7 @@ export const primaryLocation = textOrReference().register(optionFacts, {
 });
 
 /** What names a secret: a reference, never the text itself. */
-const secret = referenceSchema;
+const secret = reference();
 
 /** One schema for each place, as what is registered of a schema holds wherever it is used. */
 const placeCredentials = () =>
@@ -55,7 +56,7 @@ export const PRIMARY = 'primary';
 
 const copyNameLengthMax = 32;
 
-export const copyName = z
+const copyName = z
   .string()
   .regex(new RegExp(`^[a-z0-9][a-z0-9-]{0,${copyNameLengthMax - 1}}$`))
   .refine((name) => name !== PRIMARY)
@@ -64,16 +65,16 @@ export const copyName = z
     expected: `1 to ${copyNameLengthMax} lower-case letters, digits and hyphens, and not "${PRIMARY}"`,
   });
 
-export const copyLocation = textOrReference().register(optionFacts, {
+const copyLocation = textOrReference().register(optionFacts, {
   help: 'Where this copy lies: best in another region and under another account, never below the primary or another copy.',
   expected: locationExpected,
   isPath: true,
 });
 
-export const copyCredentials = placeCredentials();
-export const copyLock = placeLock();
+const copyCredentials = placeCredentials();
+const copyLock = placeLock();
 
-export const copyRequired = z.boolean().register(optionFacts, {
+const copyRequired = z.boolean().register(optionFacts, {
   help: 'Whether a backup counts only once this copy has it, and what it needs, too.',
   expected: 'true or false',
   default: {
@@ -89,7 +90,7 @@ export const repositoryCopies = z
       name: copyName,
       location: copyLocation,
       credentials: copyCredentials.optional(),
-      required: copyRequired.optional(),
+      required: filled(copyRequired),
       lock: copyLock.optional(),
     }),
   )
@@ -100,7 +101,7 @@ export const repositoryCopies = z
     flag: '--copy <name=location>',
     environment: [{ name: 'HOLDFAST_COPIES', as: 'words' }],
     fromText: splitCopy,
-    uniqueBy: 'name',
+    names: 'copy',
   });
 
 export const repositoryPrimary = z.union([

@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
-import { formatPlanRows } from '../../test/support/plan-page.ts';
-import { listAllOptions } from './option.ts';
-import { planSchema } from './schema.ts';
+import { formatPlanOptions } from '../../../test/support/plan-page.ts';
+import { planJsonSchema } from '../json-schema.ts';
+import { listAllOptions } from '../option.ts';
+import { chosenSchema, planSchema } from './index.ts';
 
-const options = listAllOptions(planSchema);
+const options = [...listAllOptions(chosenSchema), ...listAllOptions(planSchema)];
 
 it('every option says what it is for and what it may be, and a default says why it is this', () => {
   assert.ok(options.length >= 10);
   for (const { path, facts } of options) {
     assert.match(facts.help, /^[A-Z].*\.$/, path);
-    assert.doesNotMatch(facts.expected, /^[A-Z]|\.$/, path);
+    assert.doesNotMatch(facts.expected, /^[A-Z][a-z]|\.$/, path);
     assert.match(facts.default?.reason ?? 'Left out.', /^[A-Z].*\.$/, path);
   }
 });
@@ -42,7 +43,13 @@ it('a secret is given by reference only', () => {
   }
 });
 
-it('every option stands in docs/plan.md as the schema declares it', () => {
-  const page = readFileSync(new URL('../../docs/plan.md', import.meta.url), 'utf8');
-  assert.ok(page.includes(formatPlanRows().join('\n')), `docs/plan.md should have:\n${formatPlanRows().join('\n')}`);
+it('docs/plan.md tells of every option what the schema declares', () => {
+  const page = readFileSync(new URL('../../../docs/plan.md', import.meta.url), 'utf8');
+  const expected = `## Options\n\n${formatPlanOptions().join('\n')}`;
+  assert.equal(page.slice(page.indexOf('## Options\n')), expected);
+});
+
+it('docs/plan.schema.json is what the schema declares', () => {
+  const published = readFileSync(new URL('../../../docs/plan.schema.json', import.meta.url), 'utf8');
+  assert.equal(published, `${JSON.stringify(planJsonSchema(), null, 2)}\n`);
 });
