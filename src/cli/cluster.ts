@@ -15,6 +15,6 @@ export async function chooseCluster({ plan, repository }: CommandContext, wish: 
   if (known.length <= 1) return known[0] ?? name;
   throw new HoldfastError('CLUSTER_AMBIGUOUS', `cannot tell which cluster to ${wish}`, {
     detail: `Expected the name of one, as the repository keeps ${known.map((each) => `"${each}"`).join(', ')}.`,
-    hints: ['Name one with --cluster, HOLDFAST_CLUSTER or cluster.name in a plan.'],
+    hints: ['Name one with --cluster, HOLDFAST_CLUSTER or as the only one of clusters in a plan.'],
   });
 }

@@ -1,10 +1,11 @@
 import type { Clock, Progress } from '../lib/index.ts';
 import type { ResolvedPlan } from '../plan/index.ts';
-import type { Repository, SpooledStore } from '../repository/index.ts';
+import type { ObjectStore, Repository, Retry, SpooledStore } from '../repository/index.ts';
 import type { CopyKeeper } from './copy-keeper.ts';
 import type { ExitCodeKind } from './exit-code.ts';
 import type { Outcome, Paint, Redaction } from './output/index.ts';
 import type { Terminal } from './terminal.ts';
+import type { UnreadWal } from './waiting-wal.ts';
 
 /**
  * One command: what it is called, what it may touch, which flags it has, and the one engine function it calls.
@@ -24,12 +25,20 @@ export interface Command {
   readonly access: Access | ((input: CommandInput) => Access);
   /** Whether it has the flag `--from`, which names the one place that is read. */
   readonly readsFromPlace?: boolean;
+  /** Whether it opens the primary without its copies: for what is about the primary itself. */
+  readonly readsPrimaryAlone?: boolean;
   /** Whether it does without writing while the primary is away; it finds the repository opened for reading then. */
   readonly readsWithoutPrimary?: boolean;
   /** Whether WAL that the primary does not take is kept on this machine meanwhile. */
   readonly keepsWal?: boolean;
+  /** Whether a copy may stand in for a primary that is away; what it writes there is brought to the primary later. */
+  readonly writesToCopy?: boolean;
+  /** For `places`: whether it opens the repository where a key is given, and does without where none is. */
+  readonly usesKeyIfGiven?: boolean;
   /** Whether it ends at once instead of waiting for copies to have what it wrote. */
   readonly leavesCopies?: boolean;
+  /** Whether it brings to copies itself, as it was told: what it writes goes to the primary alone. */
+  readonly bringsToCopies?: boolean;
   /** Whether it talks to the server; `wanted` does without when no connection is given. */
   readonly database: 'none' | 'wanted' | 'required';
   /** Options of the plan that are flags of this command too, besides those that follow from `access` and `database`. */
@@ -76,6 +85,12 @@ export interface CommandContext {
   readonly copies: CopyKeeper;
   /** Where WAL waits while the primary is away, for a command that keeps it. */
   readonly spool: SpooledStore | null;
+  /** The repository as copies and this machine have it, for a command that keeps WAL. */
+  readonly standIn: ObjectStore | null;
+  /** The copy that stands in for a primary that is away; `null` otherwise. */
+  readonly takenIn: string | null;
+  /** WAL that waits on this machine and cannot be used: whoever takes the end of the stored WAL for the end of all WAL refuses. */
+  readonly unreadWal: UnreadWal | null;
   /** Opens the repository for writing, once; for `deferred`. Closed by whoever runs the command. Errors: as opening. */
   open(): Promise<Repository>;
   readonly clock: Clock;
@@ -85,6 +100,8 @@ export interface CommandContext {
   readonly progress: Progress;
   /** Where a person can be asked; `null` where nobody would answer. */
   readonly terminal: Terminal | null;
+  /** To be told of a place that is tried again, by its name. */
+  readonly onRetry: (place: string, retry: Retry) => void;
   /** To be told of every secret that a command comes by. */
   readonly redaction: Redaction;
   /** Shows lines to a person before the result; programs get an event instead. */

@@ -1,11 +1,20 @@
 import { formatBytes, formatCount, formatDuration, formatQuantity, type HoldfastError } from '../lib/index.ts';
 import type { ComparedObjects } from '../repository/index.ts';
-import type { CopyStatus, PlacesStatus } from '../watch/index.ts';
+import type { CopiesAlone, CopyStatus, PlacesStatus } from '../watch/index.ts';
 import { formatTable, type Json, type Paint } from './output/index.ts';
 
 /** What a document says of a place that failed. */
 export function placeErrorDocument(error: HoldfastError | null): Json {
   return error === null ? null : { code: error.code, message: error.message };
+}
+
+/** What a person reads of a copy that failed. */
+export function failedCopyText(name: string, { message, detail, hints }: HoldfastError, paint: Paint): string[] {
+  return [
+    `${paint.bad('✗')} copy "${name}": ${message}`,
+    ...(detail?.split('\n') ?? []).map((line) => `  ${line}`),
+    ...hints.map((hint) => `  ${paint.accent('→')} ${hint}`),
+  ];
 }
 
 /** Objects of one kind of finding; the first names only. */
@@ -92,6 +101,12 @@ export function describeState({ state, comparison }: CopyStatus, paint: Paint): 
     case 'foreign':
       return paint.bad('no copy of this repository');
   }
+}
+
+/** `not in the primary: in "west"`; of a primary that does not answer nothing is said. */
+export function describeCopiesAlone({ copies, isPrimaryAsked }: CopiesAlone): string {
+  const names = copies.map((name) => `"${name}"`).join(', ');
+  return `${isPrimaryAsked ? 'not in the primary' : 'taken while the primary was away'}: in ${names}`;
 }
 
 /** `packs 3, wal 12`. */

@@ -8,6 +8,8 @@ const SETTLE_MS_MAX = 10 * 60_000;
 export const SETTLE_BRIEFLY_MS_MAX = 10_000;
 /** How often it is asked whether they do. */
 const ASK_MS = 1_000;
+/** What is over sooner needs no line of its own. */
+const NOTICED_MS = 300;
 
 /** The copies of an opened repository, as commands that write look after them. Without copies nothing of it does anything. */
 export class CopyKeeper {
@@ -34,18 +36,29 @@ export class CopyKeeper {
   /** Waits until every copy that answers has all that the primary has, or for so long, and gives how they stand. */
   async settle(signal: AbortSignal, msMax = SETTLE_MS_MAX): Promise<readonly CopyState[]> {
     if (this.#store === null || signal.aborted) return this.#store?.copyStates ?? [];
-    this.#progress.begin('bringing it to the copies');
     const begun = this.#clock.monotonic();
-    let brought = 0;
+    // What was brought beside the work is no part of the stage, which is one only where there is something to wait for.
+    let brought = bytesOf(this.#store.copyStates);
+    let states = await this.#store.settled({ msMax: NOTICED_MS });
+    if (isSettled(states)) return states;
+    this.#progress.begin('bringing it to the copies');
     for (;;) {
-      const states = await this.#store.settled({ msMax: ASK_MS });
-      const bytes = states.reduce((sum, state) => sum + state.bytes, 0);
+      const bytes = bytesOf(states);
       this.#progress.advance(bytes - brought);
       brought = bytes;
-      const isOver = this.#clock.monotonic() - begun > msMax || signal.aborted;
-      if (isOver || states.every(({ state }) => state !== 'unknown' && state !== 'catching-up')) return states;
+      if (isSettled(states) || signal.aborted || this.#clock.monotonic() - begun > msMax) return states;
+      states = await this.#store.settled({ msMax: ASK_MS });
     }
   }
+}
+
+function isSettled(states: readonly CopyState[]): boolean {
+  return states.every(({ state }) => state !== 'unknown' && state !== 'catching-up');
+}
+
+/** What all copies have got from this process. */
+function bytesOf(states: readonly CopyState[]): number {
+  return states.reduce((sum, state) => sum + state.bytes, 0);
 }
 
 export function copyStateDocument({ name, required, state, waiting, waitingSince }: CopyState, now: number): Json {

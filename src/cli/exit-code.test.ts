@@ -10,6 +10,8 @@ describe('the end of a command', () => {
   it('follows from the code of its error', () => {
     const cases = {
       PLAN_INVALID: 'usage',
+      BYTES_INVALID: 'usage',
+      DURATION_INVALID: 'usage',
       KEY_FILE_EXISTS: 'refused',
       INTERRUPTED: 'interrupted',
       STORE_FULL: 'failed',

@@ -46,8 +46,13 @@ export function exitCodeFor(kind: ExitCodeKind, end: CommandEnd): number {
 /** Why a command that threw ends as it does: the one place where codes of errors become exit codes. */
 export function exitReasonOf(error: unknown): ExitReason {
   switch (codeOf(error)) {
+    case 'BYTES_INVALID':
     case 'CLUSTER_AMBIGUOUS':
     case 'CONFIGURATION_SERVER_UNNAMED':
+    case 'DURATION_INVALID':
+    case 'HOLD_ABSENT':
+    case 'HOLD_AMBIGUOUS':
+    case 'HOLD_UNTIL_INVALID':
     case 'KEY_AGE_RECIPIENT_INVALID':
     case 'KEY_PASSPHRASE_EMPTY':
     case 'KEY_SLOT_AMBIGUOUS':
@@ -63,6 +68,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'PLAN_FORMAT_UNSUPPORTED':
     case 'PLAN_INVALID':
     case 'PLAN_NOT_FOUND':
+    case 'PLAN_REVISION_UNREADABLE':
     case 'PLAN_UNREADABLE':
     case 'RECOVERY_TARGET_INVALID':
     case 'RECOVERY_TARGET_UNZONED':
@@ -85,6 +91,7 @@ export function exitReasonOf(error: unknown): ExitReason {
       return 'usage';
     case 'KEY_FILE_EXISTS':
     case 'KEYS_NOT_CONFIRMED':
+    case 'HOLD_NOT_CONFIRMED':
     case 'KEY_SIGNER_CHANGED':
     case 'KEY_SLOT_FORGED':
     case 'KEY_SLOT_IN_USE':
@@ -94,6 +101,10 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'KIT_FILE_EXISTS':
     case 'LEDGER_CHAIN_BROKEN':
     case 'LEDGER_HEAD_REGRESSED':
+    case 'PRUNE_PROPOSAL_STALE':
+    case 'PRUNE_ROOT_UNREADABLE':
+    case 'PRUNE_RUNNING':
+    case 'REPOSITORY_OTHER':
     case 'REPOSITORY_COPY_FOREIGN':
     case 'REPOSITORY_COPY_SAME':
     case 'REPOSITORY_EXISTS':
@@ -114,6 +125,7 @@ export function exitReasonOf(error: unknown): ExitReason {
     case 'STORE_LOCK_ABSENT':
     case 'STORE_OVERWRITES':
     case 'STORE_READS_WRONG':
+    case 'WAL_WAITS_UNREAD':
       return 'refused';
     case 'INTERRUPTED':
       return 'interrupted';

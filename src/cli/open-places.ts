@@ -1,15 +1,18 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { assert, type Clock, HoldfastError } from '../lib/index.ts';
+import { assert, type Clock, codeOf, HoldfastError } from '../lib/index.ts';
 import { PlanError, PRIMARY, type ResolvedPlace, type ResolvedPlan } from '../plan/index.ts';
 import type {
   CopiedStore,
   CopyEventSink,
   Intruder,
   ObjectStore,
+  Retry,
   SpooledStore,
   StoreCredentials,
   StoreOptions,
   StorePlace,
+  WaitingStore,
 } from '../repository/index.ts';
 import type { Redaction } from './output/index.ts';
 
@@ -22,6 +25,8 @@ export interface Opener {
   readonly scratchDirectory?: string | null;
   /** How often a place is tried; the store's own choice when left out. */
   readonly attempts?: number;
+  /** Told of a place that is tried again, by its name. */
+  readonly onRetry?: (place: string, retry: Retry) => void;
 }
 
 /** Where there are other places to ask: enough for a lost packet, and soon over where nobody is. */
@@ -43,14 +48,15 @@ export async function openIntruderOf(place: ResolvedPlace, opener: Opener): Prom
   return openIntruder(place.location, await storeOptions(place, opener));
 }
 
-async function storeOptions({ credentials, lockMs }: ResolvedPlace, opener: Opener): Promise<StoreOptions> {
+async function storeOptions({ name, credentials, lockMs }: ResolvedPlace, opener: Opener): Promise<StoreOptions> {
   const { lockRule } = await import('../repository/index.ts');
-  const { clock, signal, scratchDirectory, attempts } = opener;
+  const { clock, signal, scratchDirectory, attempts, onRetry } = opener;
   const isGiven = credentials.kind !== 'chain' && credentials.kind !== 'absent';
   if (isGiven) for (const secret of secretsOf(credentials)) opener.redaction.add(secret);
   return {
     ...{ clock, signal },
     ...(attempts === undefined ? {} : { attempts }),
+    ...(onRetry === undefined ? {} : { onRetry: (retry: Retry) => onRetry(name, retry) }),
     ...(scratchDirectory === undefined || scratchDirectory === null ? {} : { scratchDirectory }),
     ...(lockMs === null ? {} : { lockFor: lockRule(lockMs) }),
     ...(isGiven ? { credentials } : {}),
@@ -75,10 +81,14 @@ function credentialsAbsent({ name, option, origin }: ResolvedPlace, problem: str
 /** The repository's store as a command uses it. Whoever opened it closes it, after the repository. */
 export interface OpenedPlaces {
   readonly store: ObjectStore;
+  /** The primary by itself, with nothing between; of one place that was asked for, that one. `null` where a copy stands in for it. */
+  readonly primary: ObjectStore | null;
   /** The same store, when it is made of several places. */
   readonly copied: CopiedStore | null;
   /** Where WAL waits on this machine while the primary is away, when that was asked for. */
   readonly spool: SpooledStore | null;
+  /** What waits on this machine, for who reads; `null` where one place was asked for, and for who writes. It shows nothing yet. */
+  readonly waiting: WaitingStore | null;
   /** Waits, within bounds, for what copies still lack. */
   close(): Promise<void>;
 }
@@ -95,6 +105,8 @@ export async function openPlaces(
     access: 'read' | 'write';
     only?: string | undefined;
     catchUp?: boolean;
+    /** Copies get what is put; left out, they do. */
+    feedsCopies?: boolean;
     /** WAL that the primary does not take is kept on this machine, in the state directory. */
     keepsWal?: boolean;
     onEvent?: CopyEventSink;
@@ -105,30 +117,49 @@ export async function openPlaces(
   const [first, ...further] = await openPlaceList(plan, opener, patient);
   const spool = how.keepsWal === true ? await openSpool(plan, first!.store, opener.clock) : null;
   const primary = spool ?? first!.store;
-  if (further.length === 0) return alone(primary, spool);
+  const waiting = how.access === 'read' ? await findWaiting(spoolDirectory(plan)) : null;
+  if (further.length === 0 && waiting === null) return { ...alone(primary, spool), primary: first!.store };
   const { openCopiedStore } = await import('../repository/index.ts');
   const copied = openCopiedStore({
     primary,
     copies: further,
+    ...(waiting === null ? {} : { besides: { name: WAITING_NAME, store: waiting, required: false } }),
     clock: opener.clock,
     access: how.access,
     catchUp: how.catchUp ?? true,
+    handsOn: how.feedsCopies ?? true,
     ...(how.onEvent === undefined ? {} : { onEvent: how.onEvent }),
   });
   const close = async () => {
     await copied.close();
     await spool?.close();
   };
-  return { store: copied, copied, spool, close };
+  return { store: copied, primary: first!.store, copied, spool, waiting, close };
 }
 
 function alone(store: ObjectStore, spool: SpooledStore | null = null): OpenedPlaces {
-  return { store, copied: null, spool, close: async () => spool?.close() };
+  return { store, primary: store, copied: null, spool, waiting: null, close: async () => spool?.close() };
 }
 
 /** Where WAL waits on this machine while the primary is away, for any repository. */
 export function spoolDirectory({ stateDirectory }: ResolvedPlan): string {
   return join(stateDirectory, 'outage');
+}
+
+/** Among the places, what waits on this machine; no copy can be called so. */
+export const WAITING_NAME = 'spool of this machine';
+
+/** Whether an outage may have left something, for any repository. What may not be looked at is told when it is. */
+export async function isAnythingWaiting(directory: string): Promise<boolean> {
+  const options = { recursive: true, withFileTypes: true } as const;
+  const found = await readdir(directory, options).catch((error) => (codeOf(error) === 'ENOENT' ? [] : null));
+  return found === null || found.some((entry) => !entry.isDirectory());
+}
+
+async function findWaiting(directory: string): Promise<WaitingStore | null> {
+  if (!(await isAnythingWaiting(directory))) return null;
+  const { WaitingStore } = await import('../repository/index.ts');
+  return new WaitingStore(directory);
 }
 
 /** Where nothing but the primary makes WAL count, keeping it here as well would gain nothing: the server keeps it. */
@@ -164,9 +195,10 @@ export async function openPlaceList(
 }
 
 /** Not all of what was handed in, which may be a whole command's context. */
-function hasty({ clock, redaction, signal, scratchDirectory }: Opener): Opener {
+function hasty({ clock, redaction, signal, scratchDirectory, onRetry }: Opener): Opener {
   const scratch = scratchDirectory === undefined ? {} : { scratchDirectory };
-  return { clock, redaction, signal, attempts: ATTEMPTS_AMONG_SEVERAL, ...scratch };
+  const told = onRetry === undefined ? {} : { onRetry };
+  return { clock, redaction, signal, attempts: ATTEMPTS_AMONG_SEVERAL, ...scratch, ...told };
 }
 
 /** The names of the copies that are meant: the one that was named, else all. Errors: `USAGE_INVALID`. */

@@ -1,20 +1,28 @@
 import { access as accessPath, constants, mkdir } from 'node:fs/promises';
 import { assert, HoldfastError } from '../lib/index.ts';
 import { PRIMARY, type ResolvedPlan } from '../plan/index.ts';
-import type { Repository, SpooledStore } from '../repository/index.ts';
+import type { ObjectStore, Repository, SpooledStore } from '../repository/index.ts';
 import type { Access } from './command.ts';
 import { CopyKeeper, SETTLE_BRIEFLY_MS_MAX } from './copy-keeper.ts';
 import { askPassphrase, toCredential } from './credential.ts';
-import { type OpenedPlaces, openPlaceList, openPlaces, spoolDirectory } from './open-places.ts';
-import { PlaceTrouble } from './place-trouble.ts';
+import { expectRepository } from './expect-repository.ts';
+import { type OpenedPlaces, type Opener, openPlaceList, openPlaces, spoolDirectory } from './open-places.ts';
+import type { PlaceTrouble } from './place-trouble.ts';
 import type { Reporter } from './reporter.ts';
+import { chooseStandIn } from './stand-in.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { Terminal } from './terminal.ts';
+import { describeHandingOver, handOverWaiting, showWaiting, type UnreadWal } from './waiting-wal.ts';
+import { canKeepWalWithout, isAwayForNow, isWorthWaiting, openByCopies } from './without-primary.ts';
+
+/** While no place answers, each is asked again after so long. */
+const RETRY_MS = 15_000;
 
 export interface OpeningOptions {
   readonly plan: ResolvedPlan;
   readonly surroundings: Surroundings;
   readonly reporter: Reporter;
+  readonly trouble: PlaceTrouble;
   readonly terminal: Terminal | null;
   /** The one place that was asked for; otherwise all of them. */
   readonly from: string | undefined;
@@ -24,6 +32,10 @@ export interface OpeningOptions {
   readonly catchUp: boolean;
   /** Whether it goes on with WAL on this machine while the primary is away. */
   readonly keepsWal: boolean;
+  /** Whether a copy may stand in for a primary that is away. */
+  readonly writesToCopy: boolean;
+  /** Whether copies get what it writes while it works. */
+  readonly feedsCopies: boolean;
 }
 
 /** The repository of one command, with all of its places: opened once, and closed with everything that belongs to it. */
@@ -32,10 +44,12 @@ export class Opening {
   readonly #trouble: PlaceTrouble;
   #places: OpenedPlaces | null = null;
   #repository: Repository | null = null;
+  #unread: UnreadWal | null = null;
+  #takenIn: string | null = null;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
-    this.#trouble = new PlaceTrouble(options.reporter);
+    this.#trouble = options.trouble;
   }
 
   get repository(): Repository {
@@ -58,6 +72,21 @@ export class Opening {
     return this.#places?.spool ?? null;
   }
 
+  /** The same repository as copies and this machine have it, to begin with while the primary is away; `null` as `spool`, and without copies. */
+  get standIn(): ObjectStore | null {
+    return this.#places?.copied?.standIn ?? null;
+  }
+
+  /** WAL that waits on this machine and that the command cannot use; `null` when there is none, or one place was asked for. */
+  get unreadWal(): UnreadWal | null {
+    return this.#unread;
+  }
+
+  /** The copy that stands in for a primary that is away; `null` otherwise. */
+  get takenIn(): string | null {
+    return this.#takenIn;
+  }
+
   /** What a document says of places that did not answer. */
   get troubleDocument(): PlaceTrouble['document'] {
     return this.#trouble.document;
@@ -66,51 +95,127 @@ export class Opening {
   /** Errors: those of `openPlaces` and `openRepository`; `REPOSITORY_PRIMARY_AWAY` for whoever must write to a primary that does not answer. */
   async open(access: 'read' | 'write'): Promise<Repository> {
     if (this.#repository !== null) return this.#repository;
-    const { plan, surroundings, reporter, terminal, from } = this.#options;
+    const { plan, surroundings, reporter, from } = this.#options;
     const { openRepository } = await import('../repository/index.ts');
     const scratchDirectory = await findScratchDirectory(plan.stateDirectory, access);
-    const opener = { ...surroundings, redaction: reporter.redaction, scratchDirectory };
-    const usable = access === 'write' ? await this.#chooseAccess(opener) : 'read';
-    const { catchUp, keepsWal } = this.#options;
+    const { tellRetry: onRetry } = this.#trouble;
+    const opener = { ...surroundings, redaction: reporter.redaction, scratchDirectory, onRetry };
+    const { catchUp, keepsWal, writesToCopy, feedsCopies } = this.#options;
+    const away = access === 'write' ? await this.#findAway(opener) : null;
+    if (away !== null && writesToCopy) return await this.#openInCopy(away, opener, scratchDirectory);
+    // Who keeps WAL writes all the same.
+    const usable = away !== null && !keepsWal ? 'read' : access;
     this.#places = await openPlaces(plan, opener, {
-      ...{ access: usable, only: from, catchUp, keepsWal },
+      ...{ access: usable, only: from, catchUp, keepsWal, feedsCopies },
       onEvent: this.#trouble.tell,
     });
-    const { credential } = plan.repository;
-    assert(credential !== null || terminal !== null, 'a credential may be missing only where somebody can be asked');
-    this.#repository = await openRepository({
+    const options = {
       store: this.#places.store,
-      credential:
-        credential === null
-          ? await askPassphrase(terminal!, reporter.redaction)
-          : toCredential(credential, reporter.redaction),
+      credential: await this.#credential(),
       access: usable,
       clock: surroundings.clock,
       ...(scratchDirectory === null ? {} : { stateDirectory: scratchDirectory }),
-    });
-    if (!keepsWal) await this.#tellWaiting(this.#repository.id);
+    };
+    this.#repository =
+      away === null || usable === 'read'
+        ? await openRepository(options)
+        : await this.#openByCopies(away, (by) => openRepository({ ...options, ...by }));
+    await this.#expect(this.#repository, access, away === null ? this.#places.primary : null);
+    await this.#attendToWaiting(this.#repository);
     return this.#repository;
   }
 
-  /** What waits here is in no place yet: whoever restores now does so without it, and may never hear of it. */
-  async #tellWaiting(repositoryId: string): Promise<void> {
-    const { countSpooled } = await import('../repository/index.ts');
-    const count = await countSpooled(spoolDirectory(this.#options.plan), repositoryId);
-    if (count > 0) this.#trouble.tellWaiting(count, spoolDirectory(this.#options.plan));
+  /** Before anything is written: whether it is the repository that was there before. One place that was asked for by its name is what it is. */
+  async #expect(repository: Repository, access: 'read' | 'write', primary: ObjectStore | null): Promise<void> {
+    const { plan, reporter, readsWithoutPrimary, from } = this.#options;
+    if (from !== undefined) return;
+    // Whoever is content with reading, such as a restore, must not be stopped by what this machine remembers.
+    const writes = access === 'write' && !readsWithoutPrimary;
+    await expectRepository(
+      plan,
+      { id: repository.id, description: repository.store.description, primary },
+      { writes, reporter },
+    );
   }
 
-  /** Reading only, where that will do and the primary is away. */
-  async #chooseAccess(opener: Parameters<typeof openPlaceList>[1]): Promise<'read' | 'write'> {
-    const { copies } = this.#options.plan.repository;
-    if (copies.length === 0) return 'write';
-    // Whoever can go on by reading need not wait for it.
-    const patientWith = this.#options.readsWithoutPrimary ? null : PRIMARY;
+  /** A copy is to this run what the primary is to others; the other copies are its copies. */
+  async #openInCopy(away: HoldfastError, opener: Opener, stateDirectory: string | null): Promise<Repository> {
+    const { plan, surroundings, catchUp } = this.#options;
+    const chosen = await chooseStandIn(plan, opener, {
+      credential: await this.#credential(),
+      clock: surroundings.clock,
+      ...{ stateDirectory, catchUp, onEvent: this.#trouble.tell },
+    });
+    if ('error' in chosen)
+      throw primaryAway('write to the repository, or to a copy in its place', chosen.error ?? away);
+    this.#places = chosen.places;
+    this.#repository = chosen.repository;
+    this.#takenIn = chosen.name;
+    await this.#expect(chosen.repository, 'write', null);
+    return chosen.repository;
+  }
+
+  async #credential() {
+    const { plan, terminal, reporter } = this.#options;
+    const { credential } = plan.repository;
+    assert(credential !== null || terminal !== null, 'a credential may be missing only where somebody can be asked');
+    return credential === null
+      ? await askPassphrase(terminal!, reporter.redaction)
+      : toCredential(credential, reporter.redaction);
+  }
+
+  /** WAL that an outage left on this machine goes where it belongs before anything builds on what lies there, or is read from here. */
+  async #attendToWaiting(repository: Repository): Promise<void> {
+    const { plan, surroundings, keepsWal, reporter } = this.#options;
+    const [directory, { waiting, copied, store }] = [spoolDirectory(plan), this.#places!];
+    if (keepsWal) return;
+    if (waiting !== null) this.#unread = await showWaiting({ repository, waiting, directory });
+    else if (repository.access === 'write') {
+      const primary = copied?.places[0]?.store ?? store;
+      const tell = (count: number) => reporter.progress.note(describeHandingOver(count));
+      this.#unread = await handOverWaiting({ repository, primary, directory, clock: surroundings.clock, tell });
+    }
+    if (this.#unread !== null) this.#trouble.tellWaiting(this.#unread);
+  }
+
+  /** Why the primary is away, for whoever goes on without it; `null` while it answers, and where there is no other place to go by. */
+  async #findAway(opener: Parameters<typeof openPlaceList>[1]): Promise<HoldfastError | null> {
+    const { plan, readsWithoutPrimary, keepsWal, writesToCopy } = this.#options;
+    if (plan.repository.copies.length === 0) return null;
+    // Whoever can go on without it need not wait for it.
+    const patientWith = readsWithoutPrimary || keepsWal ? null : PRIMARY;
     const { whyAway } = await import('../repository/index.ts');
-    const error = await whyAway((await openPlaceList(this.#options.plan, opener, patientWith))[0]!.store);
-    if (error === null) return 'write';
-    if (!this.#options.readsWithoutPrimary) throw primaryAway('write to the repository', error);
+    const error = await whyAway((await openPlaceList(plan, opener, patientWith))[0]!.store);
+    if (error === null) return null;
+    const canGoOn =
+      readsWithoutPrimary || (writesToCopy && isAwayForNow(error)) || (keepsWal && canKeepWalWithout(plan, error));
+    if (!canGoOn) throw primaryAway('write to the repository', error);
     this.#trouble.tell({ kind: 'place-away', place: PRIMARY, error });
-    return 'read';
+    return error;
+  }
+
+  /** As long as no copy answers either, whoever runs for long waits for one of the places; others end. */
+  async #openByCopies(
+    away: HoldfastError,
+    open: (by: { roots?: ObjectStore }) => Promise<Repository>,
+  ): Promise<Repository> {
+    const { catchUp, surroundings, reporter } = this.#options;
+    const { clock, signal } = surroundings;
+    const { whyAway } = await import('../repository/index.ts');
+    const { copied, spool } = this.#places!;
+    let last: HoldfastError | null = null;
+    for (let hasTold = false; ; hasTold = true) {
+      try {
+        return await openByCopies(this.#places!, away, open);
+      } catch (error) {
+        if (!(error instanceof HoldfastError) || !isWorthWaiting(error)) throw error;
+        last = error;
+      }
+      if (!catchUp || signal.aborted) throw primaryAway('begin without the primary', last);
+      if (!hasTold) reporter.progress.note(`no place answers, and it is tried again: ${last.message}`);
+      await clock.sleep(RETRY_MS, signal);
+      if (!spool!.isAway && (await whyAway(copied!.places[0]!.store)) === null) return open({});
+    }
   }
 
   /** Gives copies a while for what a command wrote. */

@@ -1,16 +1,27 @@
-import type { HoldfastError } from '../lib/index.ts';
+import { type Clock, formatDuration, type HoldfastError } from '../lib/index.ts';
 import { PRIMARY } from '../plan/index.ts';
-import type { CopyEvent } from '../repository/index.ts';
+import type { CopyEvent, Retry } from '../repository/index.ts';
+import { WAITING_NAME } from './open-places.ts';
 import type { Json } from './output/index.ts';
 import type { Reporter } from './reporter.ts';
+import { describeWaiting, type UnreadWal } from './waiting-wal.ts';
+
+/** What is over sooner is told by how it ends: nobody has begun to wonder. */
+const PATIENCE_MS = 5_000;
+/** So long nothing more is said of tries of the same place: many calls fail together, and each would say the same. */
+const SAME_TRIES_MS = 60_000;
 
 /** Tells of places that are away or damaged while a command works, once each, and remembers those that are away for its document. */
 export class PlaceTrouble {
   readonly #reporter: Pick<Reporter, 'say' | 'emit'>;
+  readonly #clock: Clock;
   readonly #away = new Map<string, HoldfastError>();
+  /** When it was said last that a place is tried again. */
+  readonly #retriedAt = new Map<string, number>();
 
-  constructor(reporter: Pick<Reporter, 'say' | 'emit'>) {
+  constructor(reporter: Pick<Reporter, 'say' | 'emit'>, clock: Clock) {
     this.#reporter = reporter;
+    this.#clock = clock;
   }
 
   readonly tell = (event: CopyEvent): void => {
@@ -50,11 +61,21 @@ export class PlaceTrouble {
     }
   };
 
-  /** WAL that an outage left on this machine. */
-  tellWaiting(count: number, directory: string): void {
-    const objects = count === 1 ? '1 object' : `${count} objects`;
-    const what = `may lack the newest WAL: ${objects} of it wait in "${directory}" of this machine, until holdfast wal stream has handed them over`;
-    this.#announce('waiting', PRIMARY, what, { objects: count });
+  /** A call that is tried again: without a word a command would seem to hang. */
+  readonly tellRetry = (place: string, { error, triesLeft, msMax }: Retry): void => {
+    const now = this.#clock.monotonic();
+    const saidAt = this.#retriedAt.get(place);
+    if (msMax < PATIENCE_MS || (saidAt !== undefined && now - saidAt < SAME_TRIES_MS)) return;
+    this.#retriedAt.set(place, now);
+    const what = `is tried again, for ${formatDuration(msMax)} at most: ${error.message}`;
+    this.#announce('retrying', place, what, { code: error.code, triesLeft, secondsMax: msMax / 1000 });
+  };
+
+  /** WAL that an outage left on this machine, and that can neither be handed over nor read. */
+  tellWaiting(waiting: UnreadWal): void {
+    const { objects, directory, reason } = waiting;
+    const what = `may lack the newest WAL: ${describeWaiting(waiting)} in "${directory}" of this machine (${reason})`;
+    this.#announce('waiting', PRIMARY, what, { objects });
   }
 
   /** What a document says of the places that did not answer; nothing where all did. */
@@ -72,6 +93,7 @@ export class PlaceTrouble {
 
 /** A place in a sentence. */
 export function nameOfPlace(name: string): string {
+  if (name === WAITING_NAME) return `the ${WAITING_NAME}`;
   return name === PRIMARY ? 'the primary' : `copy "${name}"`;
 }
 

@@ -1,5 +1,5 @@
 import { Command as Commander, Argument as CommanderArgument, Option as CommanderOption } from 'commander';
-import { type Flags, listOptions, type Option, planSchema } from '../plan/index.ts';
+import { chosenSchema, type Flags, listOptions, type Option, planSchema } from '../plan/index.ts';
 import type { Command, Example } from './command.ts';
 import { commands } from './commands/index.ts';
 import { archiveExitCodes, type ExitCodeKind, exitCodes, postgresqlExitCodes } from './exit-code.ts';
@@ -19,7 +19,7 @@ export interface Invocation {
 /** `true` for a flag without a value, a list for one that may stand several times. */
 export type FlagValue = string | true | readonly string[];
 
-const planOptions = listOptions(planSchema).options;
+const planOptions = [...listOptions(chosenSchema).options, ...listOptions(planSchema).options];
 
 /** Builds the whole command line. `onInvocation` is called for a command that shall run, `--help` is answered here. */
 export function buildProgram(
@@ -73,6 +73,7 @@ function addHelpCommand(program: Commander): void {
 }
 
 const groupSummaries: Readonly<Record<string, string>> = {
+  plan: 'The plan itself: what it says, and whether it can hold.',
   database: 'Prepare the server that is protected.',
   repository: 'Make a repository, and look at it.',
   keys: 'Who can open the repository.',
@@ -110,12 +111,15 @@ function addCommand(
     made.addOption(choices === undefined ? option : option.choices([...choices]));
   }
   const optionsOfPlan = planOptionsOf(command);
-  const grouped = (heading: string, flag: string, help: string, isRepeatable = false) => {
+  const grouped = (heading: string, flag: string, help: string) => {
     const option = new CommanderOption(flag, help).helpGroup(heading);
-    made.addOption(isRepeatable ? option.argParser(gather) : option);
+    made.addOption(option);
+    return option;
   };
-  for (const { facts, entry } of optionsOfPlan) {
-    grouped('Options of the plan:', facts.flag!, helpOf(facts), entry !== null);
+  for (const { facts, structure, choices } of optionsOfPlan) {
+    const option = grouped('Options of the plan:', facts.flag!, helpOf(facts));
+    if (choices !== null) option.choices([...choices]);
+    if (structure?.form === 'list') option.argParser(gather);
   }
   const planHelp = 'The plan. (default: holdfast.config.ts, .js or .json in the working directory)';
   grouped('Options of the plan:', '--plan <file>', planHelp);

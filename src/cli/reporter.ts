@@ -48,7 +48,9 @@ export function makeReporter(form: ReportForm, surroundings: Surroundings): Repo
     redaction,
     progress: display,
     say: (lines) => {
-      if (!form.events) for (const line of lines(paintFor(stderr))) toStderr(line);
+      if (form.events) return;
+      display.makeRoom();
+      for (const line of lines(paintFor(stderr))) toStderr(line);
     },
     emit,
     finish: (outcome) => {

@@ -1,16 +1,14 @@
-import { availableParallelism, homedir } from 'node:os';
 import { assert, codeOf, HoldfastError } from '../lib/index.ts';
-import { type Flags, loadPlan, type ResolvedPlan } from '../plan/index.ts';
+import { type Flags, loadPlan, PRIMARY, type ResolvedPlan } from '../plan/index.ts';
 import type { Access, Command, CommandContext, CommandInput } from './command.ts';
 import { type CommandEnd, exitReasonOf } from './exit-code.ts';
 import { Opening } from './opening.ts';
+import { PlaceTrouble } from './place-trouble.ts';
+import { describeMachine, libraryUrl } from './plan-world.ts';
 import type { FlagValue, Invocation } from './program.ts';
 import type { Reporter } from './reporter.ts';
 import type { Surroundings } from './surroundings.ts';
 import { findTerminal, type Terminal } from './terminal.ts';
-
-/** What a plan's `import … from 'holdfast'` gives: this very package, from its sources or from what is built of them. */
-const libraryUrl = new URL(import.meta.url.endsWith('.ts') ? '../index.ts' : '../index.js', import.meta.url).href;
 
 /** Runs one command from the plan to the result, prints that, and says how it ended. Never throws. */
 export async function runCommand(
@@ -19,20 +17,28 @@ export async function runCommand(
   reporter: Reporter,
 ): Promise<CommandEnd> {
   const terminal = findTerminal(surroundings.stdin, surroundings.stderr, surroundings.signal);
+  const trouble = new PlaceTrouble(reporter, surroundings.clock);
   let opening: Opening | null = null;
   try {
     const input = inputOf(values);
     const access = typeof command.access === 'function' ? command.access(input) : command.access;
     const plan = await readPlan(command, access, values.get('plan'), planFlags, surroundings, terminal);
     if (plan.cluster.connection !== null) reporter.redaction.addConnection(plan.cluster.connection.reveal());
-    const from = command.readsFromPlace === true ? input.optional('from') : undefined;
+    const asked = command.readsFromPlace === true ? input.optional('from') : undefined;
+    const from = command.readsPrimaryAlone === true ? PRIMARY : asked;
     const readsWithoutPrimary = command.readsWithoutPrimary === true;
     // What PostgreSQL waits for brings its own file, and leaves comparing to others.
     const catchUp = access !== 'deferred';
     const keepsWal = command.keepsWal === true;
-    opening = new Opening({ plan, surroundings, reporter, terminal, from, readsWithoutPrimary, catchUp, keepsWal });
+    const writesToCopy = command.writesToCopy === true;
+    const feedsCopies = command.bringsToCopies !== true;
+    opening = new Opening({
+      ...{ plan, surroundings, reporter, trouble, terminal, from, readsWithoutPrimary, catchUp, keepsWal },
+      ...{ writesToCopy, feedsCopies },
+    });
     if (access === 'read' || access === 'write') await opening.open(access);
-    const outcome = await command.run(makeContext(plan, opening, surroundings, reporter, terminal), input);
+    const context = makeContext({ plan, opening, surroundings, reporter, terminal, trouble });
+    const outcome = await command.run(context, input);
     if (command.leavesCopies !== true) await opening.settle();
     // Before the result, as copies that are caught up meanwhile may have something to tell.
     await opening.close();
@@ -63,31 +69,33 @@ function readPlan(
     directory: surroundings.directory,
     flags,
     libraryUrl,
-    machine: {
-      cores: availableParallelism(),
-      homeDirectory: homedir(),
-      isRoot: process.getuid?.() === 0,
-      environment: surroundings.environment,
-    },
+    machine: describeMachine(surroundings.environment),
     needs: {
       ...(access === 'none' ? {} : { primary: access === 'wanted' ? 'wanted' : 'required', copies: 'required' }),
       // A person can be asked, and whoever creates a repository is told of more ways.
       ...(opens ? { credential: terminal === null ? 'required' : 'wanted' } : {}),
-      ...(access === 'create' || access === 'wanted' ? { credential: 'wanted' } : {}),
+      ...(access === 'create' || access === 'wanted' || command.usesKeyIfGiven === true
+        ? { credential: 'wanted' }
+        : {}),
       ...(command.database === 'none' ? {} : { connection: command.database }),
     },
   });
 }
 
-function makeContext(
-  plan: ResolvedPlan,
-  opening: Opening,
-  surroundings: Surroundings,
-  reporter: Reporter,
-  terminal: Terminal | null,
-): CommandContext {
+interface ContextParts {
+  readonly plan: ResolvedPlan;
+  readonly opening: Opening;
+  readonly surroundings: Surroundings;
+  readonly reporter: Reporter;
+  readonly terminal: Terminal | null;
+  readonly trouble: PlaceTrouble;
+}
+
+function makeContext(parts: ContextParts): CommandContext {
+  const { plan, opening, surroundings, reporter, terminal, trouble } = parts;
   return {
     plan,
+    onRetry: trouble.tellRetry,
     open: () => opening.open('write'),
     get repository() {
       return opening.repository;
@@ -97,6 +105,15 @@ function makeContext(
     },
     get spool() {
       return opening.spool;
+    },
+    get standIn() {
+      return opening.standIn;
+    },
+    get takenIn() {
+      return opening.takenIn;
+    },
+    get unreadWal() {
+      return opening.unreadWal;
     },
     clock: surroundings.clock,
     environment: surroundings.environment,

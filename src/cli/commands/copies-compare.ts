@@ -1,9 +1,14 @@
-import { formatBytes, formatQuantity } from '../../lib/index.ts';
+import { formatBytes, formatQuantity, HoldfastError } from '../../lib/index.ts';
 import type { ComparedObjects, CopyComparison, StorePlace } from '../../repository/index.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { comparedDocument } from '../copies-text.ts';
+import { comparedDocument, failedCopyText, placeErrorDocument } from '../copies-text.ts';
+import { exitReasonOf } from '../exit-code.ts';
 import { chooseCopies, openPlaceList } from '../open-places.ts';
 import type { Paint } from '../output/index.ts';
+import { refusePrimaryAway } from '../refuse-primary-away.ts';
+
+/** What became of one copy. */
+type Compared = { readonly comparison: CopyComparison } | { readonly name: string; readonly error: HoldfastError };
 
 /** `holdfast copies compare`. */
 export const copiesCompare: Command = {
@@ -12,7 +17,7 @@ export const copiesCompare: Command = {
   details: [
     'Names and sizes are compared; with --deep every byte is read in both places. Nothing is changed, and no key is needed.',
     'What only the copy has is told and is no difference: a deletion in the primary never reaches a copy.',
-    'It ends with 3 when a copy lacks something or has other bytes.',
+    'It ends with 3 when a copy lacks something or has other bytes, with 1 when one could not be compared, and with 4 when one is of another repository; the others are compared all the same.',
   ],
   examples: [
     { line: 'holdfast copies compare', does: 'Every copy, by names and sizes.' },
@@ -25,13 +30,20 @@ export const copiesCompare: Command = {
   run: async (context, input) => {
     const chosen = chooseCopies(context.plan, input.optional('name'));
     const [primary, ...copies] = await openPlaceList(context.plan, context);
-    const compared: CopyComparison[] = [];
+    await refusePrimaryAway('compare the copies', primary!.store);
+    const all: Compared[] = [];
     for (const copy of copies) {
-      if (chosen.has(copy.name)) compared.push(await compare(context, primary!, copy, input.isSet('deep')));
+      if (chosen.has(copy.name)) all.push(await compare(context, primary!, copy, input.isSet('deep')));
     }
-    const isSame = compared.every(({ missing, differing }) => missing.objects === 0 && differing.objects === 0);
+    const compared = all.flatMap((each) => ('comparison' in each ? [each.comparison] : []));
+    const failed = all.flatMap((each) => ('error' in each ? [each] : []));
+    // Where nothing else was asked for, it is the whole answer.
+    if (all.length === 1 && failed[0] !== undefined) throw failed[0].error;
+    const isSame =
+      failed.length === 0 &&
+      compared.every(({ missing, differing }) => missing.objects === 0 && differing.objects === 0);
     return {
-      reason: isSame ? 'done' : 'problemFound',
+      reason: failed[0] !== undefined ? exitReasonOf(failed[0].error) : isSame ? 'done' : 'problemFound',
       json: {
         same: isSame,
         deep: input.isSet('deep'),
@@ -43,24 +55,35 @@ export const copiesCompare: Command = {
           extra: comparedDocument(extra),
           lagSeconds: lagMs / 1000,
         })),
+        failed: failed.map(({ name, error }) => ({ name, error: placeErrorDocument(error) })),
       },
-      text: (paint) => compared.flatMap((each) => comparisonText(each, paint)),
+      text: (paint) =>
+        all.flatMap((each) =>
+          'comparison' in each ? comparisonText(each.comparison, paint) : failedCopyText(each.name, each.error, paint),
+        ),
     };
   },
 };
 
+/** A copy that fails is part of the answer: what the others have is told all the same. */
 async function compare(
   { progress, signal }: CommandContext,
   primary: StorePlace,
   copy: StorePlace,
   deep: boolean,
-): Promise<CopyComparison> {
+): Promise<Compared> {
   const { compareCopies } = await import('../../repository/index.ts');
   progress.begin(`comparing "${copy.name}"`, deep ? {} : { unit: 'objects' });
-  return await compareCopies({
-    ...{ primary: primary.store, copy, deep, signal },
-    onObject: ({ bytes }) => progress.advance(deep ? bytes : 1),
-  });
+  try {
+    const comparison = await compareCopies({
+      ...{ primary: primary.store, copy, deep, signal },
+      onObject: ({ bytes }) => progress.advance(deep ? bytes : 1),
+    });
+    return { comparison };
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || signal.aborted) throw error;
+    return { name: copy.name, error };
+  }
 }
 
 function comparisonText({ place, same, missing, differing, extra, isDeep }: CopyComparison, paint: Paint): string[] {

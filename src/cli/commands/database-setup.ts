@@ -47,6 +47,10 @@ export const databaseSetup: Command = {
       help: 'Draw a password for the role and write it into this password file (~/.pgpass).',
     },
     { flag: '--role-password-file <file>', help: 'Give the role the password in this file.' },
+    {
+      flag: '--direct',
+      help: 'Let the role read directly, too: grant it what holdfast backup --direct needs. (docs/direct.md)',
+    },
     { flag: '--archive', help: 'Hand WAL over by archive_command, too: holdfast wal push.' },
     { flag: '--replace-archive-command', help: "With --archive, in the place of somebody else's archive_command." },
     {
@@ -110,6 +114,7 @@ async function readOptions(context: CommandContext, input: CommandInput, cluster
     ...{ administrator, source, passwordFile, looksOnly: isOnlyLooking(input) },
     includeFile: input.optional('include-file') ?? null,
     writesHba: input.isSet('write-hba'),
+    readsDirectly: input.isSet('direct'),
     restartCommand: input.optional('restart-command') ?? null,
     clock: context.clock,
     signal: context.signal,
@@ -250,7 +255,7 @@ async function askForConsent(
   });
 }
 
-function proposalDocument({ proposal: { system, settings, role, slot, needsRestart } }: PreparedSetup): Json {
+function proposalDocument({ proposal: { system, settings, role, direct, slot, needsRestart } }: PreparedSetup): Json {
   return {
     system,
     settings: settings.map(({ name, from, to, why, needsRestart: restarts, isWritten }) => ({
@@ -265,6 +270,7 @@ function proposalDocument({ proposal: { system, settings, role, slot, needsResta
       role === null
         ? null
         : { role: role.name, action: role.action, statements: role.statements, password: role.password?.place ?? null },
+    direct: direct === null ? null : { role: direct.role, database: direct.database, statements: direct.statements },
     slot: slot === null ? null : { slot: slot.name, action: slot.action },
     needsRestart,
   };
@@ -286,7 +292,10 @@ function resultDocument(
   };
 }
 
-function proposalText({ proposal: { system, settings, role, slot, isEmpty } }: PreparedSetup, paint: Paint): string[] {
+function proposalText(
+  { proposal: { system, settings, role, direct, slot, isEmpty } }: PreparedSetup,
+  paint: Paint,
+): string[] {
   if (isEmpty) return [paint.good(`Nothing is missing on system ${system}.`)];
   return [
     paint.title(`What is missing on system ${system}`),
@@ -298,6 +307,12 @@ function proposalText({ proposal: { system, settings, role, slot, isEmpty } }: P
       ? []
       : [`  ${paint.strong(`role ${role.name}`)}`, ...role.statements.map((text) => `    ${text}`)]),
     ...(role?.password == null ? [] : [`    ${paint.faint(`a password, which is kept in "${role.password.place}"`)}`]),
+    ...(direct === null
+      ? []
+      : [
+          `  ${paint.strong(`direct reads by ${direct.role}`)}, in the database ${direct.database}`,
+          ...direct.statements.map((text) => `    ${text}`),
+        ]),
     ...(slot === null
       ? []
       : [

@@ -3,6 +3,7 @@ import type { Check, DoctorOptions, DoctorReport, Mend, Verdict } from '../../wa
 import type { Command, CommandContext, CommandInput } from '../command.ts';
 import { toCredential } from '../credential.ts';
 import { readDatabaseIfGiven } from '../database.ts';
+import { warnOfOther } from '../expect-repository.ts';
 import { listPlaces, locatePlaces, openPlaceList } from '../open-places.ts';
 import type { Json, Paint } from '../output/index.ts';
 
@@ -12,7 +13,7 @@ export const doctor: Command = {
   summary: 'Look for whatever would keep a backup or a recovery from working, and say what mends it.',
   details: [
     'It looks at the server, its settings and the rights of the role, at this host, the keys, the store and the state of protection, as far as it is told',
-    'of them, and says what it could not look at. It changes nothing: two small objects are stored in the repository and removed again.',
+    'of them, and says what it could not look at. It changes nothing: a few small objects are stored in each place of the repository and removed again.',
     'It ends with 3 when it found a problem, also when everything else is well, with 1 when the only one is that the server did not answer, and with 2 when neither a server nor a repository was named.',
   ],
   examples: [
@@ -57,6 +58,7 @@ async function openStores(context: CommandContext): Promise<Pick<DoctorOptions, 
     directory: directoryOfLocation(listPlaces(repository)[index]!.location),
   }));
   const [primary, ...copies] = located;
+  await warnOfOther(context.plan, primary!.store, context);
   return { store: primary!, copies, places: await locatePlaces(context.plan) };
 }
 

@@ -4,15 +4,23 @@ import { completion } from './completion.ts';
 import { copiesCompare } from './copies-compare.ts';
 import { copiesStatus } from './copies-status.ts';
 import { copiesSync } from './copies-sync.ts';
+import { crossCheck } from './cross-check.ts';
 import { databaseSetup } from './database-setup.ts';
 import { doctor } from './doctor.ts';
+import { holdAdd } from './hold-add.ts';
+import { holdList } from './hold-list.ts';
+import { holdRemove } from './hold-remove.ts';
 import { keysAdd } from './keys-add.ts';
 import { keysList } from './keys-list.ts';
 import { keysNewEpoch } from './keys-new-epoch.ts';
 import { keysRemove } from './keys-remove.ts';
 import { keysRotate } from './keys-rotate.ts';
 import { list } from './list.ts';
+import { planDiff } from './plan-diff.ts';
+import { planLint } from './plan-lint.ts';
+import { planShow } from './plan-show.ts';
 import { recoveryKit } from './recovery-kit.ts';
+import { repositoryAccept } from './repository-accept.ts';
 import { repositoryAcknowledge } from './repository-acknowledge.ts';
 import { repositoryAttackTest } from './repository-attack-test.ts';
 import { repositoryHeal } from './repository-heal.ts';
@@ -41,14 +49,22 @@ export const commands: readonly Command[] = [
   show,
   settingsDiff,
   verify,
+  crossCheck,
   restore,
+  planLint,
+  planShow,
+  planDiff,
   databaseSetup,
   repositoryInit,
   repositoryInfo,
   repositoryHeal,
   repositoryLocks,
   repositoryAttackTest,
+  repositoryAccept,
   repositoryAcknowledge,
+  holdAdd,
+  holdList,
+  holdRemove,
   keysList,
   keysAdd,
   keysRotate,

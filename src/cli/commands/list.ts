@@ -1,5 +1,7 @@
 import { formatBytes, formatCount, formatMoment } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
+import { describeCopiesAlone } from '../copies-text.ts';
+import { whatDoubtMeans } from '../doubt-text.ts';
 import { fromPlaceFlag } from '../from-place.ts';
 import { lockedUntil } from '../lock-text.ts';
 import { formatTable, paintLevel, paintLock, shortId } from '../output/index.ts';
@@ -20,7 +22,7 @@ export const list: Command = {
   run: async ({ repository, plan, clock }) => {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { listClusters, listDescribedSnapshots } = await import('../../watch/index.ts');
-    const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
+    const { checksumFailuresOf, readingOf } = await import('../../protect/backup/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     // A cluster that nobody named is the default of whoever writes, not a wish to see less.
     const cluster = plan.cluster.nameOrigin === null ? undefined : plan.cluster.name;
@@ -29,7 +31,10 @@ export const list: Command = {
     // Where nothing was ever locked, nobody misses the column.
     const hasLocks = snapshots.some(({ locks }) => locks.length > 0);
     return {
-      reason: damaged.length === 0 && snapshots.every(({ isDamaged }) => !isDamaged) ? 'done' : 'problemFound',
+      reason:
+        damaged.length === 0 && snapshots.every(({ isDamaged, isDoubtful }) => !isDamaged && !isDoubtful)
+          ? 'done'
+          : 'problemFound',
       json: {
         snapshots: snapshots.map(snapshotDocument),
         damaged: damaged.map(({ id, name, error }) => ({ snapshot: id, object: name, message: error.message })),
@@ -43,16 +48,22 @@ export const list: Command = {
                 { head: 'SIZE', align: 'right' },
                 { head: 'FILES', align: 'right' },
                 { head: 'ADDED', align: 'right' },
-                ...[{ head: 'LEVEL' }, ...(hasLocks ? [{ head: 'LOCKED' }] : []), { head: 'RESTORABLE' }],
+                ...[
+                  { head: 'READ' },
+                  { head: 'LEVEL' },
+                  ...(hasLocks ? [{ head: 'LOCKED' }] : []),
+                  { head: 'RESTORABLE' },
+                ],
               ],
-              snapshots.map(({ record, level, isDamaged, isMisdated, locks, reach }) => [
+              snapshots.map(({ record, level, isDamaged, isDoubtful, isMisdated, onlyIn, locks, reach }) => [
                 paint.strong(shortId(record.id)),
                 record.cluster,
                 `${formatMoment(Date.parse(record.completedAt))}${isMisdated ? paint.bad(' (later than it was stored)') : ''}`,
                 formatBytes(record.tree.bytes),
                 formatCount(record.tree.files),
                 formatBytes(record.stored.storedBytes),
-                `${paintLevel(level, paint, isDamaged)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}`,
+                readingOf(record)?.manner === 'increment' ? 'changes' : 'everything',
+                `${paintLevel(level, paint, isDamaged, isDoubtful)}${checksumFailuresOf(record).length === 0 ? '' : paint.bad(', damaged pages')}${onlyIn === null ? '' : paint.warning(`, ${describeCopiesAlone(onlyIn)}`)}`,
                 ...(hasLocks ? [paintLock(lockedUntil(locks), clock.now(), paint)] : []),
                 reach?.isComplete === true
                   ? `${record.wal.end} to ${formatLsn(reach.to)}`
@@ -61,6 +72,7 @@ export const list: Command = {
               paint,
             )),
         ...damaged.map(({ error }) => paint.bad(error.message)),
+        ...(snapshots.some(({ isDoubtful }) => isDoubtful) ? [paint.bad(whatDoubtMeans)] : []),
       ],
     };
   },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { HoldfastError, messageOf } from '../../lib/index.ts';
+import { formatMoment, HoldfastError, messageOf } from '../../lib/index.ts';
 import type { ResolvedPlace } from '../../plan/index.ts';
 import type { KitFinding, KitPlace, KitVariable } from '../../protect/keys/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
@@ -32,7 +32,7 @@ export const recoveryKit: Command = {
   flags: [
     { flag: '--out <file>', help: 'Where the page is written. (default: recovery-kit-ID.html here)' },
     { flag: '--with-key', help: 'Draw a key for this page alone, and print it there.' },
-    { flag: '--label <text>', help: 'A name for that key, shown in lists of them. (default: recovery kit)' },
+    { flag: '--label <text>', help: 'A name for that key, shown in lists of them. (default: recovery kit of DATE)' },
     {
       flag: '--with-store-secrets',
       help: 'Print the secrets that the plan names for the stores, so that the page alone lets one in there: to read, and to delete whatever they may.',
@@ -49,7 +49,7 @@ export const recoveryKit: Command = {
 };
 
 async function make(context: CommandContext, input: CommandInput): Promise<Outcome> {
-  const { repository, plan } = context;
+  const { repository, plan, clock } = context;
   const { makeKit } = await import('../../protect/keys/index.ts');
   const path = resolve(input.optional('out') ?? `recovery-kit-${repository.id.slice(0, 8)}.html`);
   const withSecrets = input.isSet('with-store-secrets');
@@ -60,7 +60,10 @@ async function make(context: CommandContext, input: CommandInput): Promise<Outco
     contacts: [],
     version: packageVersion(),
     path,
-    withKey: input.isSet('with-key') ? { label: input.optional('label') ?? 'recovery kit' } : null,
+    // Pages are told apart by it when one is lost and its key is to be removed.
+    withKey: input.isSet('with-key')
+      ? { label: input.optional('label') ?? `recovery kit of ${formatMoment(clock.now())}` }
+      : null,
   });
   const places = facts.places.map(({ name, location }) => ({ name, location }));
   return {

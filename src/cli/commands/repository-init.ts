@@ -4,7 +4,7 @@ import { codeOf, HoldfastError } from '../../lib/index.ts';
 import type { Credential } from '../../repository/index.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { askNewPassphrase, toCredential } from '../credential.ts';
-import { openPlace } from '../open-places.ts';
+import { openPlace, openPlaceList } from '../open-places.ts';
 import { formatFacts } from '../output/index.ts';
 
 /** `holdfast repository init`. */
@@ -33,12 +33,14 @@ export const repositoryInit: Command = {
   ],
   run: async (context, input) => {
     const { createRepository } = await import('../../protect/keys/index.ts');
+    const { KnownPlaces } = await import('../../ledger/index.ts');
     const { generateKeyFile } = await import('../../repository/index.ts');
     const keyFileName = input.optional('generate-key-file');
     const newKeyFile = keyFileName === undefined ? undefined : resolve(keyFileName);
     const credential = await chooseCredential(context, newKeyFile);
     const primary = context.plan.repository.primary!;
     const store = await openPlace(primary, context);
+    await refuseWhereCopiesHaveOne(context);
     if (newKeyFile !== undefined) await generateKeyFile(newKeyFile);
     const label = input.optional('label');
     let hasBegun = false;
@@ -58,6 +60,8 @@ export const repositoryInit: Command = {
       throw error;
     });
     const { id, format } = repository;
+    // Whoever creates one means it, whatever was at the address before.
+    await new KnownPlaces(context.plan.stateDirectory).replace(primary.location, id);
     await repository.close();
     const keyFile = credential.kind === 'key-file' ? credential.path : null;
     return {
@@ -85,6 +89,29 @@ export const repositoryInit: Command = {
     };
   },
 };
+
+/**
+ * A primary that is lost, or whose disk is not mounted, looks like a place for a new repository; the copies tell that there was one. What they hold
+ * would be of another repository from then on.
+ */
+async function refuseWhereCopiesHaveOne(context: CommandContext): Promise<void> {
+  if (context.plan.repository.copies.length === 0) return;
+  const { whyAway } = await import('../../repository/index.ts');
+  const [primary, ...copies] = await openPlaceList(context.plan, context, null);
+  // One that is there already is told by its own error.
+  if ((await whyAway(primary!.store)) === null) return;
+  for (const { name, store } of copies) {
+    if ((await whyAway(store)) !== null) continue;
+    throw new HoldfastError('REPOSITORY_EXISTS', `cannot create a repository: copy "${name}" holds one already`, {
+      detail: `Expected copies that are empty, found a repository in ${store.description}.`,
+      hints: [
+        'If the primary is away, bring it back: mount its disk, or check its address.',
+        'If the primary is lost, make this copy the primary in the plan: docs/guides/copies.md says how.',
+        'If the new repository has nothing to do with it, name other copies, or none.',
+      ],
+    });
+  }
+}
 
 /** Nothing is made up silently: a credential was given, a key file is asked for by name, or a person types a passphrase. */
 async function chooseCredential(context: CommandContext, newKeyFile: string | undefined): Promise<Credential> {

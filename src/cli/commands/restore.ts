@@ -1,8 +1,9 @@
-import { formatBytes, formatCount, formatDuration, formatRate, HoldfastError } from '../../lib/index.ts';
+import { formatBytes, formatDuration, formatQuantity, formatRate, HoldfastError } from '../../lib/index.ts';
 import type { CommitFacts, Loss, RecoveryTarget, RestoreProposal, RestoreResult } from '../../restore/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
 import { fromPlaceFlag } from '../from-place.ts';
 import { formatFacts, isoTime, type Json, type Outcome, type Paint, quoteForShell, shortId } from '../output/index.ts';
+import { refuseWithoutWaiting } from '../waiting-wal.ts';
 
 /** `holdfast restore`. */
 export const restore: Command = {
@@ -74,6 +75,10 @@ export const restore: Command = {
       flag: '--tablespaces-into <directory>',
       help: 'Below which directory tablespaces go, each under its OID. (default: <into>.tablespaces)',
     },
+    {
+      flag: '--manifest',
+      help: 'Read everything back, compare it with the backup, and write a backup_manifest for pg_verifybackup; not with --start.',
+    },
     { flag: '--dry-run', help: 'Only show what would be done.' },
     { flag: '--snapshot <id>', help: 'Begin with this snapshot. (default: the newest that serves)' },
     { flag: '--lineage <id>', help: 'Follow a lineage of WAL that was left; see holdfast wal status.' },
@@ -94,16 +99,20 @@ export const restore: Command = {
       runRestore,
     } = await import('../../restore/index.ts');
     const { formatLsn, formatTimestamp } = await import('../../postgres/index.ts');
+    const target = parseRecoveryTarget(input.optional('to') ?? 'latest');
+    // The end of what is stored is not the end of what there is.
+    if (target.kind === 'latest') refuseWithoutWaiting(context.unreadWal, 'restore the latest state', WITHOUT_IT);
     const words: Words = { formatLsn, formatTimestamp, formatTarget: formatRecoveryTarget, describe: describeProposal };
     const { name, nameOrigin } = context.plan.cluster;
     const [snapshot, lineage] = [input.optional('snapshot'), input.optional('lineage')];
     const timeline = input.optional('timeline');
     const [cloneFrom, tablespacesInto] = [input.optional('clone-from'), input.optional('tablespaces-into')];
     if (input.isSet('delta') && cloneFrom !== undefined) throw bothManners();
+    if (input.isSet('manifest') && input.isSet('start')) throw manifestOfRunning();
     const request = {
       repository: context.repository,
       into: readDirectory(input.required('into'), 'into'),
-      target: parseRecoveryTarget(input.optional('to') ?? 'latest'),
+      target,
       exclusive: input.isSet('exclusive'),
       delta: input.isSet('delta'),
       tablespaces: {
@@ -129,6 +138,7 @@ export const restore: Command = {
       ...request,
       stateDirectory: context.plan.stateDirectory,
       workers: context.plan.backup.workers,
+      manifest: input.isSet('manifest'),
       onProposal: (proposal) => showProposal(context, proposal, words),
       ...(input.isSet('start') ? { start: startOptions(input) } : {}),
     });
@@ -136,6 +146,11 @@ export const restore: Command = {
     return { json: restoreDocument(result, words), text: (paint) => restoreText(result, words, paint) };
   },
 };
+
+const WITHOUT_IT = [
+  'Name the target with --to to do without it; --dry-run --from primary shows how far the stored WAL goes.',
+  '--from NAME restores from that place alone, with what it has.',
+];
 
 /** An empty text, as from a variable that is not set, would mean the working directory. */
 function readDirectory(path: string, flag: string): string {
@@ -148,6 +163,13 @@ function readDirectory(path: string, flag: string): string {
 function bothManners(): HoldfastError {
   return new HoldfastError('USAGE_INVALID', 'cannot use --delta and --clone-from together', {
     detail: 'A delta goes over what the directory holds; clones are for a new one.',
+    hints: ['Leave one of them out.'],
+  });
+}
+
+function manifestOfRunning(): HoldfastError {
+  return new HoldfastError('USAGE_INVALID', 'cannot use --manifest and --start together', {
+    detail: 'A manifest lists the files as they are before a server runs; one that recovers changes them at once.',
     hints: ['Leave one of them out.'],
   });
 }
@@ -246,7 +268,7 @@ function commitDocument(commit: CommitFacts | null, { formatLsn, formatTimestamp
 }
 
 function restoreDocument(result: RestoreResult, words: Words): { readonly [key: string]: Json } {
-  const { proposal, reached, lost, files, bytes, reuse, seconds, instance, checks, notes } = result;
+  const { proposal, reached, lost, files, bytes, reuse, seconds, manifest, instance, checks, notes } = result;
   return {
     proposal: proposalDocument(proposal, words),
     reached: reached === null ? null : { lsn: words.formatLsn(reached.lsn), newTimeline: reached.newTimeline },
@@ -259,6 +281,7 @@ function restoreDocument(result: RestoreResult, words: Words): { readonly [key: 
     },
     ...{ files, bytes, seconds },
     reuse: reuse === null ? null : { ...reuse },
+    manifest,
     instance:
       instance === null
         ? null
@@ -344,7 +367,7 @@ function describeLoss({ commits, isCounted, first, last, bytes }: Loss, { format
   if (bytes === 0n) return 'nothing that was stored';
   if (commits === 0 || first === null || last === null)
     return `no commit; ${formatBytes(bytes)} of WAL behind the target`;
-  const count = `${isCounted ? '' : 'more than '}${formatCount(commits)} ${commits === 1 ? 'commit' : 'commits'}`;
+  const count = `${isCounted ? '' : 'more than '}${formatQuantity(commits, 'commit')}`;
   return `${count} behind the target, from ${formatTimestamp(first.at)} to ${formatTimestamp(last.at)}`;
 }
 

@@ -1,7 +1,9 @@
 import { formatBytes, formatMoment, formatQuantity } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
+import { findingLines, whatDoubtMeans } from '../doubt-text.ts';
 import { fromPlaceFlag } from '../from-place.ts';
 import { formatFacts, type Json, paintLevel, paintLock } from '../output/index.ts';
+import { describeReading } from '../reading-text.ts';
 
 /** `holdfast show`. */
 export const show: Command = {
@@ -29,7 +31,8 @@ export const show: Command = {
     }
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readWalInventory } = await import('../../protect/wal/index.ts');
-    const { checksumFailuresOf } = await import('../../protect/backup/index.ts');
+    const words = await import('../../protect/backup/index.ts');
+    const { checksumFailuresOf, readFindings, readingOf } = words;
     const { describeSnapshot, findHarmedSnapshots } = await import('../../watch/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     const record = await repository.findSnapshot(input.required('snapshot'));
@@ -37,10 +40,14 @@ export const show: Command = {
     const description = await describeSnapshot(repository, inventory, record, {
       harmed: await findHarmedSnapshots(repository),
     });
-    const { level, isDamaged, isMisdated, locks, attestations, refusedAttestations, reach } = description;
+    const { level, isDamaged, isDoubtful, isMisdated, locks, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
+    const reading = readingOf(record);
+    const doubts = attestations.flatMap(({ level, facts }) =>
+      level === 'doubtful' ? (readFindings(facts) ?? []) : [],
+    );
     return {
-      reason: reach?.isComplete === true && !isDamaged ? 'done' : 'problemFound',
+      reason: reach?.isComplete === true && !isDamaged && !isDoubtful ? 'done' : 'problemFound',
       json: {
         ...snapshotDocument(description),
         writer: record.writer,
@@ -62,11 +69,12 @@ export const show: Command = {
               `${formatMoment(Date.parse(record.completedAt))}${isMisdated ? paint.bad(', which is later than the store took it') : ''}`,
             ],
             ['holds', `${formatBytes(tree.bytes)} in ${formatQuantity(tree.files, 'file')}`],
+            ...(reading === null ? [] : [['read', describeReading(reading)] as const]),
             [
               'added',
               `${formatBytes(stored.storedBytes)} for ${formatQuantity(stored.newChunks, 'new chunk')} of ${formatBytes(stored.newBytes)}`,
             ],
-            ['level', paintLevel(level, paint, isDamaged)],
+            ['level', paintLevel(level, paint, isDamaged, isDoubtful)],
             ...locks.map(
               ({ place, until }) => ['locked', `${paintLock(until, clock.now(), paint)} in ${place}`] as const,
             ),
@@ -88,6 +96,8 @@ export const show: Command = {
           attestations.map(({ level, at }) => [formatMoment(Date.parse(at)), level] as const),
           paint,
         ),
+        ...doubts.flatMap((findings) => findingLines(findings, words, paint)),
+        ...(isDoubtful ? [paint.bad(whatDoubtMeans)] : []),
         ...checksumFailuresOf(record).map((failure) => paint.bad(`The server found damaged pages: ${failure}`)),
         ...refusedAttestations.map(({ name, reason }) => paint.bad(`Not believed: "${name}". ${reason}`)),
       ],

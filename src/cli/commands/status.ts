@@ -78,7 +78,7 @@ async function readStanding(
   const { isServerHere, judgeAway, judgeCopies, readPlaces } = await import('../../watch/index.ts');
   const away = judgeAway({ serverIsHere: isServerHere(source), places: await locatePlaces(plan) });
   const { places } = repository.store;
-  const status = places === undefined ? null : await readPlaces(places, { signal });
+  const status = places === undefined || places.length === 1 ? null : await readPlaces(places, { signal });
   return {
     places: status,
     findings: [...(status === null ? [] : judgeCopies(status)), ...(away === null ? [] : [away])],
@@ -110,6 +110,8 @@ function clusterDocument(status: ClusterStatus, formatLsn: FormatLsn): Json {
             ageSeconds: seconds(newest.completedAt),
             level: newest.level,
             damaged: newest.isDamaged,
+            doubtful: newest.isDoubtful,
+            onlyIn: newest.onlyIn === null ? null : [...newest.onlyIn.copies],
             ...lockDocument(newest.locks),
             restorableTo: formatLsn(newest.restorableTo),
           },
@@ -160,7 +162,10 @@ function clusterText(status: ClusterStatus, formatLsn: FormatLsn, paint: Paint):
   const facts: [string, string][] = [['snapshots', formatQuantity(snapshotCount, 'snapshot')]];
   if (newest !== null) {
     const when = `${formatAge(now, newest.completedAt)}, ${formatMoment(newest.completedAt)}`;
-    facts.push(['newest', `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint, newest.isDamaged)}`]);
+    facts.push([
+      'newest',
+      `${shortId(newest.id)}, ${when}, ${paintLevel(newest.level, paint, newest.isDamaged, newest.isDoubtful)}`,
+    ]);
     if (newest.locks.length > 0) facts.push(['locked', paintLock(lockedUntil(newest.locks), now, paint)]);
   }
   if (wal !== null) {

@@ -2,6 +2,7 @@ import { formatBytes, formatCount, formatDuration, formatQuantity, HoldfastError
 import type { DamagedObject, Sample, SnapshotProblem, VerificationResult, WalScope } from '../../prove/index.ts';
 import type { SnapshotRecord } from '../../repository/index.ts';
 import type { Command, CommandContext, CommandInput } from '../command.ts';
+import { placeErrorDocument } from '../copies-text.ts';
 import { fromPlaceFlag } from '../from-place.ts';
 import { isoTime, type Json, type Paint, shortId } from '../output/index.ts';
 
@@ -36,7 +37,10 @@ export const verify: Command = {
       help: 'Read only so many per cent of the packs and WAL in scope; nothing is attested.',
     },
     { flag: '--seed <number>', help: 'Chooses the sample: the same number, the same objects. (default: drawn)' },
-    { flag: '--read-only', help: 'Only report: record and attest nothing.' },
+    {
+      flag: '--read-only',
+      help: 'Only report: record and attest nothing. While the primary is away, the copies are read.',
+    },
     fromPlaceFlag,
   ],
   run: async (context, input) => {
@@ -185,6 +189,7 @@ function verificationDocument(
 ): { readonly [key: string]: Json } {
   return {
     sound: result.isSound,
+    primaryAway: placeErrorDocument(result.primaryAway),
     snapshots: result.snapshots.map(({ snapshot, problems }) => ({
       snapshot: snapshot.id,
       cluster: snapshot.cluster,
@@ -243,9 +248,14 @@ function verificationText(result: VerificationResult, sample: Sample | null, mar
     ...result.denied.map(({ object, sentence }) => `${paint.warning(object)}  ${sentence}`),
     ...result.flaky.map(
       (object) =>
-        `${paint.warning('!')} ${object} could be read only the second time: look at the disk and at the memory.`,
+        `${paint.warning('!')} ${object} could be read only the second time: look at the disk that it lies on or the line to its store, and at the memory of this machine.`,
     ),
     '',
+    ...(result.primaryAway === null
+      ? []
+      : [
+          `${paint.warning('!')} This is said of the copies: the primary was not read, and nothing is recorded (${result.primaryAway.message}).`,
+        ]),
     `Read ${formatBytes(bytesRead)} in ${formatDuration(seconds * 1000)}: ${formatCount(chunksChecked)} chunks in ${formatQuantity(packsChecked, 'pack')}, ${formatQuantity(walObjectsChecked, 'object')} of WAL.`,
     ...(sample === null ? [] : [`A sample of ${sample.percent} % (seed ${sample.seed}): nothing was attested.`]),
     ...unreferencedText(result),

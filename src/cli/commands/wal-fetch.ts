@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { HoldfastError } from '../../lib/index.ts';
 import type { Command } from '../command.ts';
 import { postgresqlExitCodes } from '../exit-code.ts';
+import { refuseWithoutWaiting } from '../waiting-wal.ts';
 
 /** `holdfast wal fetch`. */
 export const walFetch: Command = {
@@ -29,7 +30,7 @@ export const walFetch: Command = {
     { flag: '--lineage <id>', help: 'Needed when the system has more than one lineage; see holdfast wal status.' },
     { flag: '--timeline <number>', help: 'The timeline to recover to. (default: the newest of the lineage)' },
   ],
-  run: async ({ repository }, input) => {
+  run: async ({ repository, unreadWal }, input) => {
     const { fetchWalFile } = await import('../../protect/wal/index.ts');
     const [lineage, timeline] = [input.optional('lineage'), input.optional('timeline')];
     const name = input.required('file');
@@ -44,6 +45,9 @@ export const walFetch: Command = {
     if (exitCode === postgresqlExitCodes.failed.code) {
       throw error ?? new HoldfastError('WAL_FETCH_FAILED', `could not fetch "${name}"`, { detail: reason });
     }
+    // Rule A3: as long as some WAL cannot be looked at, nobody knows that there is none.
+    if (exitCode === postgresqlExitCodes.absent.code)
+      refuseWithoutWaiting(unreadWal, `say that there is no "${name}"`, []);
     return {
       code: exitCode,
       json: { file: name, outcome: exitCode === postgresqlExitCodes.placed.code ? 'placed' : 'absent', reason },

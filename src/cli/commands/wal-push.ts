@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { openPlace } from '../open-places.ts';
+import { openPlaceList } from '../open-places.ts';
 import { type Json, shortId } from '../output/index.ts';
 import { tellAlarm } from '../wal-alarm.ts';
 
@@ -10,6 +10,7 @@ export const walPush: Command = {
   details: [
     `In postgresql.conf: archive_mode = on, archive_command = 'holdfast wal push "%p"'`,
     'The same file again is success; another one under a name that is stored never is.',
+    'While the primary is away the file is kept on this machine and in the copies, where the plan has them; with protect: wal it is kept by PostgreSQL until a required copy has it.',
     'It hands the file to a running holdfast wal stream of this host. Without one it keeps what waits behind the file, too, so that the key is not derived for each.',
   ],
   examples: [
@@ -20,19 +21,27 @@ export const walPush: Command = {
   ],
   access: 'deferred',
   database: 'none',
+  keepsWal: true,
   exitCodes: 'postgresql-archive',
   planOptions: ['cluster.name'],
   arguments: [{ name: 'file', help: 'The path of the segment, history or backup file (%p).' }],
   run: async (context, input) => {
     const { resolve } = await import('node:path');
     const { pushWalFile } = await import('../../protect/wal/push/index.ts');
-    const { cluster, stateDirectory } = context.plan;
+    const { cluster, stateDirectory, repository } = context.plan;
+    // Where there are copies, a primary that is away is not waited for.
+    const [primary, ...copies] = await openPlaceList(context.plan, context, null);
     const begun = context.clock.monotonic();
     const { file, road, place, isNew, ahead } = await pushWalFile({
       path: resolve(input.required('file')),
       // Only the primary says what was acknowledged.
-      store: await openPlace(context.plan.repository.primary!, context),
+      store: primary!.store,
+      copies: copies.map(({ store }) => store),
       openRepository: () => context.open(),
+      outage: () => {
+        const { spool, standIn } = context;
+        return spool === null ? null : { spool, standIn, protect: repository.protect };
+      },
       stateDirectory,
       cluster: cluster.nameOrigin === null ? null : cluster.name,
       clusterDefault: cluster.name,

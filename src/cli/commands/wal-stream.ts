@@ -1,7 +1,8 @@
 import { formatDuration, HoldfastError } from '../../lib/index.ts';
-import type { LineagePlace, WalEvent } from '../../protect/wal/index.ts';
+import type { LineagePlace, WalEvent, WalReceiverOptions } from '../../protect/wal/index.ts';
 import type { PushSocket } from '../../protect/wal/push/index.ts';
 import type { SpoolState } from '../../repository/index.ts';
+import { bringWalHome, keepBringingHome } from '../bring-home.ts';
 import { chooseCluster } from '../cluster.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { readDatabase } from '../database.ts';
@@ -40,6 +41,8 @@ export const walStream: Command = {
     await context.copies.check();
     context.copies.beginCatchUp();
     const cluster = await chooseCluster(context, 'stream');
+    if (context.spool?.isAway !== true) await bringWalHome(context);
+    await using _bringing = keepBringingHome(context, () => context.spool?.isAway === true);
     await using door = new PushDoor(context, cluster);
     const { place, durableLsn, ended } = await receiveWal({
       repository: context.repository,
@@ -50,7 +53,7 @@ export const walStream: Command = {
       signal: context.signal,
       flushIntervalMs: context.plan.wal.flushIntervalMs,
       budgetBytes: context.plan.wal.budgetBytes,
-      ...(context.spool === null ? {} : { outage: { spool: context.spool, protect: context.plan.repository.protect } }),
+      ...outageOf(context),
       ...(slot === undefined ? {} : { slot }),
       ...(until === undefined ? {} : { until: parseLsn(until) }),
       onEvent: (event) => {
@@ -80,6 +83,11 @@ export const walStream: Command = {
     };
   },
 };
+
+/** How WAL goes on while the primary is away, for whoever takes some. */
+function outageOf({ spool, plan, standIn }: CommandContext): Pick<WalReceiverOptions, 'outage'> {
+  return spool === null ? {} : { outage: { spool, protect: plan.repository.protect, standIn } };
+}
 
 /** The receiver's door for `wal push`: open from when it knows where WAL goes, until it ends. */
 class PushDoor implements AsyncDisposable {
@@ -111,8 +119,6 @@ class PushDoor implements AsyncDisposable {
 
   async #open(): Promise<PushSocket | null> {
     const context = this.#context;
-    const { spool } = context;
-    const { protect } = context.plan.repository;
     try {
       const { openPushSocket } = await import('../../protect/wal/push/index.ts');
       return await openPushSocket({
@@ -122,7 +128,7 @@ class PushDoor implements AsyncDisposable {
         clock: context.clock,
         place: () => this.#place!,
         onAlarm: (alarm) => tellAlarm(context, alarm),
-        ...(protect === 'wal' && spool !== null ? { isHeldBack: (names) => spool.isAnyOnlyHere(names) } : {}),
+        ...outageOf(context),
       });
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;

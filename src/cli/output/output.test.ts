@@ -142,6 +142,14 @@ describe('progress', () => {
         },
       ),
     );
+    const written: string[] = [];
+    const stream = { columns: 80, write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream;
+    const display = barDisplay(clock, stream, plainPaint);
+    display.makeRoom();
+    assert.deepEqual(written, []);
+    display.begin('copying data');
+    display.makeRoom();
+    assert.match(written.at(-1)!, /^\r\S+$/, 'what comes next stands in a line of its own');
     const reading = { stage: 'copying', unit: 'bytes', rate: 2 ** 20, secondsLeft: 8, seconds: 8 } as const;
     assert.equal(
       formatBar({ ...reading, done: 8 * 2 ** 20, total: 16 * 2 ** 20 }, 79, plainPaint),

@@ -7,6 +7,8 @@ import { formatDone, formatFinished, formatSpeed, type MeterReading, ProgressMet
 export interface ProgressDisplay extends Progress {
   /** `failed` leaves the stage as it stands instead of calling it finished. */
   close(failed?: boolean): void;
+  /** Clears what is drawn and not over, before other lines are written. */
+  makeRoom(): void;
 }
 
 /** What a display does with the readings; how often is decided here. */
@@ -16,6 +18,7 @@ interface Face {
   advanced(reading: MeterReading): void;
   finished(reading: MeterReading, failed: boolean): void;
   noted(message: string): void;
+  cleared?(): void;
 }
 
 /** A bar that redraws itself in the last line of a terminal, and a line for each stage that is over. */
@@ -34,6 +37,7 @@ export function barDisplay(clock: Clock, stream: NodeJS.WriteStream, paint: Pain
       stream.write(`${clear}${mark} ${failed ? reading.stage : formatFinished(reading)}\n`);
     },
     noted: (message) => stream.write(`${clear}  ${paint.faint(message)}\n`),
+    cleared: () => stream.write(clear),
   });
 }
 
@@ -98,6 +102,10 @@ class Display implements ProgressDisplay {
 
   note(message: string): void {
     this.#face.noted(message);
+  }
+
+  makeRoom(): void {
+    if (this.#meter !== null) this.#face.cleared?.();
   }
 
   close(failed = false): void {

@@ -15,9 +15,15 @@ export function formatAge(now: number, at: number): string {
 }
 
 /** How far a snapshot was put to the test, in a colour that says whether that is enough to be calm. */
-export function paintLevel(level: 'stored' | 'verified' | 'proven' | null, paint: Paint, isDamaged = false): string {
+export function paintLevel(
+  level: 'stored' | 'verified' | 'proven' | null,
+  paint: Paint,
+  isDamaged = false,
+  isDoubtful = false,
+): string {
   // What was verified once may be damaged now, and that is what counts.
   if (isDamaged) return paint.bad('damaged');
+  if (isDoubtful) return paint.bad('doubtful');
   if (level === null) return paint.warning('not attested');
   return level === 'stored' ? level : paint.good(level);
 }
