@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import type pg from 'pg';
 import type { BenchServer } from './server.ts';
+import { accountsAtScaleOne } from './workload.ts';
 
 /** What is backed up. */
 export interface DataSet {
@@ -9,9 +11,11 @@ export interface DataSet {
 }
 
 /** At scale 1: the accounts of pgbench's scale 150 with 2.35 GB, and 0.53 GB of items and customers. */
-const accountsAtScaleOne = 15_000_000;
 const itemsAtScaleOne = 850_000;
 const customersAtScaleOne = 300_000;
+
+/** A line for each file of the cluster. */
+const outputBytesMax = 64 * 1024 * 1024;
 
 /**
  * Fills the server. Accounts are pgbench's, but with 60 hexadecimal digits in the filler: pgbench's own is blank and would
@@ -19,21 +23,31 @@ const customersAtScaleOne = 300_000;
  * All follows from the row numbers, so that any two data sets of one scale are equal.
  */
 export async function createDataSet(server: BenchServer, scale: number): Promise<DataSet> {
-  // With wal_level=minimal a table made and filled in one transaction is not written to the WAL.
-  await server.restart({ wal_level: 'minimal', max_wal_senders: '0', fsync: 'off', maintenance_work_mem: '512MB' });
-  const client = await server.connect();
-  try {
+  await loadTables(server, async (client) => {
     await client.query('BEGIN');
     for (const statement of statements(scale)) await client.query(statement);
     await client.query('COMMIT');
     // Freezing and the hint bits of a first read happen now, not in the first backup.
     await client.query('VACUUM (FREEZE, ANALYZE)');
+  });
+  return { scale, bytes: measureDataBytes(server) };
+}
+
+/** Fills tables as fast as the server can, and leaves it as the bench has it. */
+export async function loadTables(server: BenchServer, load: (client: pg.Client) => Promise<void>): Promise<void> {
+  // With wal_level=minimal a table made and filled in one transaction is not written to the WAL.
+  await server.restart({
+    ...{ wal_level: 'minimal', summarize_wal: 'off', max_wal_senders: '0' },
+    ...{ fsync: 'off', maintenance_work_mem: '512MB' },
+  });
+  const client = await server.connect();
+  try {
+    await load(client);
     await client.query('CHECKPOINT');
   } finally {
     await client.end();
   }
   await server.restart({});
-  return { scale, bytes: measureBytes(server) };
 }
 
 function statements(scale: number): string[] {
@@ -66,11 +80,14 @@ function statements(scale: number): string[] {
   ];
 }
 
-/** Also reads all of it, so that each run finds it in the page cache. */
-function measureBytes(server: BenchServer): number {
+/** The data directory's bytes without pg_wal. Also reads all of it, so that each run finds it in the page cache. */
+export function measureDataBytes(server: BenchServer): number {
   const data = `${server.workplace.outside}/data`;
   const files = ['-type', 'f', '-not', '-path', '*/pg_wal/*'];
   execFileSync('find', [data, ...files, '-exec', 'cat', '{}', '+'], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const sizes = execFileSync('find', [data, ...files, '-printf', '%s\n'], { encoding: 'utf8' });
+  const sizes = execFileSync('find', [data, ...files, '-printf', '%s\n'], {
+    encoding: 'utf8',
+    maxBuffer: outputBytesMax,
+  });
   return sizes.split('\n').reduce((sum, line) => sum + Number(line), 0);
 }

@@ -37,11 +37,25 @@ const keptErrorCharacters = 4_000;
  * Errors: a plain one with what the program said, when it does not end with exit code 0.
  */
 export async function measureCommand(command: Command, serverPid: number): Promise<Measurement> {
+  return await measure(serverPid, () => startCommand(command));
+}
+
+/** Measures what a program that runs already does until `ended`. */
+export async function measureWork(pid: number, serverPid: number, begin: () => Promise<void>): Promise<Measurement> {
+  return await measure(serverPid, () => ({ pid, ended: begin() }), pid);
+}
+
+/** `living` is a program that goes on afterwards, so that what it used is not among what our children used. */
+async function measure(
+  serverPid: number,
+  begin: () => { pid: number; ended: Promise<void> },
+  living?: number,
+): Promise<Measurement> {
   // What an earlier run left to be written must not be written in this one.
   execFileSync('sync');
-  const before = takeReadings(serverPid);
+  const before = takeReadings(serverPid, living);
   const peaks = new Map<number, number>();
-  const { pid, ended } = startCommand(command);
+  const { pid, ended } = begin();
   const sampler = setInterval(() => {
     for (const member of listTree(pid))
       peaks.set(member, Math.max(peaks.get(member) ?? 0, readPeakMemoryBytes(member)));
@@ -51,7 +65,7 @@ export async function measureCommand(command: Command, serverPid: number): Promi
   } finally {
     clearInterval(sampler);
   }
-  const after = takeReadings(serverPid);
+  const after = takeReadings(serverPid, living);
   const machineCpuSeconds = after.machineCpu - before.machineCpu;
   const accounted = after.serverCpu - before.serverCpu + after.ownCpu - before.ownCpu;
   return {
@@ -89,13 +103,14 @@ function startCommand(command: Command): { pid: number; ended: Promise<void> } {
   return { pid: child.pid ?? -1, ended };
 }
 
-function takeReadings(serverPid: number) {
+function takeReadings(serverPid: number, living: number | undefined) {
   const own = readProcessCpu('self');
+  const livingCpu = living === undefined ? 0 : readTreeCpuSeconds(living);
   return {
     atMs: performance.now(),
     machineCpu: readMachineCpuSeconds(),
     // The postmaster is our child, too, but is collected only when it stops, after the last measurement.
-    ownCpu: own.ownSeconds + own.childrenSeconds,
+    ownCpu: own.ownSeconds + own.childrenSeconds + livingCpu,
     serverCpu: readTreeCpuSeconds(serverPid),
   };
 }

@@ -1,20 +1,10 @@
 import { parseArgs } from 'node:util';
-import { type ContenderName, contenderNames } from './contenders/index.ts';
-
-/** What can be measured beside the peers. */
-export type RowName = 'full' | 'restore';
-
-export const rowNames: readonly RowName[] = ['full', 'restore'];
-
-/** What is measured of us alone: a store that is far away. */
-const farName = 'far';
+import type { BenchRow } from './row.ts';
+import { benchRows } from './rows/index.ts';
 
 /** What the command line asked for. */
 export interface BenchOptions {
-  rows: readonly RowName[];
-  /** Whether backup and restore are measured over a long line to a store. */
-  far: boolean;
-  contenders: readonly ContenderName[];
+  rows: readonly BenchRow[];
   rounds: number;
   scale: number;
   json: boolean;
@@ -22,12 +12,13 @@ export interface BenchOptions {
 }
 
 export const usage = `usage: npm run bench -- [options]
-  --only ROW           full, restore, or far (over S3, near and far away); may be given again (default: all)
-  --contender NAME     pg_basebackup, pgbackrest or holdfast; may be given again (default: all)
+  --only ROW           one row, or all that begin with it, such as full; may be given again (default: all)
   --rounds N           rounds, each in the reverse order of the one before (default: 3)
   --scale X            size of the data set; 1 is about 3 GB (default: 1)
   --json               one JSON document on the last line of standard output
-  --record             append the results to bench/RESULTS.md`;
+  --record             append the results to bench/RESULTS.md
+rows:
+${benchRows.map(({ name, title }) => `  ${name.padEnd(20)} ${title}`).join('\n')}`;
 
 /** Reads the command line. Errors: a plain one for the user when something in it cannot be. */
 export function parseOptions(args: readonly string[]): BenchOptions {
@@ -35,7 +26,6 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     args: [...args],
     options: {
       only: { type: 'string', multiple: true },
-      contender: { type: 'string', multiple: true },
       rounds: { type: 'string', default: '3' },
       scale: { type: 'string', default: '1' },
       json: { type: 'boolean', default: false },
@@ -46,25 +36,18 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be 1 or more, found "${values.rounds}"`);
   const scale = Number(values.scale);
   if (!(scale > 0 && scale <= 100)) throw new Error(`--scale must be above 0 and at most 100, found "${values.scale}"`);
-  const only = pickNames('--only', values.only, [...rowNames, farName] as const);
-  return {
-    rows: rowNames.filter((name) => only.includes(name)),
-    far: only.includes(farName),
-    contenders: pickNames('--contender', values.contender, contenderNames),
-    rounds,
-    scale,
-    json: values.json,
-    record: values.record,
-  };
+  return { rows: pickRows(values.only), rounds, scale, json: values.json, record: values.record };
 }
 
-function pickNames<Name extends string>(
-  option: string,
-  given: readonly string[] | undefined,
-  all: readonly Name[],
-): readonly Name[] {
-  const unrecognized = given?.find((name) => !all.some((known) => known === name));
-  if (unrecognized !== undefined)
-    throw new Error(`${option} must be one of ${all.join(', ')}, found "${unrecognized}"`);
-  return given === undefined ? all : all.filter((name) => given.includes(name));
+function pickRows(asked: readonly string[] | undefined): readonly BenchRow[] {
+  if (asked === undefined) return benchRows.filter(({ onlyByName }) => onlyByName !== true);
+  const isAsked = ({ name }: BenchRow, by: string) => name === by || name.startsWith(`${by}-`);
+  const unrecognized = asked.find((by) => !benchRows.some((row) => isAsked(row, by)));
+  if (unrecognized !== undefined) {
+    const names = benchRows.map(({ name }) => name).join(', ');
+    throw new Error(`--only must be one of ${names}, or what some of them begin with, found "${unrecognized}"`);
+  }
+  // A row's whole name is that row alone, even where another one begins with it.
+  const isNamed = (by: string) => benchRows.some(({ name }) => name === by);
+  return benchRows.filter((row) => asked.some((by) => (isNamed(by) ? row.name === by : isAsked(row, by))));
 }

@@ -1,52 +1,48 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ContenderName } from './contenders/index.ts';
 import { formatReport } from './report.ts';
 import { type BenchResults, readMachineFacts, summarize } from './results.ts';
-import type { Sample } from './rounds.ts';
+import type { BenchRow, Sample } from './row.ts';
+
+const row: BenchRow = {
+  name: 'full-stream',
+  title: 'everything, over the line',
+  comparisons: [{ ours: 'holdfast', against: 'pgbackrest', aims: { wall: 0.8, cpu: 0.7 } }],
+  run: async () => {},
+};
 
 describe('the report of a bench', () => {
-  it('divides ours by theirs, round by round, and gives medians with their spread', () => {
+  it('divides ours by theirs, round by round, gives medians with their spread, and says which aims were reached', () => {
     const samples = [
       ...[sample('pgbackrest', 1, 2, 100), sample('pgbackrest', 2, 4, 100), sample('pgbackrest', 3, 8, 100)],
       ...[sample('holdfast', 3, 4, 90), sample('holdfast', 1, 2, 90), sample('holdfast', 2, 3, 90)],
     ];
-    const [full] = summarize(samples, ['full']);
-    assert.deepEqual(full?.ratios, [
-      {
-        against: 'pgbackrest',
-        wall: { median: 0.75, min: 0.5, max: 1 },
-        machineCpu: { median: 0.75, min: 0.5, max: 1 },
-        runCpu: { median: 0.75, min: 0.5, max: 1 },
-        stored: { median: 0.9, min: 0.9, max: 0.9 },
-      },
-    ]);
+    const [ratio] = summarize(row, samples, []).ratios;
+    assert.deepEqual(ratio?.wall, { median: 0.75, min: 0.5, max: 1 });
+    assert.deepEqual(ratio?.machineCpu, { median: 0.75, min: 0.5, max: 1 });
+    assert.deepEqual(ratio?.stored, { median: 0.9, min: 0.9, max: 0.9 });
     const report = formatReport(resultsOf(samples));
     assert.match(report, /\| holdfast 1\.0 +\| 3\.00 \(2\.00–4\.00\) /);
     assert.match(report, /\| holdfast \/ pgbackrest \| 0\.75 \(0\.50–1\.00\) /);
+    assert.match(report, /\| aim +\| 0\.8: reached +\| 0\.7: not reached +\| +\| +\| +\|/);
     assert.doesNotMatch(report, /Disturbed/);
   });
 
   it('compares no bytes with a peer that stores none, and nothing when ours did not run', () => {
-    const peer = { ...sample('pg_basebackup', 1, 1, 0), storedBytes: undefined };
-    assert.equal(summarize([peer, sample('holdfast', 1, 2, 90)], ['full'])[0]?.ratios[0]?.stored, undefined);
-    assert.deepEqual(summarize([peer], ['full'])[0]?.ratios, []);
+    const peer = { ...sample('pgbackrest', 1, 1, 0), storedBytes: undefined };
+    assert.equal(summarize(row, [peer, sample('holdfast', 1, 2, 90)], []).ratios[0]?.stored, undefined);
+    assert.deepEqual(summarize(row, [peer], []).ratios, []);
   });
 
-  it('tells what a store that is far away costs, round by round', () => {
-    const round = (near: number, far: number) => ({
-      backupSeconds: { near, far },
-      restoreSeconds: { near: 2 * near, far: 2 * far },
-      requests: { near: 100, far: 100 },
-    });
-    const far = { storeVersion: '20.2.4', rounds: [round(4, 5), round(8, 8), round(5, 6)] };
-    const report = formatReport({ ...resultsOf([sample('holdfast', 1, 2, 90)]), far });
-    assert.match(report, /over S3 \(Ceph 20\.2\.4\), each answer 50 ms later/);
-    assert.match(
-      report,
-      /\| backup, wall s \| 5\.00 \(4\.00–8\.00\) \| 6\.00 \(5\.00–8\.00\) \| 1\.20 \(1\.00–1\.25\) \|/,
-    );
-    assert.match(report, /\| requests \| 100 \| 100 \| 1\.00 \|/);
+  it('gives what each GiB took where sizes are compared, and memory as it is', () => {
+    const small = { ...sample('pgbackrest', 1, 2, 100), sourceBytes: 2 ** 30 };
+    const large = { ...sample('holdfast', 1, 10, 600), sourceBytes: 2 ** 32, peakMemoryBytes: 3 << 20 };
+    const [ratio] = summarize(row, [small, large], []).ratios;
+    assert.deepEqual([ratio?.wall.median, ratio?.runCpu.median, ratio?.stored?.median], [1.25, 1.25, 1.5]);
+    assert.equal(ratio?.peakMemory.median, 3);
+    const report = formatReport(resultsOf([small, large]));
+    assert.match(report, /\| wall s\/GiB +\| machine CPU s\/GiB /);
+    assert.match(report, /\| holdfast 1\.0 +\| 2\.50 +\| 2\.50 /);
   });
 
   it('says how many runs other programs have disturbed', () => {
@@ -57,18 +53,10 @@ describe('the report of a bench', () => {
 });
 
 /** Only what the test is about differs between samples. */
-function sample(contender: ContenderName, round: number, seconds: number, storedBytes: number): Sample {
+function sample(contender: string, round: number, seconds: number, storedBytes: number): Sample {
   return {
-    row: 'full',
-    contender,
-    version: '1.0',
-    setup: 'as it comes',
-    round,
-    storedBytes,
-    wallSeconds: seconds,
-    machineCpuSeconds: seconds,
-    otherCpuSeconds: 0,
-    peakMemoryBytes: 1024 * 1024,
+    ...{ row: row.name, contender, version: '1.0', setup: 'as it comes', round, storedBytes, sourceBytes: undefined },
+    ...{ wallSeconds: seconds, machineCpuSeconds: seconds, otherCpuSeconds: 0, peakMemoryBytes: 1 << 20 },
   };
 }
 
@@ -78,8 +66,7 @@ function resultsOf(samples: Sample[]): BenchResults {
     machine: readMachineFacts('18.6'),
     dataSet: { scale: 1, bytes: 3e9 },
     rounds: 3,
-    rows: summarize(samples, ['full']),
-    far: null,
+    rows: [summarize(row, samples, ['A note.'])],
     samples,
   };
 }

@@ -1,6 +1,5 @@
-import { formatFarStore } from './far-store.ts';
-import type { BenchResults, RowResult } from './results.ts';
-import type { Sample } from './rounds.ts';
+import type { BenchResults, Ratio, RowResult } from './results.ts';
+import type { Sample } from './row.ts';
 import type { Spread } from './statistics.ts';
 
 /** A run with more of this than of its own wall time on each core was disturbed too much to say anything. */
@@ -10,23 +9,21 @@ const otherCpuShareNoted = 0.05;
 export function formatSample(sample: Sample): string {
   const { row, contender, round, wallSeconds, machineCpuSeconds, otherCpuSeconds } = sample;
   const times = `${wallSeconds.toFixed(2)} s wall, ${machineCpuSeconds.toFixed(2)} s CPU`;
-  return `round ${round}  ${row.padEnd(8)} ${contender.padEnd(14)} ${times} (${otherCpuSeconds.toFixed(2)} s of others)`;
+  return `round ${round}  ${row.padEnd(20)} ${contender.padEnd(16)} ${times} (${otherCpuSeconds.toFixed(2)} s of others)`;
 }
 
 /** The whole report as Markdown, which reads well in a terminal too. */
 export function formatReport(results: BenchResults): string {
   const { machine, dataSet } = results;
   return [
-    `## ${results.measuredAt.slice(0, 10)}`,
+    `## ${results.measuredAt.slice(0, 10)}: ${results.rows.map(({ row }) => row).join(', ')}`,
     '',
     `${machine.cores} cores (${machine.processor}), ${gigabytes(machine.memoryBytes)} of memory, Linux ${machine.kernel},` +
       ` Node ${machine.node}, PostgreSQL ${machine.postgres}. Data set: ${gigabytes(dataSet.bytes)} without pg_wal` +
       ` (scale ${dataSet.scale}), in the page cache; repositories on the local disk. Rounds: ${results.rounds}.` +
       ' Median (smallest–largest).',
     ...results.rows.flatMap((row) => ['', ...formatRow(row)]),
-    ...(results.far === null ? [] : ['', ...formatFarStore(results.far)]),
     '',
-    ...formatSetups(results),
     ...formatDoubts(results),
   ].join('\n');
 }
@@ -40,21 +37,42 @@ function formatRow(row: RowResult): string[] {
     result.storedBytes === undefined ? '' : formatSpread(result.storedBytes, 1e6, 1),
     formatSpread(result.peakMemoryBytes, 1024 * 1024, 0),
   ]);
-  const header = [row.row, 'wall s', 'machine CPU s', 'of it the run’s', 'stored MB', 'peak memory MiB'];
-  const ratios = row.ratios.map((ratio) => [
-    `holdfast / ${ratio.against}`,
-    formatSpread(ratio.wall, 1),
-    formatSpread(ratio.machineCpu, 1),
-    formatSpread(ratio.runCpu, 1),
-    ratio.stored === undefined ? '' : formatSpread(ratio.stored, 1, 3),
-    '',
+  const per = row.perGibibyte ? '/GiB' : '';
+  const header = [
+    row.row,
+    `wall s${per}`,
+    `machine CPU s${per}`,
+    'of it the run’s',
+    `stored MB${per}`,
+    'peak memory MiB',
+  ];
+  const ratios = row.ratios.flatMap((ratio) => [
+    [
+      `${ratio.ours} / ${ratio.against}`,
+      formatSpread(ratio.wall, 1),
+      formatSpread(ratio.machineCpu, 1),
+      formatSpread(ratio.runCpu, 1),
+      ratio.stored === undefined ? '' : formatSpread(ratio.stored, 1, 3),
+      formatSpread(ratio.peakMemory, 1),
+    ],
+    ...(Object.keys(ratio.aims).length === 0 ? [] : [formatAims(ratio)]),
   ]);
-  return formatTable([header, ...contenders, ...ratios]);
+  return [
+    `**${row.row}**: ${row.title}.`,
+    '',
+    ...formatTable([header, ...contenders, ...ratios]),
+    '',
+    ...row.contenders.map(({ contender, setup }) => `- ${contender}: ${setup}.`),
+    ...row.notes.map((note) => `- ${note}`),
+  ];
 }
 
-function formatSetups(results: BenchResults): string[] {
-  const setups = new Map(results.samples.map((sample) => [sample.contender, sample.setup]));
-  return [...setups].map(([contender, setup]) => `- ${contender}: ${setup}.`);
+function formatAims({ aims, wall, machineCpu, stored }: Ratio): string[] {
+  const judge = (aim: number | undefined, found: Spread | undefined) => {
+    if (aim === undefined) return '';
+    return `${aim}: ${found !== undefined && found.median <= aim ? 'reached' : 'not reached'}`;
+  };
+  return ['aim', judge(aims.wall, wall), judge(aims.cpu, machineCpu), '', judge(aims.stored, stored), ''];
 }
 
 /** Said by the report itself, so that a number is not quoted without it. */

@@ -1,9 +1,6 @@
 import { cpus, release, totalmem } from 'node:os';
-import type { ContenderName } from './contenders/index.ts';
 import type { DataSet } from './data-set.ts';
-import type { FarResults } from './far-store.ts';
-import type { RowName } from './options.ts';
-import type { Sample } from './rounds.ts';
+import type { BenchRow, Comparison, Sample } from './row.ts';
 import { ratiosOf, type Spread, spreadOf } from './statistics.ts';
 
 /** What the machine is, as far as it bears on a measurement; nothing that says whose it is. */
@@ -18,7 +15,7 @@ export interface MachineFacts {
 
 /** All runs of one contender in one row. */
 export interface ContenderResult {
-  contender: ContenderName;
+  contender: string;
   version: string;
   setup: string;
   wallSeconds: Spread;
@@ -30,19 +27,23 @@ export interface ContenderResult {
 }
 
 /** Ours divided by one of the others', round by round. */
-export interface Ratio {
-  against: ContenderName;
+export interface Ratio extends Comparison {
   wall: Spread;
   machineCpu: Spread;
   runCpu: Spread;
   stored: Spread | undefined;
+  peakMemory: Spread;
 }
 
 /** One thing that was measured. */
 export interface RowResult {
-  row: RowName;
+  row: string;
+  title: string;
+  /** Time and bytes stored are of each GiB that was backed up or restored; memory is not. */
+  perGibibyte: boolean;
   contenders: ContenderResult[];
   ratios: Ratio[];
+  notes: string[];
 }
 
 /** All that a bench found out. */
@@ -52,8 +53,6 @@ export interface BenchResults {
   dataSet: DataSet;
   rounds: number;
   rows: RowResult[];
-  /** `null` when it was not asked for. */
-  far: FarResults | null;
   samples: Sample[];
 }
 
@@ -70,20 +69,35 @@ export function readMachineFacts(postgres: string): MachineFacts {
   };
 }
 
-/** Puts the samples of each row together, and ours beside everybody else's. */
-export function summarize(samples: readonly Sample[], rows: readonly RowName[]): RowResult[] {
-  return rows.map((row) => {
-    const ofRow = samples.filter((sample) => sample.row === row);
-    const names = [...new Set(ofRow.map((sample) => sample.contender))];
-    const runsOf = (name: ContenderName) =>
-      ofRow.filter((sample) => sample.contender === name).toSorted((a, b) => a.round - b.round);
-    const ours = runsOf('holdfast');
-    return {
-      row,
-      contenders: names.map((name) => summarizeContender(runsOf(name))),
-      ratios: ours.length === 0 ? [] : names.filter((name) => name !== 'holdfast').map((n) => compare(ours, runsOf(n))),
-    };
-  });
+/** Puts the samples of a row together, and ours beside everybody else's. Only contenders that ran are compared. */
+export function summarize(row: BenchRow, samples: readonly Sample[], notes: readonly string[]): RowResult {
+  const ofRow = samples.filter((sample) => sample.row === row.name).map(divideBySource);
+  const names = [...new Set(ofRow.map((sample) => sample.contender))];
+  const runsOf = (name: string) =>
+    ofRow.filter((sample) => sample.contender === name).toSorted((a, b) => a.round - b.round);
+  return {
+    row: row.name,
+    title: row.title,
+    perGibibyte: ofRow.some(({ sourceBytes }) => sourceBytes !== undefined),
+    contenders: names.map((name) => summarizeContender(runsOf(name))),
+    ratios: row.comparisons
+      .filter(({ ours, against }) => names.includes(ours) && names.includes(against))
+      .map((comparison) => compare(comparison, runsOf(comparison.ours), runsOf(comparison.against))),
+    notes: [...notes],
+  };
+}
+
+/** A run as it would be of one GiB, where sizes are compared. */
+function divideBySource(sample: Sample): Sample {
+  if (sample.sourceBytes === undefined) return sample;
+  const gibibytes = sample.sourceBytes / 2 ** 30;
+  return {
+    ...sample,
+    wallSeconds: sample.wallSeconds / gibibytes,
+    machineCpuSeconds: sample.machineCpuSeconds / gibibytes,
+    otherCpuSeconds: sample.otherCpuSeconds / gibibytes,
+    storedBytes: sample.storedBytes === undefined ? undefined : sample.storedBytes / gibibytes,
+  };
 }
 
 function summarizeContender(runs: readonly Sample[]): ContenderResult {
@@ -101,15 +115,16 @@ function summarizeContender(runs: readonly Sample[]): ContenderResult {
   };
 }
 
-function compare(ours: readonly Sample[], theirs: readonly Sample[]): Ratio {
+function compare(comparison: Comparison, ours: readonly Sample[], theirs: readonly Sample[]): Ratio {
   const [oursStored, theirsStored] = [ours, theirs].map((runs) => runs.flatMap((run) => run.storedBytes ?? []));
   const bothStore = oursStored?.length === ours.length && theirsStored?.length === theirs.length;
   const divide = (read: (run: Sample) => number) => ratiosOf(ours.map(read), theirs.map(read));
   return {
-    against: theirs[0]?.contender ?? 'pg_basebackup',
+    ...comparison,
     wall: divide((run) => run.wallSeconds),
     machineCpu: divide((run) => run.machineCpuSeconds),
     runCpu: divide(runCpuOf),
+    peakMemory: divide((run) => run.peakMemoryBytes),
     stored: bothStore ? ratiosOf(oursStored, theirsStored) : undefined,
   };
 }

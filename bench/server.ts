@@ -19,7 +19,7 @@ export interface Workplace {
 }
 
 /** The server that is backed up: the peers' own PostgreSQL 18, over a Unix socket. */
-export interface BenchServer {
+export interface BenchServer extends AsyncDisposable {
   workplace: Workplace;
   pid: number;
   port: number;
@@ -46,6 +46,7 @@ const settings: Record<string, string> = {
   autovacuum: 'off',
   timezone: 'UTC',
   max_wal_senders: '10',
+  summarize_wal: 'on',
 };
 
 /** Makes a workplace and a fresh cluster in it, and starts it. Everything goes when this process does. */
@@ -88,6 +89,7 @@ export async function startBenchServer(peers: Peers): Promise<BenchServer> {
         guard.dismiss();
         await rm(outside, { recursive: true, force: true });
       },
+      [Symbol.asyncDispose]: () => server.stop(),
     };
     return server;
   } catch (error) {
