@@ -4,7 +4,7 @@
  *   npm run campaign -- [--rounds N] [--seed N] [--only NAME] [--targets N] [--major M] [--faults N]
  *
  * `--targets` are the moments that are restored in a round (1000 unless said otherwise), a hundred of each history; `--major` is the PostgreSQL
- * that writes the histories; `--faults` are those between us and an object store in a round (10,000 unless said otherwise). What fails prints the seed with which it can be run again, and the moment. The seed decides the shape of a
+ * that writes the histories, and from 17 on that is changed at random between backups; `--faults` are those between us and an object store in a round (10,000 unless said otherwise). What fails prints the seed with which it can be run again, and the moment. The seed decides the shape of a
  * history and the moments, not how its concurrent writers interleave. Exit codes: 0 all rounds passed, 1 one failed, 2 wrong usage.
  */
 import { spawn } from 'node:child_process';
@@ -28,6 +28,7 @@ const FAULTS_PER_WORLD = 1000;
 const FAULTS_DEFAULT = 10_000;
 /** pg_walinspect, by which is known what must be there, came with 15. */
 const MAJORS = [15, 16, 17, 18];
+const INCREMENTS_MAJOR_MIN = 17;
 
 const runs: readonly Run[] = [
   {
@@ -60,6 +61,13 @@ function historyRuns(targets: number, major: number): Run[] {
       HOLDFAST_RESTORE_POINTS: String(Math.min(TARGETS_PER_HISTORY, targets - number * TARGETS_PER_HISTORY)),
     },
   }));
+}
+
+/** Servers before 17 cannot tell what changed. */
+function changeRuns(major: number): Run[] {
+  if (major < INCREMENTS_MAJOR_MIN) return [];
+  const counts = { HOLDFAST_MAJOR: String(major), HOLDFAST_BACKUPS: '12', HOLDFAST_CHANGES: '30' };
+  return [{ name: 'random-changes', file: 'test/e2e/121-random-changes.test.ts', counts }];
 }
 
 /** As many worlds as it takes; the last may see fewer faults. */
@@ -115,7 +123,7 @@ function readOptions(): Options {
     throw new Error(`expected a number of faults from 1 on, found "${values.faults}"`);
   if (!MAJORS.includes(major)) throw new Error(`expected one of ${MAJORS.join(', ')}; found "${values.major}"`);
   if (!Number.isInteger(seed) || seed < 0) throw new Error(`expected a seed from 0 on, found "${values.seed}"`);
-  const all = [...historyRuns(targets, major), ...faultRuns(faults), ...runs];
+  const all = [...historyRuns(targets, major), ...faultRuns(faults), ...changeRuns(major), ...runs];
   const chosen = all.filter(({ name }) => values.only === undefined || name === values.only);
   const names = [...new Set(all.map(({ name }) => name))];
   if (chosen.length === 0) throw new Error(`expected one of ${names.join(', ')}; found "${values.only}"`);

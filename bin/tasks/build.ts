@@ -1,6 +1,7 @@
 /** `npm run build`: JavaScript and types of src/ in dist/, as they are published. */
 import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { bundle } from './bundle.ts';
 import { conclude, root, runCommand } from './node-tests.ts';
 
 const source = join(root, 'src');
@@ -10,6 +11,7 @@ rmSync(target, { recursive: true, force: true });
 const compiled = await runCommand('compile', join(root, 'node_modules', '.bin', 'tsc'), ['-p', 'tsconfig.build.json']);
 if (compiled.passed) {
   pointUrlsAtJavaScript();
+  await bundle(target);
   copyOtherFiles();
 }
 conclude('build', [compiled]);

@@ -43,6 +43,7 @@ for (const major of [18, 14] as const) {
       ...name,
       source: targetOf(server.backupSocketUrl),
       cluster: 'test',
+      checkpoint: 'fast',
       clock: systemClock,
       progress: silentProgress,
     });
@@ -114,6 +115,7 @@ for (const major of [18, 14] as const) {
         ...place,
         source: targetOf(broken.backupSocketUrl),
         cluster: 'broken',
+        checkpoint: 'fast',
         clock: systemClock,
         progress: silentProgress,
       });
@@ -136,6 +138,7 @@ for (const major of [18, 14] as const) {
         ...place,
         source: targetOf(server.backupSocketUrl),
         cluster: 'test',
+        checkpoint: 'fast',
         clock: systemClock,
         progress,
         signal: stop.signal,

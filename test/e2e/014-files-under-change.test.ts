@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import pg from 'pg';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
 import { type Instance, parseBackupManifest } from '../../src/postgres/index.ts';
 import { runBackup } from '../../src/protect/backup/index.ts';
@@ -11,6 +10,7 @@ import type { PostgresServer } from '../support/postgres-server.ts';
 import { type ProtectedServer, startProtectedServer } from '../support/protected-server.ts';
 import { targetOf } from '../support/repository.ts';
 import { nobody, runsAsRoot } from '../support/scratch.ts';
+import { type Sessions, startSessions } from '../support/sessions.ts';
 
 const owner = runsAsRoot ? { owner: nobody } : {};
 
@@ -59,6 +59,7 @@ it('a backup whose files grow, shrink and vanish while they are read is restored
       ...world.place,
       source: targetOf(server.backupSocketUrl),
       cluster: 'main',
+      checkpoint: 'fast',
       clock: systemClock,
       progress: silentProgress,
       // Slowly enough for much to change meanwhile.
@@ -98,35 +99,14 @@ async function ask(instance: Instance, sql: string): Promise<string> {
 }
 
 /** Each session makes its kind of change over and over, until it is told to stop. */
-function startLoad(server: PostgresServer): { rounds(count: number): Promise<void>; stop(): Promise<number> } {
-  const counts = new Map<string, number>();
-  let running = true;
-  const work = Object.entries(changes).map(async ([name, statement]) => {
-    const client = new pg.Client({ connectionString: server.url });
-    await client.connect();
-    try {
-      for (let round = 0; running; round++) {
-        // One by one, as VACUUM does not run inside a transaction.
-        for (const sql of statement(round).split('; ')) await client.query(sql);
-        counts.set(name, round + 1);
-      }
-    } finally {
-      await client.end();
-    }
-  });
-  const all = Promise.all(work);
-  const least = () => Math.min(...Object.keys(changes).map((name) => counts.get(name) ?? 0));
-  return {
-    rounds: async (count) => {
-      const until = least() + count;
-      while (least() < until) await Promise.race([systemClock.sleep(10), all]);
-    },
-    stop: async () => {
-      running = false;
-      await all;
-      return least();
-    },
-  };
+function startLoad(server: PostgresServer): Sessions {
+  return startSessions(
+    server,
+    Object.values(changes).map((statement) => async (client, round) => {
+      // One by one, as VACUUM does not run inside a transaction.
+      for (const sql of statement(round).split('; ')) await client.query(sql);
+    }),
+  );
 }
 
 /** How the files that the server sent compare with those that it has now. */

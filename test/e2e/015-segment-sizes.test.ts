@@ -34,6 +34,7 @@ for (const [major, megabytes] of [
       const backUp = () =>
         runBackup({
           ...{ ...common, cluster: 'main', progress: silentProgress },
+          checkpoint: 'fast',
           source: targetOf(server.backupSocketUrl),
         });
       await write(server, 1, 3);

@@ -28,6 +28,7 @@ function backUp(
     ...place,
     source: targetOf(server.backupSocketUrl),
     cluster: 'main',
+    checkpoint: 'fast',
     clock: systemClock,
     progress: silentProgress,
     ...options,

@@ -38,6 +38,7 @@ for (const major of [18, 14] as const) {
       const common = { cluster: 'main', clock: systemClock, progress: silentProgress };
       const { snapshot, configurationGaps } = await runBackup({
         ...{ repository, stateDirectory, ...common },
+        checkpoint: 'fast',
         source: targetOf(url),
       });
       assert.deepEqual(keptFrom(snapshot)!.gaps, configurationGaps);

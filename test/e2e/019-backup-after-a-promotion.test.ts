@@ -32,6 +32,7 @@ it('a backup right after a promotion does not need a receiver that has seen it',
 
     const { snapshot } = await runBackup({
       ...place,
+      checkpoint: 'fast',
       ...{ source: targetOf(standby.backupSocketUrl), cluster: 'main', clock: systemClock, progress: silentProgress },
     });
     const { lineage, timeline, start, end } = snapshot.wal;

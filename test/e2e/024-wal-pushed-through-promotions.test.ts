@@ -31,7 +31,13 @@ it('WAL that is only pushed is followed through four promotions, with a backup t
     await server.query('SELECT pg_switch_wal()');
     await archiver.caughtUp();
     const common = { repository: place.repository, stateDirectory: place.stateDirectory, clock: systemClock };
-    await runBackup({ ...common, source: targetOf(server.backupSocketUrl), cluster: 'main', progress: silentProgress });
+    await runBackup({
+      ...common,
+      source: targetOf(server.backupSocketUrl),
+      cluster: 'main',
+      progress: silentProgress,
+      checkpoint: 'fast',
+    });
 
     const steps: { timeline: number; lsn: bigint }[] = [];
     for (let timeline = 1; timeline <= TIMELINES; timeline++) {

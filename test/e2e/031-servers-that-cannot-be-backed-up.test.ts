@@ -22,6 +22,7 @@ describe('a server that cannot be backed up', () => {
     const { repository, stateDirectory } = place;
     const backup = runBackup({
       ...{ repository, stateDirectory, source, cluster: 'main', clock: systemClock },
+      checkpoint: 'fast',
       progress: { ...silentProgress, advance },
     });
     const error = await backup.then(
@@ -80,7 +81,7 @@ describe('a server that cannot be backed up', () => {
       const { repository, stateDirectory } = place;
       const source = targetOf(server.backupUrl);
       const common = { repository, stateDirectory, source, clock: systemClock, progress: silentProgress };
-      const { snapshot } = await runBackup({ ...common, cluster: how });
+      const { snapshot } = await runBackup({ ...common, cluster: how, checkpoint: 'fast' });
       const { snapshots } = await repository.listSnapshots();
       assert.deepEqual(
         snapshots.map(({ id }) => id),

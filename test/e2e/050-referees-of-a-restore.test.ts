@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Instance } from '../../src/postgres/index.ts';
 import { fetchWalFile } from '../../src/protect/wal/index.ts';
 import { MARKER_NAME, type RestoreResult } from '../../src/restore/index.ts';
+import { runAmcheck } from '../support/amcheck.ts';
 import { readKeptFile } from '../support/kept-files.ts';
 import { giveToServerUser } from '../support/plain-backup.ts';
 import { startPostgres } from '../support/postgres-server.ts';
@@ -129,7 +129,8 @@ for (const major of [18, 14] as const) {
         ...owner,
       });
       try {
-        const verdict = await amcheck(tools, restored.instance!.instance);
+        assert.notEqual(await historyOf(restored.instance!.instance), '');
+        const verdict = await runAmcheck(tools, restored.instance!.instance);
         assert.equal(verdict.code, 0, verdict.stdout + verdict.stderr);
         assert.match(verdict.stderr, /checking btree index "postgres.public.item_left_idx"/);
         assert.match(verdict.stderr, /checking heap table "second.public.item"/);
@@ -224,20 +225,6 @@ async function momentUnderLoad(world: ProtectedServer, major: number): Promise<b
   const [end] = await world.server.query<{ lsn: string }>('SELECT pg_current_wal_flush_lsn() AS lsn');
   const records = await readTransactionRecords(world.server, { from: snapshots[0]!.wal.end, to: end!.lsn });
   return seededRandom(seed + 1).pick(records).lsn;
-}
-
-async function amcheck(tools: RefereeTools, instance: Instance) {
-  const { host, port, user } = instance.target;
-  assert.notEqual(await historyOf(instance), '');
-  return await tools.run(
-    'pg_amcheck',
-    ['--all', '--heapallindexed', '--install-missing', '--verbose', '--no-password'],
-    {
-      PGHOST: host,
-      PGPORT: String(port),
-      PGUSER: user,
-    },
-  );
 }
 
 async function flipByte(path: string, at: number): Promise<void> {

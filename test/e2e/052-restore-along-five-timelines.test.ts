@@ -61,7 +61,14 @@ describe('a cluster that was promoted four times', () => {
 
   function backUp() {
     const source = targetOf(server.backupSocketUrl);
-    return runBackup({ ...place, source, cluster: 'main', clock: systemClock, progress: silentProgress });
+    return runBackup({
+      ...place,
+      source,
+      cluster: 'main',
+      clock: systemClock,
+      progress: silentProgress,
+      checkpoint: 'fast',
+    });
   }
 
   async function write(timeline: number, receiver: RunningReceiver): Promise<void> {

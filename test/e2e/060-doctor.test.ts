@@ -9,6 +9,7 @@ import { openDiskStore } from '../../src/repository/index.ts';
 import { type DoctorOptions, runDoctor } from '../../src/watch/index.ts';
 import { documentOf, runHoldfast, startHoldfast } from '../support/command-line.ts';
 import { FaultyStore } from '../support/faulty-store.ts';
+import { loseSlot } from '../support/lose-slot.ts';
 import type { PostgresMajor } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory, runsAsRoot } from '../support/scratch.ts';
@@ -98,7 +99,7 @@ for (const major of [14, 18] as const satisfies readonly PostgresMajor[]) {
     const mendable = [
       ...['fsync', 'full-page-writes', 'wal-level', 'wal-senders', 'replication-slots', 'slot-budget', 'slot'],
       ...['sender-timeout', 'role-replication', 'role-monitor', 'role-expiry', 'replication-login', 'unlogged-tables'],
-      ...(major === 18 ? ['slot-idle-timeout'] : []),
+      ...(major === 18 ? ['slot-idle-timeout', 'summarize-wal'] : []),
     ];
 
     it('finds everything, and what it prints mends it', async () => {
@@ -118,10 +119,7 @@ for (const major of [14, 18] as const satisfies readonly PostgresMajor[]) {
     });
 
     it('names a slot that was given up, and what it prints makes it anew', async () => {
-      await server.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
-      await server.query('SELECT pg_reload_conf()');
-      await server.query('CREATE TABLE filler AS SELECT md5(i::text) FROM generate_series(1, 60000) i');
-      await server.query('CHECKPOINT');
+      await loseSlot(server);
       const sick = await examine(environment);
       assert.equal(sick.verdictOf('slot'), 'problem');
       for (const { kind, text } of sick.mendsOf('slot')) if (kind === 'sql') await server.query(text);

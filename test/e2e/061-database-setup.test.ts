@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandRun, documentOf, runHoldfast, startHoldfast } from '../support/command-line.ts';
+import { loseSlot } from '../support/lose-slot.ts';
 import type { PostgresMajor } from '../support/postgres-binaries.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory, nobody, runsAsRoot } from '../support/scratch.ts';
@@ -84,7 +85,11 @@ for (const major of [14, 18] as const satisfies readonly PostgresMajor[]) {
       assert.equal(dry.code, 0, dry.stderr);
       assert.deepEqual(
         dry.document.proposal.settings.map(({ name, to }) => `${name} = ${to}`),
-        ['wal_level = replica', 'max_wal_senders = 3', 'max_replication_slots = 2', 'max_slot_wal_keep_size = 4096MB'],
+        [
+          ...['wal_level = replica', 'max_wal_senders = 3', 'max_replication_slots = 2'],
+          'max_slot_wal_keep_size = 4096MB',
+          ...(major >= 17 ? ['summarize_wal = on'] : []),
+        ],
       );
       const refused = await setUp();
       assert.equal(refused.code, 4);
@@ -201,12 +206,7 @@ for (const major of [14, 18] as const satisfies readonly PostgresMajor[]) {
     it('makes the slot anew that the server had given up, and says so', async () => {
       await server.query("SELECT pg_drop_replication_slot('holdfast_shop')");
       await server.query("SELECT pg_create_physical_replication_slot('holdfast_shop', true)");
-      await server.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
-      await server.query('SELECT pg_reload_conf()');
-      await server.query('CREATE TABLE IF NOT EXISTS filler AS SELECT md5(i::text) FROM generate_series(1, 60000) i');
-      await server.query('CHECKPOINT');
-      const [slot] = await server.query('SELECT wal_status FROM pg_replication_slots');
-      assert.deepEqual(slot, { wal_status: 'lost' });
+      await loseSlot(server);
       const { code, document } = await setUp('--yes');
       assert.equal(code, 0, document.whyNotProven ?? '');
       assert.deepEqual(document.done, ['made the slot anew that the server had given up: "holdfast_shop"']);
@@ -257,6 +257,51 @@ describe('a server that is set up', () => {
     for (const statement of statements) await server.query(statement);
     const again = await runHoldfast(['database', 'setup', '--role', 'keeper', '--print-sql'], { environment });
     assert.equal(again.stdout.trim(), '');
+  });
+
+  it('lets a role read directly when that is wanted, in the database to which it connects, and takes it back', async () => {
+    await server.query('CREATE DATABASE shop');
+    await server.query('CREATE ROLE reader LOGIN REPLICATION');
+    const { port } = server;
+    const environment = {
+      ...(await makePlace(join(scratch, 'direct'), `postgresql://reader@127.0.0.1:${port}/shop`)),
+      HOLDFAST_ADMIN_URL: server.url,
+    };
+    const mayStart = async (database: string) => {
+      const sql = "SELECT has_function_privilege('reader', 'pg_backup_start(text, boolean)', 'EXECUTE') AS may";
+      return (await server.query<{ may: boolean }>(sql, database))[0]!.may;
+    };
+    type DirectDocument = { proposal: { direct: { role: string; database: string; statements: string[] } | null } };
+    const setUp = async (...words: string[]) => {
+      const run = await runHoldfast(['database', 'setup', '--json', ...words], { environment });
+      return { ...run, document: documentOf<SetupDocument & DirectDocument>(run) };
+    };
+    assert.equal((await setUp('--dry-run')).document.proposal.direct, null, 'nobody asked for it');
+    const wanted = await setUp('--direct', '--dry-run');
+    assert.deepEqual(wanted.document.proposal.direct, {
+      ...{ role: 'reader', database: 'shop' },
+      statements: [
+        'GRANT pg_monitor TO reader;',
+        'GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO reader;',
+      ],
+    });
+    assert.equal(await mayStart('shop'), false);
+
+    const { code, document, stderr } = await setUp('--direct', '--yes');
+    // It has no password, so it cannot be seen to get in.
+    assert.equal(code, 3, stderr);
+    assert.ok(document.done.includes('let "reader" read directly'), document.done.join());
+    assert.deepEqual([await mayStart('shop'), await mayStart('postgres')], [true, false]);
+    assert.equal((await setUp('--direct', '--dry-run')).document.proposal.direct, null);
+
+    let database = 'postgres';
+    for (const { text } of document.undo) {
+      const elsewhere = /^\\connect (\w+)$/.exec(text)?.[1];
+      if (elsewhere === undefined) await server.query(text, database);
+      else database = elsewhere;
+    }
+    assert.equal(await mayStart('shop'), false);
+    await server.query('DROP ROLE reader');
   });
 
   it('goes back to what it was by what the set-up printed', async () => {

@@ -41,7 +41,12 @@ it('a repository of very many chunks is opened and looked into within 256 MiB, a
     snapshot.id,
     stateDirectory,
   ];
-  const environment = { ...process.env, MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '700000' };
+  const environment = {
+    ...process.env,
+    MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '4000000',
+    MALLOC_TRIM_THRESHOLD_: '16000000',
+  };
   const { stdout } = await promisify(execFile)(process.execPath, words, { env: environment });
   const report = JSON.parse(stdout) as LargeRepositoryReport;
   test.diagnostic(JSON.stringify(report));

@@ -16,6 +16,8 @@ import { flushLsnOf, startReceiver } from '../support/wal-receiver.ts';
 
 /** Longer than what a program does between two calls, mostly: where it does more, calls that wait for nothing count as well, so that bounds have room. */
 const DELAY_MS = 40;
+/** On a machine that has much else to do it is not longer: what is out of bounds is counted again with these. */
+const LONGER_DELAYS_MS = [160, 400];
 
 let server: PostgresServer;
 let scratch: string;
@@ -55,48 +57,69 @@ async function overALongLine(
   return { calls: far.callsInARow, row: `\n${far.longestRow().join('\n')}`, far };
 }
 
+/** Counts with a delay; once more with a longer one, which is far longer than what the program does meanwhile, when what is thrown says so. */
+async function countWithPatience(count: (delayMs: number) => Promise<void>): Promise<void> {
+  const longer = [...LONGER_DELAYS_MS];
+  for (let delayMs = DELAY_MS; ; ) {
+    try {
+      return await count(delayMs);
+    } catch (error) {
+      const next = longer.shift();
+      if (!(error instanceof assert.AssertionError) || next === undefined) throw error;
+      delayMs = next;
+    }
+  }
+}
+
 async function backUp(repository: Repository): Promise<void> {
   await runBackup({
     ...{ repository, stateDirectory: place.stateDirectory, source: targetOf(server.backupSocketUrl) },
+    checkpoint: 'fast',
     ...{ cluster: 'main', clock: systemClock, progress: silentProgress },
   });
 }
 
 describe('over a long line to the store', () => {
-  it('a backup that brings its own WAL waits for 21 answers, and has been found to wait for no more than 27', async (t) => {
-    const { calls, row } = await overALongLine(DELAY_MS, backUp);
-    t.diagnostic(`${calls} calls in a row`);
-    assert.ok(calls <= 27, row);
+  it('a backup that brings its own WAL and is compared with the one before waits for 29 answers, and has been found to wait for no more than 33', async (t) => {
+    await countWithPatience(async (delayMs) => {
+      const { calls, row } = await overALongLine(delayMs, backUp);
+      t.diagnostic(`${calls} calls in a row`);
+      assert.ok(calls <= 36, row);
+    });
   });
 
   it('a restore waits for 19 answers, and holds little of what it reads', async (t) => {
-    const into = join(scratch, 'restored');
-    const { calls, row, far } = await overALongLine(DELAY_MS, async (repository) => {
-      await runRestore({
-        ...{ repository, stateDirectory: place.stateDirectory, clock: systemClock, into },
-        target: { kind: 'latest' },
+    await countWithPatience(async (delayMs) => {
+      const into = join(scratch, `restored-${delayMs}`);
+      const { calls, row, far } = await overALongLine(delayMs, async (repository) => {
+        await runRestore({
+          ...{ repository, stateDirectory: place.stateDirectory, clock: systemClock, into },
+          target: { kind: 'latest' },
+        });
       });
+      t.diagnostic(`${calls} calls in a row, ${far.rangeBytesMax} bytes on their way`);
+      assert.ok(calls <= 25, row);
+      assert.ok(far.rangeBytesMax <= 24 << 20, `${far.rangeBytesMax} bytes on their way`);
     });
-    t.diagnostic(`${calls} calls in a row, ${far.rangeBytesMax} bytes on their way`);
-    assert.ok(calls <= 25, row);
-    assert.ok(far.rangeBytesMax <= 24 << 20, `${far.rangeBytesMax} bytes on their way`);
   });
 
   it('WAL is streaming and durable after a few answers, and the backup beside it waits for little', async (t) => {
-    await overALongLine(DELAY_MS, async (repository, far) => {
-      const { stateDirectory } = place;
-      const source = server.backupSocketUrl;
-      await using receiver = startReceiver({ repository, stateDirectory, source, flushIntervalMs: 100 });
-      await receiver.seen('streaming', (event) => event.kind === 'stream');
-      const begun = far.callsInARow;
-      await server.query('CREATE TABLE more AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i');
-      await receiver.durable(await flushLsnOf(server));
-      t.diagnostic(`streaming after ${begun}, durable ${far.callsInARow - begun} later`);
-      assert.ok(begun <= 9, far.longestRow().join('\n'));
-      const beside = await overALongLine(DELAY_MS, backUp);
-      t.diagnostic(`${beside.calls} calls in a row of a backup beside a receiver`);
-      assert.ok(beside.calls <= 22, beside.row);
-    });
+    const count = (delayMs: number) =>
+      overALongLine(delayMs, async (repository, far) => {
+        const { stateDirectory } = place;
+        const source = server.backupSocketUrl;
+        await using receiver = startReceiver({ repository, stateDirectory, source, flushIntervalMs: 100 });
+        await receiver.seen('streaming', (event) => event.kind === 'stream');
+        const begun = far.callsInARow;
+        await server.query(`CREATE TABLE more_${delayMs} AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i`);
+        await receiver.durable(await flushLsnOf(server));
+        t.diagnostic(`streaming after ${begun}, durable ${far.callsInARow - begun} later`);
+        assert.ok(begun <= 9, far.longestRow().join('\n'));
+        const beside = await overALongLine(delayMs, backUp);
+        t.diagnostic(`${beside.calls} calls in a row of a backup beside a receiver`);
+        assert.ok(beside.calls <= 34, beside.row);
+      });
+    await countWithPatience(async (delayMs) => void (await count(delayMs)));
   });
 
   it('a segment that a recovering server asks for comes after six answers, the opening included', async (t) => {
@@ -106,11 +129,13 @@ describe('over a long line to the store', () => {
     const name = formatSegmentName(1, parseLsn(wal!.lsn) >> 24n, 1 << 24);
     const destination = join(scratch, 'fetched', name);
     await mkdir(join(scratch, 'fetched'));
-    const { calls, row } = await overALongLine(DELAY_MS, async (repository) => {
-      const result = await fetchWalFile(repository, { system: wal!.system, name, destination });
-      assert.equal(result.exitCode, WAL_FETCH_EXIT.placed, result.reason);
+    await countWithPatience(async (delayMs) => {
+      const { calls, row } = await overALongLine(delayMs, async (repository) => {
+        const result = await fetchWalFile(repository, { system: wal!.system, name, destination });
+        assert.equal(result.exitCode, WAL_FETCH_EXIT.placed, result.reason);
+      });
+      t.diagnostic(`${calls} calls in a row`);
+      assert.ok(calls <= 7, row);
     });
-    t.diagnostic(`${calls} calls in a row`);
-    assert.ok(calls <= 7, row);
   });
 });

@@ -265,10 +265,10 @@ describe('bad company', () => {
     };
     const common = { ...place, clock, cluster: 'main', progress: silentProgress };
     const source = targetOf(server.backupSocketUrl);
-    await runBackup({ ...common, source });
+    await runBackup({ ...common, source, checkpoint: 'fast' });
     stepped = HOUR_MS;
     await server.query('CREATE TABLE made_after_the_step AS SELECT 1 AS n');
-    const { snapshot } = await runBackup({ ...common, source });
+    const { snapshot } = await runBackup({ ...common, source, checkpoint: 'fast' });
     const into = join(scratch, 'after-the-step');
     const { proposal } = await runRestore({ ...place, clock, into, target: { kind: 'latest' } });
     assert.equal(proposal.snapshot.id, snapshot.id, 'the backup of before the step was taken for the newer one');

@@ -1,18 +1,42 @@
 import assert from 'node:assert/strict';
 import { type ExecFileOptions, execFile } from 'node:child_process';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
+import { startS3Server, whyNoS3Server } from '../support/s3-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** npm prints what it did; a JSON document may be long. */
 const outputBytesMax = 16 * 1024 * 1024;
+
+/** What every machine has, as POSIX wants it, of which a shell's script needs some. */
+const EVERYWHERE = [
+  'sh',
+  'mkdir',
+  'cat',
+  'cp',
+  'mv',
+  'rm',
+  'ls',
+  'date',
+  'sleep',
+  'touch',
+  'dirname',
+  'readlink',
+  'id',
+  'grep',
+  'ps',
+  'sed',
+  'uname',
+  'dd',
+  'head',
+];
 
 const quietly = ['--omit=dev', '--prefer-offline', '--no-audit', '--no-fund'];
 
@@ -64,16 +88,17 @@ describe('the package', () => {
     await start('npm', words, { cwd, env: { ...process.env, NODE_OPTIONS: '' } });
   }
 
+  function environment() {
+    return {
+      DATABASE_URL: server.backupUrl,
+      HOLDFAST_REPOSITORY: join(scratch, 'repository'),
+      HOLDFAST_STATE_DIR: join(scratch, 'state'),
+      HOLDFAST_KEY_FILE: join(scratch, 'key'),
+    };
+  }
+
   function holdfast(...words: string[]) {
-    return start('npx', ['--no-install', 'holdfast', ...words], {
-      cwd: project,
-      env: {
-        DATABASE_URL: server.backupUrl,
-        HOLDFAST_REPOSITORY: join(scratch, 'repository'),
-        HOLDFAST_STATE_DIR: join(scratch, 'state'),
-        HOLDFAST_KEY_FILE: join(scratch, 'key'),
-      },
-    });
+    return start('npx', ['--no-install', 'holdfast', ...words], { cwd: project, env: environment() });
   }
 
   it('holds what runs and nothing else', async () => {
@@ -103,30 +128,59 @@ describe('the package', () => {
     }
   });
 
-  it('brings back every row on an empty machine with the text of the recovery kit, npm and the store alone', async () => {
-    const page = join(scratch, 'kit.html');
-    await holdfast('recovery-kit', '--with-key', '--out', page);
+  /** What to type, of a kit that was made with this environment. */
+  async function kitScript(page: string, environment: Record<string, string>): Promise<string> {
+    await start('npx', ['--no-install', 'holdfast', 'recovery-kit', '--with-key', '--out', page], {
+      cwd: project,
+      env: environment,
+    });
     const text = textOf(await readFile(page, 'utf8'));
-    const script = text.slice(text.indexOf('# Begin of what to type.'), text.indexOf('# End of what to type.'));
-    // All else is lost: the key file, the state, the folder in which it was installed.
-    for (const lost of ['key', 'state']) await rename(join(scratch, lost), join(scratch, `${lost}.lost`));
-    const home = join(scratch, 'empty-home');
+    return text.slice(text.indexOf('# Begin of what to type.'), text.indexOf('# End of what to type.'));
+  }
+
+  /** A directory of programs: node, npm and npx, and what every machine has. */
+  async function bareTools(): Promise<string> {
+    const tools = join(scratch, 'tools');
+    await mkdir(tools, { recursive: true });
+    await rm(join(tools, 'node'), { force: true });
+    await symlink(process.execPath, join(tools, 'node'));
+    for (const name of ['npm', 'npx', ...EVERYWHERE]) {
+      const { stdout } = await run('/bin/sh', ['-c', `command -v ${name}`]);
+      await rm(join(tools, name), { force: true });
+      await symlink(stdout.trim(), join(tools, name));
+    }
+    return tools;
+  }
+
+  /**
+   * Types a script on a machine that has an empty home, those tools and the server's programs, while all else is lost; compares every row.
+   * `input`: what the script asks for.
+   */
+  async function restoreByScript(script: string, name: string, input = ''): Promise<void> {
+    // The key file, the state, and the folder in which it was installed is not in sight.
+    const all = ['key', 'state', 'bucket-key', 'bucket-state'];
+    const lost: string[] = [];
+    for (const each of all) {
+      const isThere = await rename(join(scratch, each), join(scratch, `${each}.lost`)).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) lost.push(each);
+    }
+    const home = join(scratch, name);
     await mkdir(home);
     const said = join(home, 'said');
     const typed = script
       .replace(/holdfast@\S+/, [...quietly, archive].join(' '))
       .replace(/--start$/m, `--start --json > '${said}'`);
-    const path = `${dirname(process.execPath)}:${server.binDirectory}:/usr/local/bin:/usr/bin:/bin`;
-    const env = {
-      ...process.env,
-      NODE_OPTIONS: '',
-      PATH: path,
-      HOME: home,
-      HOLDFAST_KEY_FILE: '',
-      HOLDFAST_PASSPHRASE: '',
-    };
+    // How this machine reaches npm's registry holds here too; nothing that tells of a repository, a key or a server does.
+    const ours = /^(?:HOLDFAST_|AWS_|PG|DATABASE_URL$|NODE_OPTIONS$)/;
+    const rest = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !ours.test(variable)));
+    const env = { ...rest, PATH: `${await bareTools()}:${server.binDirectory}`, HOME: home };
     try {
-      await start('/bin/sh', ['-eu', '-c', typed], { cwd: home, env });
+      const shell = run('/bin/sh', ['-eu', '-c', typed], { cwd: home, env, maxBuffer: outputBytesMax });
+      shell.child.stdin!.end(input);
+      await shell;
       const { instance } = JSON.parse((await readFile(said, 'utf8')).trimEnd().split('\n').at(-1)!) as {
         instance: { pid: number; socketDirectory: string; port: number };
       };
@@ -142,8 +196,37 @@ describe('the package', () => {
         process.kill(pid, 'SIGINT');
       }
     } finally {
-      for (const lost of ['key', 'state']) await rename(join(scratch, `${lost}.lost`), join(scratch, lost));
+      for (const each of lost) await rename(join(scratch, `${each}.lost`), join(scratch, each));
     }
+  }
+
+  it('brings back every row on an empty machine with the text of the recovery kit, npm and the store alone', async () => {
+    const script = await kitScript(join(scratch, 'kit.html'), environment());
+    await restoreByScript(script, 'empty-home');
+  });
+
+  it('brings them back from a bucket, with the access key typed where the page says so', {
+    skip: whyNoS3Server(),
+  }, async () => {
+    await using store = await startS3Server();
+    const bucket = await store.makeBucket();
+    const own = {
+      ...environment(),
+      HOLDFAST_REPOSITORY: `s3://${bucket}/shop?region=${store.region}&endpoint=${store.endpoint}`,
+      HOLDFAST_STATE_DIR: join(scratch, 'bucket-state'),
+      HOLDFAST_KEY_FILE: join(scratch, 'bucket-key'),
+    };
+    const keys = [store.admin.accessKeyId, store.admin.secretAccessKey] as const;
+    const env = { ...own, AWS_ACCESS_KEY_ID: keys[0], AWS_SECRET_ACCESS_KEY: keys[1] };
+    const inProject = (...words: string[]) =>
+      start('npx', ['--no-install', 'holdfast', ...words], { cwd: project, env });
+    await inProject('repository', 'init', '--generate-key-file', own.HOLDFAST_KEY_FILE);
+    await inProject('backup', '--checkpoint', 'fast');
+    const script = await kitScript(join(scratch, 'bucket-kit.html'), env);
+    assert.ok(!keys.some((secret) => script.includes(secret)), 'the page holds no key of the store');
+    const typed = script.replace(/^# {3}(read -r AWS_ACCESS_KEY_ID;.*)$/m, '$1');
+    assert.notEqual(typed, script);
+    await restoreByScript(typed, 'empty-home-2', `${keys.join('\n')}\n`);
   });
 
   it('names the package that Azure needs, which does not come with it', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { commands } from '../../src/cli/commands/index.ts';
 import { documentOf, runHoldfast } from '../support/command-line.ts';
+import { commitAll } from '../support/git-checkout.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres-server.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 
@@ -29,6 +30,8 @@ describe('the examples in the help', () => {
       mode: 0o600,
     });
     await server.query('CREATE TABLE item (i int); DROP TABLE item; CREATE TABLE item (i int)');
+    // What `backup --direct` asks for besides what `database setup` gives; the role is made only later.
+    await server.query('GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO PUBLIC');
     const [first] = await server.query<{ file: string }>('SELECT pg_walfile_name(pg_switch_wal()) AS file');
     const [end] = await server.query<{ lsn: string }>(
       'INSERT INTO item VALUES (1); SELECT pg_current_wal_flush_lsn()::text AS lsn',
@@ -102,9 +105,15 @@ describe('the examples in the help', () => {
     const commit = before.filter(({ kind, reachable }) => kind === 'commit' && reachable).at(-1)!;
     places.unshift([/0\/5164A60/, commit.lsn], [/2026-11-23T09:00:00Z/, commit.at]);
     for (const { line } of examples.filter(({ command }) => !order.includes(command))) {
-      if (/ (restore|doctor|wal rescue|status|attack-test|keys (add|rotate|remove|new-epoch))\b/.test(line)) continue;
+      if (
+        / (restore|doctor|wal rescue|status|attack-test|cross-check|keys (add|rotate|remove|new-epoch)|hold (add|remove)|plan (lint|show|diff))\b/.test(
+          line,
+        )
+      )
+        continue;
       await succeed(line);
     }
+    for (const line of linesOf('cross-check')) await succeed(line, '--bin-dir', server.binDirectory);
     // What they find is of the moment: nobody streams, and the repository is on the server's own disk.
     for (const line of linesOf('doctor', 'status', 'repository attack-test')) {
       const run = await tryOut(line);
@@ -112,10 +121,31 @@ describe('the examples in the help', () => {
     }
   });
 
+  it('judge, show and compare plans', async () => {
+    const checkout = join(scratch, 'checkout');
+    const plan = JSON.stringify({ clusters: [{ name: 'shop' }], repository: { primary: '/backups/shop' } });
+    await mkdir(join(checkout, 'plans'), { recursive: true });
+    await writeFile(join(checkout, 'holdfast.config.json'), plan);
+    for (const name of ['shop', 'before', 'after']) await writeFile(join(checkout, `plans/${name}.json`), plan);
+    await commitAll(checkout, 'Plan');
+    for (const line of linesOf('plan lint', 'plan show', 'plan diff')) {
+      const run = await runHoldfast(line.split(' ').slice(1), { directory: checkout });
+      // This plan keeps everything in one place, which the linter says.
+      assert.equal(run.code, line.includes('lint') ? 3 : 0, `${line}\n${run.stdout}${run.stderr}`);
+    }
+  });
+
   it('change the keys', async () => {
     places.unshift([/age1…/, 'age12gpzw0wtvesjkp660q0hr9en6acagaacv2j3dafe7mauftkag9rs6sxvym']);
     for (const line of linesOf('keys add')) await succeed(line);
     for (const line of linesOf('keys remove', 'keys new-epoch')) await succeed(line, '--yes');
+  });
+
+  it('hold something, and end that', async () => {
+    for (const line of linesOf('hold add')) await succeed(line);
+    const { holds } = documentOf<{ holds: { hold: string }[] }>(await succeed('holdfast hold list --json'));
+    places.unshift([/0c7d51/, holds[0]!.hold.slice(0, 12)]);
+    for (const line of linesOf('hold remove')) await succeed(line, '--yes');
   });
 
   it('restore, and rescue', async () => {

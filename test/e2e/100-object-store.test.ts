@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
+import { zstdCompressSync } from 'node:zlib';
+import { GetObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import pg from 'pg';
 import { systemClock } from '../../src/lib/index.ts';
 import { makeAuthority } from '../support/certificates.ts';
@@ -23,6 +25,8 @@ describe('a repository in S3', { skip: whyNoS3Server() }, () => {
   let scratch: string;
   let caFile: string;
   const said: CommandRun[] = [];
+  const letter = randomBytes(1500);
+  let bucketInUse: string;
 
   before(async () => {
     scratch = await makeScratchDirectory('object-store');
@@ -36,6 +40,8 @@ describe('a repository in S3', { skip: whyNoS3Server() }, () => {
     secure = stack.use(await startFaultProxy({ target: store.endpoint, tls: { key, cert: certificate } }));
     gateway = stack.use(await startTunnelProxy());
     database = stack.use(await startPostgres({ major: 18, walSegmentSizeMb: 1 }));
+    await database.query('CREATE TABLE letters_to_anna (letter bytea STORAGE EXTERNAL)');
+    await database.query(`INSERT INTO letters_to_anna VALUES ('\\x${letter.toString('hex')}')`);
     await database.query('CREATE TABLE item AS SELECT n, md5(n::text) AS text FROM generate_series(1, 20000) n');
   });
   after(() => stack.disposeAsync());
@@ -78,6 +84,7 @@ describe('a repository in S3', { skip: whyNoS3Server() }, () => {
 
   it('is made, backed up to, streamed to, verified and restored from, over TLS and a proxy', async () => {
     const bucket = await store.makeBucket({ versioning: true });
+    bucketInUse = bucket;
     const address = `s3://${bucket}/eu/shop?region=${store.region}&endpoint=${secure.endpoint}&caFile=${caFile}&proxy=${gateway.address}`;
     const environment = environmentOf(address);
     await succeed(environment, 'repository', 'init');
@@ -86,7 +93,7 @@ describe('a repository in S3', { skip: whyNoS3Server() }, () => {
       await stream.said(/"event":/);
       await succeed(environment, 'backup', '--checkpoint', 'fast');
       await database.query('CREATE TABLE later AS SELECT n FROM generate_series(1, 5000) n; SELECT pg_switch_wal()');
-      await database.query('INSERT INTO later VALUES (0)');
+      await database.query('INSERT INTO later VALUES (0); INSERT INTO letters_to_anna SELECT * FROM letters_to_anna');
       await untilDurable(database);
     } finally {
       stream.child.kill('SIGINT');
@@ -125,6 +132,31 @@ describe('a repository in S3', { skip: whyNoS3Server() }, () => {
     for (const name of await namesIn(bucket)) assert.match(name, /^eu\/shop\//);
     const outputs = said.map(({ stdout, stderr }) => stdout + stderr).join('');
     assert.ok(!outputs.includes(store.admin.secretAccessKey), 'no secret is told');
+  });
+
+  it('shows nothing of what is in it to whoever has the bucket alone', async () => {
+    const [{ path } = { path: '' }] = await database.query<{ path: string }>(
+      "CHECKPOINT; SELECT pg_relation_filepath('letters_to_anna') AS path",
+    );
+    const file = await readFile(join(database.dataDirectory, path));
+    const pieces = Array.from({ length: 90 }, (_, i) => letter.subarray(i * 16, i * 16 + 16));
+    const names = ['letters_to_anna', 'open, sesame street', 'pg_control', 'postgres'].map((name) => Buffer.from(name));
+    const seenIn = (bytes: Buffer) => [...pieces, ...names].filter((piece) => bytes.includes(piece));
+    assert.ok(seenIn(file).length >= pieces.length, 'it is seen where it lies in the clear');
+    assert.ok(seenIn(zstdCompressSync(file)).length > 0, 'and where it is compressed alone');
+    const client = store.client();
+    try {
+      const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket: bucketInUse }));
+      const kinds = new Set(Versions.map(({ Key }) => Key!.split('/')[2]));
+      for (const kind of ['packs', 'index', 'snapshots', 'wal', 'ledger', 'keys', 'format']) assert.ok(kinds.has(kind));
+      for (const { Key, VersionId } of Versions) {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucketInUse, Key, VersionId }));
+        const seen = seenIn(Buffer.from(await Body!.transformToByteArray())).map((piece) => piece.toString('latin1'));
+        assert.deepEqual(seen, [], Key);
+      }
+    } finally {
+      client.destroy();
+    }
   });
 
   it('that cannot be reached is refused before any harm, each cause under its own name', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { appendFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type CommandRun, documentOf, runHoldfast } from '../support/command-line.ts';
@@ -151,8 +152,10 @@ describe('a copy in another region', { skip: whyNoS3Server() }, () => {
     );
     assert.equal(backup.copies[0]!.state, 'away');
     assert.equal(backup.placesAway?.[0]?.place, 'west');
-    const optional = documentOf<CopiesDocument>(await world.run(twoRegions, 'copies', 'status'));
-    assert.deepEqual([optional.well, optional.copies[0]!.state], [true, 'away']);
+    const ended = await world.run(twoRegions, 'copies', 'status');
+    const optional = documentOf<CopiesDocument>(ended);
+    assert.deepEqual([ended.code, optional.well, optional.copies[0]!.state], [3, false, 'away']);
+    assert.match(optional.findings[0]!.sentence, /^Optional copy "west" does not answer/);
     const required = await world.run({ ...twoRegions, required: true }, 'copies', 'status');
     assert.equal(required.code, 3);
     assert.match(documentOf<CopiesDocument>(required).findings[0]!.sentence, /^Copy "west" does not answer/);
@@ -167,19 +170,18 @@ describe('a copy in another region', { skip: whyNoS3Server() }, () => {
     assert.ok((await world.succeed<ComparisonDocument>(twoRegions, 'copies', 'compare', '--deep')).same);
   });
 
-  it('serves whoever reads when the primary is burnt, and whoever writes is refused', async () => {
+  it('serves whoever reads when the primary is burnt, and takes a backup into the copy', async () => {
     await world.regions.primary.burn();
     const listed = await world.succeed<Away & { snapshots: unknown[] }>(twoRegions, 'list');
     assert.equal(listed.snapshots.length, 2);
-    const verified = await world.succeed<{ sound: boolean }>(twoRegions, 'verify', '--all');
-    assert.ok(verified.sound);
+    const verified = await world.succeed<{ sound: boolean; primaryAway: object | null }>(twoRegions, 'verify', '--all');
+    assert.ok(verified.sound && verified.primaryAway !== null);
     const status = await world.run(twoRegions, 'status');
     assert.equal(status.code, 3, status.stderr);
     assert.ok(documentOf<CopiesDocument>(status).findings.some(({ code }) => code === 'primary-away'));
     assert.equal(await restoredItems(world, twoRegions, 'from-copy'), '1500');
-    const refused = await world.run(twoRegions, 'backup', '--checkpoint', 'fast');
-    assert.equal(refused.code, 1);
-    assert.equal(documentOf<{ error: { code: string } }>(refused).error.code, 'REPOSITORY_PRIMARY_AWAY');
+    const taken = await world.succeed<{ takenIn: string }>(twoRegions, 'backup', '--checkpoint', 'fast');
+    assert.equal(taken.takenIn, 'west');
     assert.equal((await world.run(twoRegions, 'copies', 'sync')).code, 1);
   });
 
@@ -272,6 +274,72 @@ describe('a place', () => {
     const [first, second] = synced.stdout.split('\n');
     assert.equal(first, '! copy "other" lacks nothing, and differs from the primary in 1 object');
     assert.equal(second, `✗ ${entry}  other bytes than in the primary; left alone`);
+  });
+
+  it('gets what it lacks no faster than it was told', async () => {
+    await mkdir(at('primary/later-kind'));
+    for (const name of ['a', 'b', 'c', 'd'])
+      await writeFile(join(at('primary/later-kind'), name), Buffer.alloc(256 << 10, name));
+    const copies = { HOLDFAST_COPIES: `slow=${at('slow')}` };
+    assert.deepEqual(await codeOf(['copies', 'sync', '--max-rate', '5'], copies).then(({ code }) => code), 2);
+    assert.deepEqual(await codeOf(['copies', 'sync', '--max-rate', 'much'], copies).then(({ code }) => code), 2);
+    const synced = await runHoldfast(['copies', 'sync', '--create', '--max-rate', '512KiB', '--json'], {
+      environment: { ...environment, ...copies },
+    });
+    assert.equal(synced.code, 0, synced.stderr);
+    // A mebibyte, of which the first pieces go ahead of the rate; without one it takes some hundredths of a second.
+    const [copy] = documentOf<{ copies: { bytes: number; seconds: number }[] }>(synced).copies;
+    assert.ok(copy!.bytes > 1 << 20 && copy!.seconds > 1, JSON.stringify(copy));
+  });
+
+  it('is not all there while WAL of an outage waits on this machine, whatever a sync brought', async () => {
+    const { HOLDFAST_PASSPHRASE: key = '', ...others } = environment;
+    const withoutKey = { ...others, HOLDFAST_COPIES: `north=${at('north')}` };
+    const { id } = JSON.parse(await readFile(at('primary/format'), 'utf8')) as { id: string };
+    const waits = (of: string) => at(`state/outage/${of}/wal/7/${'a'.repeat(64)}/fragments`);
+    const sync = async (...words: string[]) => {
+      const ended = await runHoldfast(['copies', 'sync', ...words], { environment: withoutKey });
+      return { code: ended.code, stdout: ended.stdout };
+    };
+    await mkdir(waits('0'.repeat(32)), { recursive: true });
+    await writeFile(join(waits('0'.repeat(32)), 'one'), 'of another repository');
+    assert.equal((await sync()).code, 0);
+    await mkdir(waits(id), { recursive: true });
+    await writeFile(join(waits(id), 'one'), 'of this one');
+    const counted = await sync('--json');
+    assert.equal(counted.code, 3, counted.stdout);
+    const { waiting } = JSON.parse(counted.stdout) as { waiting: { objects: number; reason: string } };
+    assert.equal(waiting.objects, 1);
+    assert.match(waiting.reason, /no key was given/);
+    assert.match((await sync()).stdout, /\n! 1 object of WAL waits in ".+" of this machine: no key was given/);
+    // With a key, what cannot be looked at is left as well.
+    await rm(at(`state/outage/${id}`), { recursive: true });
+    await writeFile(at(`state/outage/${id}`), 'no directory');
+    const unread = await runHoldfast(['copies', 'sync', '--json'], {
+      environment: { ...withoutKey, HOLDFAST_PASSPHRASE: key },
+    });
+    assert.equal(unread.code, 3, unread.stderr);
+    assert.equal(documentOf<{ waiting: { objects: number | null } }>(unread).waiting.objects, null);
+    await rm(at('state/outage'), { recursive: true });
+    assert.equal((await sync()).code, 0);
+  });
+
+  it('that cannot be compared keeps nobody from hearing of the others, and without the primary nothing is compared', async () => {
+    const both = { ...environment, HOLDFAST_COPIES: `gone=${at('gone')} north=${at('north')}` };
+    await runHoldfast(['copies', 'sync', 'north'], { environment: both });
+    const compared = await runHoldfast(['copies', 'compare'], { environment: both });
+    assert.equal(compared.code, 1, compared.stderr);
+    assert.match(compared.stdout, /✗ copy "gone": could not reach .+\n(?: {2}.+\n)+✓ copy "north" has \d+ objects/);
+    const alone = await codeOf(['copies', 'compare'], { ...both, HOLDFAST_REPOSITORY: at('nowhere') });
+    assert.deepEqual([alone.code, alone.error], [1, 'REPOSITORY_PRIMARY_AWAY']);
+  });
+
+  it('that holds a repository is no place for another one, as the primary may only be away', async () => {
+    const copies = { HOLDFAST_COPIES: `north=${at('north')}`, HOLDFAST_REPOSITORY: at('nowhere') };
+    const refused = await codeOf(['repository', 'init'], copies);
+    assert.deepEqual([refused.code, refused.error], [4, 'REPOSITORY_EXISTS'], refused.stderr);
+    assert.match(refused.said, /copy "north" holds one already/);
+    assert.equal(existsSync(at('nowhere')), false);
   });
 
   it('away from the machine is missed by doctor and status', async () => {

@@ -52,7 +52,7 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
     const location = `s3://${bucket}/${prefix}?region=${store.region}&endpoint=${encodeURIComponent(store.endpoint)}`;
     const plan = join(scratch, 'plan.json');
     const repository = { primary: { location, lock: '2d' }, keyFile: join(scratch, 'key') };
-    await writeFile(plan, JSON.stringify({ cluster: { name: 'shop' }, repository }));
+    await writeFile(plan, JSON.stringify({ clusters: [{ name: 'shop' }], repository }));
     const environment = {
       HOLDFAST_KEY_FILE: join(scratch, 'key'),
       DATABASE_URL: database.backupSocketUrl,
@@ -198,8 +198,11 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
         () => 200,
         (error: { $metadata?: { httpStatusCode?: number } }) => error.$metadata?.httpStatusCode,
       );
-    const { Key, VersionId } = await put(`tombstones/${'ab'.repeat(32)}`);
-    assert.equal(await statusOf(client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key, VersionId }))), 200);
+    for (const kind of ['tombstones', 'snapshots/committed', 'snapshots/forgotten']) {
+      const { Key, VersionId } = await put(`${kind}/${'ab'.repeat(32)}`);
+      const deleted = client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key, VersionId }));
+      assert.equal(await statusOf(deleted), 200, kind);
+    }
     const [locked = ''] = await oneOfEachKind();
     const { Versions = [] } = await client.send(new s3.ListObjectVersionsCommand({ Bucket: bucket, Prefix: locked }));
     const target = { Bucket: bucket, Key: locked, VersionId: Versions.at(-1)!.VersionId };
@@ -207,7 +210,8 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
       await statusOf(client.send(new s3.DeleteObjectCommand({ ...target, BypassGovernanceRetention: true }))),
       403,
     );
-    assert.equal(await statusOf(put('snapshots/committed/forged')), 403);
+    for (const name of ['snapshots/pending/forged', 'attest/forged', 'wal/forged', 'keys/forged'])
+      assert.equal(await statusOf(put(name)), 403, name);
     assert.equal(await statusOf(client.send(new s3.DeleteBucketPolicyCommand({ Bucket: bucket }))), 403);
   });
 
@@ -347,7 +351,7 @@ describe('the documented rights in a bucket with locks', { skip: whyNoS3Server()
     const plan = join(scratch, 'bad-plan.json');
     await writeFile(
       plan,
-      JSON.stringify({ cluster: { name: 'shop' }, repository: { primary: { location, lock: '2d' } } }),
+      JSON.stringify({ clusters: [{ name: 'shop' }], repository: { primary: { location, lock: '2d' } } }),
     );
     const refused = await runHoldfast(['backup', '--plan', plan, '--json'], { environment });
     assert.equal(documentOf<{ error: { code: string } }>(refused).error.code, 'STORE_LOCK_ABSENT', refused.stderr);

@@ -100,7 +100,7 @@ describe('a place where no repository can be', { skip: whyNoS3Server(), timeout:
     const keyFile = join(scratch, `key-${count}`);
     const plan = join(scratch, `plan-${count}.json`);
     const primary = lock === undefined ? location : { location, lock };
-    await writeFile(plan, JSON.stringify({ cluster: { name: 'shop' }, repository: { primary } }));
+    await writeFile(plan, JSON.stringify({ clusters: [{ name: 'shop' }], repository: { primary } }));
     const surroundings = { environment: { ...environment, HOLDFAST_STATE_DIR: join(scratch, `state-${count}`) } };
     const words = ['repository', 'init', '--plan', plan, '--generate-key-file', keyFile, '--json'];
     return { ...surroundings, keyFile, run: await runHoldfast(words, surroundings) };

@@ -120,7 +120,14 @@ describe('the commands for keys', () => {
       (await list({ HOLDFAST_KEY_FILE: at('typed.key') })).slots.find(({ inUse }) => inUse)?.slot,
       made.keySlot,
     );
-    await withKey('keys', 'remove', 'recovery kit', '--yes');
+    const kits = (await list({ HOLDFAST_KEY_FILE: at('typed.key') })).slots.filter(({ label }) =>
+      /^recovery kit of \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ$/.test(label),
+    );
+    assert.deepEqual(
+      kits.map(({ slot }) => slot),
+      [made.keySlot],
+    );
+    await withKey('keys', 'remove', kits[0]!.label, '--yes');
     const late = await withKey('recovery-kit', '--check', at('kit.html'), '--json');
     assert.equal(late.code, 3);
     assert.equal(documentOf(late).right, false);

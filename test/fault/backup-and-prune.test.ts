@@ -42,11 +42,11 @@ describe('a backup that a prune overtakes', () => {
     const { path, stateDirectory, repository: first } = await makeRepository(scratch, name);
     const options = { stateDirectory, source: targetOf(server.backupSocketUrl), cluster: 'main', workers: 1 };
     const common = { ...options, clock: systemClock, progress: silentProgress };
-    await runBackup({ ...common, repository: first });
+    await runBackup({ ...common, repository: first, checkpoint: 'fast' });
     await first.close();
     const store = new OvertakenStore(openDiskStore(path));
     const repository = await openRepository({ store, credential: testCredential, access: 'write', clock });
-    return { path, store, repository, backUp: () => runBackup({ ...common, repository }) };
+    return { path, store, repository, backUp: () => runBackup({ ...common, repository, checkpoint: 'fast' }) };
   }
 
   it('stores again what is about to go, before it is listed', async () => {

@@ -41,6 +41,7 @@ it('a backup is listed only when all its WAL is stored, however late that comes'
     };
     const { snapshot } = await runBackup({
       ...{ repository, stateDirectory, cluster: 'main', clock: systemClock, progress: silentProgress, workers: 1 },
+      checkpoint: 'fast',
       source: targetOf(server.backupSocketUrl),
     });
     const { lineage, timeline, start, end } = snapshot.wal;

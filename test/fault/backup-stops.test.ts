@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
 import { parseLsn } from '../../src/postgres/index.ts';
-import { runBackup } from '../../src/protect/backup/index.ts';
+import { type ReadingDone, runBackup } from '../../src/protect/backup/index.ts';
 import { contiguousEnd, readWalInventory } from '../../src/protect/wal/index.ts';
 import {
   ChunkReader,
@@ -17,6 +17,8 @@ import { type PostgresServer, startPostgres } from '../support/postgres-server.t
 import { makeRepository, reopenRepository, targetOf, testCredential } from '../support/repository.ts';
 import { makeScratchDirectory } from '../support/scratch.ts';
 import { stopStoreAt } from '../support/stopping-store.ts';
+
+const seed = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 let server: PostgresServer;
 let scratch: string;
@@ -40,23 +42,26 @@ async function backUpUntil(path: string, stateDirectory: string, stopAt: number,
     clock: systemClock,
   });
   let finished = false;
+  let reading: ReadingDone | null = null;
   try {
-    await runBackup({
+    const result = await runBackup({
       repository,
       stateDirectory,
       source: targetOf(server.backupSocketUrl),
       cluster: 'test',
+      checkpoint: 'fast',
       clock: systemClock,
       progress: silentProgress,
       workers: 1,
     });
     finished = true;
+    reading = result.reading;
   } catch (error) {
     if (!stopping.hasStopped) throw error;
   } finally {
     await repository.close();
   }
-  return { finished, changes: stopping.changes };
+  return { finished, reading, changes: stopping.changes };
 }
 
 /** Asserts that all a snapshot claims is there, each chunk of its tree and its WAL without a gap; gives the number of snapshots. */
@@ -89,37 +94,81 @@ async function countReopened(path: string): Promise<number> {
   }
 }
 
-test('whenever a backup is stopped, what is listed is whole and the next backup succeeds', async (t) => {
-  const origin = await makeRepository(scratch, 'origin');
+/** A repository at rest, to be copied for each stop; `prepare` fills it first. */
+async function makeOrigin(
+  name: string,
+  prepare: (place: Place) => Promise<void>,
+): Promise<(copy: string) => Promise<Place>> {
+  const origin = await makeRepository(scratch, name);
   await origin.repository.close();
-  const copyOrigin = async (name: string) => {
-    const [path, stateDirectory] = [join(scratch, name), join(scratch, `${name}-state`)];
-    await cp(origin.path, path, { recursive: true });
-    await cp(origin.stateDirectory, stateDirectory, { recursive: true });
-    return { path, stateDirectory };
+  await prepare(origin);
+  return async (copy) => {
+    const place = { path: join(scratch, copy), stateDirectory: join(scratch, `${copy}-state`) };
+    await cp(origin.path, place.path, { recursive: true });
+    await cp(origin.stateDirectory, place.stateDirectory, { recursive: true });
+    return place;
   };
-  const whole = await copyOrigin('whole');
-  const undisturbed = await backUpUntil(whole.path, whole.stateDirectory, Number.POSITIVE_INFINITY, 'before');
+}
+
+interface Place {
+  readonly path: string;
+  readonly stateDirectory: string;
+}
+
+const toTheEnd = (place: Place) => backUpUntil(place.path, place.stateDirectory, Number.POSITIVE_INFINITY, 'before');
+
+/**
+ * Stops a backup at each change of the store, in a copy of a repository that has `listedBefore` snapshots: what is listed then is whole, and so is it
+ * after one more backup. Gives what the undisturbed backup changed, and how many of the changes were tried.
+ */
+async function stopEverywhere(
+  copyOrigin: (copy: string) => Promise<Place>,
+  listedBefore: number,
+  whens: (stopAt: number) => readonly ('before' | 'after')[] = () => ['before', 'after'],
+) {
+  const undisturbed = await toTheEnd(await copyOrigin('whole'));
   assert.ok(undisturbed.finished);
-  const kinds = new Set(undisturbed.changes.map((change) => change.split(' ')[1]!.split('/')[0]));
-  for (const kind of ['packs', 'index', 'snapshots', 'wal', 'attest', 'ledger', 'volatile']) {
-    assert.ok(kinds.has(kind), `the backup changes ${kind}`);
-  }
   // WAL is cut by time, so the number of changes differs a little from run to run; its own stops are tried in wal-stops.test.ts.
   const stops = undisturbed.changes.flatMap((change, i) => (/ wal\/.*\/fragments\//.test(change) ? [] : [i + 1]));
   for (const stopAt of stops) {
-    for (const when of ['before', 'after'] as const) {
+    for (const when of whens(stopAt)) {
       const place = await copyOrigin(`stop-${stopAt}-${when}`);
       const { finished, changes } = await backUpUntil(place.path, place.stateDirectory, stopAt, when);
-      const listed = await countReopened(place.path);
+      const listed = (await countReopened(place.path)) - listedBefore;
       const committed = changes.some((change) => change.includes('snapshots/committed/'));
       if (finished) assert.equal(listed, 1, `finished at ${stopAt}`);
       if (listed === 1) assert.ok(committed, `listed without being committed at ${stopAt}`);
-      const again = await backUpUntil(place.path, place.stateDirectory, Number.POSITIVE_INFINITY, 'before');
+      const again = await toTheEnd(place);
       assert.ok(again.finished, `the backup after a stop ${when} change ${stopAt} (${changes.at(-1)})`);
-      assert.equal(await countReopened(place.path), listed + 1);
+      assert.equal(await countReopened(place.path), listedBefore + listed + 1);
       await rm(place.path, { recursive: true });
     }
   }
-  t.diagnostic(`${stops.length} of ${undisturbed.changes.length} changes, each stopped before and after`);
+  await rm(join(scratch, 'whole'), { recursive: true });
+  return { changes: undisturbed.changes, tried: stops.length, reading: undisturbed.reading };
+}
+
+test('whenever a backup is stopped, what is listed is whole and the next backup succeeds', async (t) => {
+  const copyOrigin = await makeOrigin('origin', async () => {});
+  const { changes, tried } = await stopEverywhere(copyOrigin, 0);
+  const kinds = new Set(changes.map((change) => change.split(' ')[1]!.split('/')[0]));
+  for (const kind of ['packs', 'index', 'snapshots', 'wal', 'attest', 'ledger', 'volatile']) {
+    assert.ok(kinds.has(kind), `the backup changes ${kind}`);
+  }
+  t.diagnostic(`${tried} of ${changes.length} changes, each stopped before and after`);
+});
+
+test('whenever an increment is stopped, what is listed is whole and the next backup succeeds', async (t) => {
+  await server.query('ALTER SYSTEM SET summarize_wal = on');
+  await server.query('SELECT pg_reload_conf()');
+  const copyOrigin = await makeOrigin('base', async (place) => {
+    assert.ok((await toTheEnd(place)).finished);
+  });
+  await server.query('UPDATE item SET i = -i WHERE i % 50 = 0');
+  // Each change is tried in every run, the two ways of it in turns: what follows a stop is the same as after that of a full.
+  const { changes, tried, reading } = await stopEverywhere(copyOrigin, 1, (stopAt) => [
+    (stopAt + seed) % 2 === 0 ? 'before' : 'after',
+  ]);
+  assert.equal(reading?.manner, 'increment', JSON.stringify(reading));
+  t.diagnostic(`${tried} of ${changes.length} changes, each stopped before or after (HOLDFAST_SEED=${seed})`);
 });

@@ -67,6 +67,7 @@ function backUp(repository: Repository, name: string) {
     repository,
     source,
     cluster: 'test',
+    checkpoint: 'fast',
     stateDirectory,
     clock: systemClock,
     progress: silentProgress,

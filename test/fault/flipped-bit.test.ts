@@ -45,6 +45,7 @@ before(async () => {
     ...place,
     source: targetOf(server.backupSocketUrl),
     cluster: 'test',
+    checkpoint: 'fast',
     clock: systemClock,
     progress: silentProgress,
   });

@@ -246,7 +246,7 @@ describe('behind a network that does everything wrong', { skip: whyNoS3Server() 
       for (let n = 0; n < 3; n++) await write(server, round * 10 + n);
       const source = targetOf(server.backupSocketUrl);
       const { snapshot } = await weather.insist('back up', () =>
-        runBackup({ ...common, repository, source, cluster: 'main' }),
+        runBackup({ ...common, repository, source, cluster: 'main', checkpoint: 'fast' }),
       );
       world.backups.push(snapshot.id);
       await write(server, round * 10 + 3);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -31,7 +31,7 @@ describe('a restore that is killed', () => {
   });
   after(() => world?.dispose());
 
-  /** Runs a restore in a process of its own, which stops at a place and is killed there. */
+  /** Runs a restore in a process of its own, which stops at a place and is killed there. Gives what its stage had counted by then. */
   async function killRestore(
     into: string,
     stop: { stopAt: string; afterSteps?: number; binDirectory?: string },
@@ -45,14 +45,23 @@ describe('a restore that is killed', () => {
     );
     try {
       const ended = new Promise<'ended'>((told) => runner.once('exit', () => told('ended')));
-      const still = new Promise<'still'>((told) => runner.stdout.on('data', () => told('still')));
-      assert.equal(await Promise.race([still, ended]), 'still', 'it came to the place where it is killed');
+      const still = new Promise<string>((told) => runner.stdout.on('data', (said) => told(String(said))));
+      const said = await Promise.race([still, ended]);
+      assert.notEqual(said, 'ended', 'it came to the place where it is killed');
       await meanwhile();
       runner.kill('SIGKILL');
       await ended;
+      return (JSON.parse(said) as { counted: number }).counted;
     } finally {
       runner.kill('SIGKILL');
     }
+  }
+
+  /** The segments that a restore has brought, in order, each with the number of its file. */
+  function listSegments(into: string) {
+    const ready = join(into, 'holdfast-recovery', 'wal');
+    const names = readdirSync(ready).filter((name) => /^[0-9A-F]{24}$/.test(name));
+    return names.sort().map((name) => ({ name, inode: statSync(join(ready, name)).ino }));
   }
 
   /** Starts a server on the directory as it is, and gives what it says when it ends by itself. */
@@ -120,6 +129,30 @@ describe('a restore that is killed', () => {
         await again.instance!.stop();
       }
       await assert.rejects(world.restore({ into, target: { kind: 'latest' } }), { code: 'RESTORE_TARGET_NOT_EMPTY' });
+    });
+  }
+
+  for (const stop of [{ stopAt: 'restoring files', afterSteps: 1 }, { stopAt: 'making it durable' }]) {
+    it(`while ${stop.stopAt} fetches and writes nothing twice that was written, and leaves nothing else there`, async () => {
+      const into = join(world.scratch, `gone-on-${stop.stopAt.replaceAll(/\W+/g, '-')}`);
+      const counted = await killRestore(into, stop);
+      // What a server of another time, or a restore of another snapshot, had among its files.
+      await writeFile(join(into, 'base', '1', '999999'), 'not of this backup');
+      const [first] = readdirSync(into).includes('holdfast-recovery') ? listSegments(into) : [];
+      const again = await world.restore({ into, target: { kind: 'latest' }, ...owner });
+      // Renamed into its place anew, it would have another number.
+      if (first !== undefined) assert.deepEqual(listSegments(into)[0], first);
+      else assert.equal(stop.stopAt, 'restoring files');
+      const { reusedBytes, writtenBytes, fetchedBytes } = again.reuse!;
+      assert.equal(existsSync(join(into, 'base', '1', '999999')), false);
+      if (stop.stopAt === 'restoring files') {
+        assert.ok(counted > 0 && reusedBytes >= counted, `${reusedBytes} bytes were used again of ${counted}`);
+        const sums = `${reusedBytes} bytes used again and ${writtenBytes} written of ${again.bytes}`;
+        assert.ok(writtenBytes > 0 && reusedBytes + writtenBytes <= again.bytes, sums);
+      } else assert.deepEqual([writtenBytes, fetchedBytes], [0, 0]);
+      await using server = await startPostgres({ major: 18, dataDirectory: into });
+      await untilOpen(server);
+      assert.deepEqual(await server.query('SELECT count(*)::int AS rows FROM history'), [{ rows }]);
     });
   }
 

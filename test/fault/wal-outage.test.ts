@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { systemClock } from '../../src/lib/index.ts';
-import { contiguousEnd, readWalInventory } from '../../src/protect/wal/index.ts';
+import { HoldfastError, systemClock } from '../../src/lib/index.ts';
+import { contiguousEnd, readWalInventory, type WalEvent } from '../../src/protect/wal/index.ts';
+import { minLsn } from '../../src/protect/wal/lsn-ranges.ts';
+import { fragmentObjectName, parseWalObjectName } from '../../src/protect/wal/object-names.ts';
 import {
   type CopiedStore,
   initRepository,
@@ -58,7 +61,7 @@ interface Protection extends AsyncDisposable {
 async function protect(
   world: World,
   cluster: string,
-  how: { protect: 'writes' | 'wal'; withCopy: boolean },
+  how: { protect: 'writes' | 'wal'; withCopy: boolean; isAway?: boolean },
 ): Promise<Protection> {
   const { primary, copy, spoolDirectory, stateDirectory } = world;
   const spool = new SpooledStore({
@@ -69,22 +72,38 @@ async function protect(
     ? openCopiedStore({ primary: spool, copies: [copy], clock: systemClock, access: 'write' })
     : null;
   const store = copied ?? spool;
-  const repository = await openRepository({ store, credential: testCredential, access: 'write', clock: systemClock });
+  const roots = how.isAway === true ? copied!.standIn! : null;
+  if (roots !== null)
+    await spool.beginAway(await roots.formatOfCopies(), new HoldfastError('STORE_UNAVAILABLE', 'cut'));
+  const repository = await openRepository({
+    ...{ store, credential: testCredential, access: 'write', clock: systemClock },
+    ...(roots === null ? {} : { roots }),
+  });
   const receiver = startReceiver({
     ...{ repository, stateDirectory, cluster, source: server.backupSocketUrl, flushIntervalMs: 50 },
-    outage: { spool, protect: how.protect },
+    outage: { spool, protect: how.protect, standIn: copied?.standIn ?? null },
   });
   return {
     spool,
     receiver,
     async [Symbol.asyncDispose]() {
-      await receiver.stop();
+      await receiver[Symbol.asyncDispose]();
       await repository.close();
       await copied?.close();
       await spool.close();
     },
   };
 }
+
+/** Breaks the receiver's connection, so that it has to make another one. */
+async function breakLink(): Promise<void> {
+  await server.query('SELECT pg_terminate_backend(pid) FROM pg_stat_replication');
+}
+
+const isAlarm = (code: string) => (event: WalEvent) => event.kind === 'alarm' && event.error.code === code;
+
+const isUnsafe = (detail: RegExp) => (event: WalEvent) =>
+  event.kind === 'alarm' && event.error.code === 'WAL_OUTAGE_UNSAFE' && detail.test(event.error.detail ?? '');
 
 /** Writes, and gives the position up to which everything has to be. */
 async function write(): Promise<bigint> {
@@ -94,6 +113,13 @@ async function write(): Promise<bigint> {
 
 function confirmed(receiver: RunningReceiver, lsn: bigint) {
   return receiver.seen('a confirmation', (event) => event.kind === 'flush-reported' && event.lsn >= lsn);
+}
+
+/** Where the WAL begins that waits here: a server writes some of its own accord, which may have come before the primary was cut. */
+function firstWaiting({ onlyHere }: SpooledStore): bigint {
+  const parsed = onlyHere.map((name) => parseWalObjectName(name));
+  const starts = parsed.flatMap((name) => (name?.kind === 'fragment' ? [name.fragment.start] : []));
+  return starts.reduce(minLsn);
 }
 
 function lastConfirmed({ events }: RunningReceiver): bigint {
@@ -134,9 +160,10 @@ describe('while the primary is away', () => {
     world.primary.isCut = false;
     await using protection = await protect(world, 'writes', { protect: 'writes', withCopy: false });
     await protection.receiver.durable(end);
-    for (let i = 0; i < 200 && (await protection.spool.state()).objects > 0; i++) await systemClock.sleep(50);
     const [id] = readdirSync(world.spoolDirectory);
-    assert.deepEqual(await namesIn(openDiskStore(join(world.spoolDirectory, id!))), []);
+    const namesHere = () => namesIn(openDiskStore(join(world.spoolDirectory, id!)));
+    for (let i = 0; i < 200 && (await namesHere()).length > 0; i++) await systemClock.sleep(50);
+    assert.deepEqual(await namesHere(), []);
     assert.ok((await storedIn(world.primary)) >= end);
   });
 
@@ -163,5 +190,121 @@ describe('while the primary is away', () => {
     world.copy.isCut = false;
     await confirmed(receiver, second);
     await receiver.durable(second);
+  });
+
+  it('it connects again by what a copy has, and compares with the primary when that is back', async () => {
+    const world = await makeWorld('again');
+    await using protection = await protect(world, 'again', { protect: 'wal', withCopy: true });
+    const { receiver, spool } = protection;
+    const before = await write();
+    await receiver.durable(before);
+    for (let i = 0; i < 200 && (await storedIn(world.copy).catch(() => 0n)) < before; i++) await systemClock.sleep(50);
+    world.primary.isCut = true;
+    await confirmed(receiver, await write());
+    await breakLink();
+    await confirmed(receiver, await write());
+    await server.query('SELECT pg_switch_wal()');
+    const last = await write();
+    await confirmed(receiver, last);
+    // Where no copy answers nothing can be proved, and it is tried again.
+    world.copy.isCut = true;
+    await breakLink();
+    await receiver.seen('a refusal, or a place to wait for', (event) => event.kind === 'reconnect');
+    const meanwhile = await write();
+    await systemClock.sleep(1000);
+    assert.ok(lastConfirmed(receiver) < meanwhile);
+    world.copy.isCut = false;
+    await confirmed(receiver, meanwhile);
+    world.primary.isCut = false;
+    await receiver.seen(
+      'a new beginning with the primary',
+      (event) => event.kind === 'reconnect' && event.error.code === 'WAL_PRIMARY_BACK',
+    );
+    const end = await write();
+    await receiver.durable(end);
+    for (let i = 0; i < 200 && (await spool.state()).objects > 0; i++) await systemClock.sleep(50);
+    assert.ok((await storedIn(world.primary)) >= end);
+    assert.deepEqual(
+      receiver.events.filter((event) => event.kind === 'alarm' && event.alarm === 'gap'),
+      [],
+    );
+  });
+
+  it('it begins in nothing that was not followed from here before, and goes on when the primary is back', async () => {
+    const world = await makeWorld('unknown');
+    let end: bigint;
+    {
+      await using protection = await protect(world, 'unknown', { protect: 'writes', withCopy: true });
+      end = await write();
+      await protection.receiver.durable(end);
+      for (let i = 0; i < 200 && (await storedIn(world.copy).catch(() => 0n)) < end; i++) await systemClock.sleep(50);
+    }
+    world.primary.isCut = true;
+    const elsewhere = join(scratch, 'unknown', 'elsewhere');
+    mkdirSync(elsewhere);
+    const moved = { ...world, stateDirectory: elsewhere, spoolDirectory: join(elsewhere, 'outage') };
+    await using protection = await protect(moved, 'unknown', { protect: 'writes', withCopy: true, isAway: true });
+    const { receiver } = protection;
+    await receiver.seen('a refusal', isUnsafe(/found none: the primary may have a newer one/));
+    const last = await write();
+    assert.equal(lastConfirmed(receiver), 0n);
+    world.primary.isCut = false;
+    await receiver.durable(last);
+    assert.ok((await storedIn(world.primary)) >= last);
+    assert.ok(receiver.events.some((event) => event.kind === 'recovered' && event.alarm === 'store-away'));
+  });
+
+  it('WAL that another server brought there meanwhile is found, mixed with nothing, and both are kept', async () => {
+    const world = await makeWorld('other');
+    await using protection = await protect(world, 'other', { protect: 'writes', withCopy: false });
+    const { receiver, spool } = protection;
+    await receiver.durable(await write());
+    world.primary.isCut = true;
+    await confirmed(receiver, await write());
+    const fork = firstWaiting(spool);
+    // As a receiver of another copy of the server would, whose line to the primary is whole.
+    const elsewhere = await openRepository({
+      ...{ store: world.primary.inner, credential: testCredential, access: 'write' as const, clock: systemClock },
+    });
+    const [before] = (await readWalInventory(elsewhere)).lineages;
+    const range = { timeline: 1, start: fork, end: fork + 4096n, receiver: 'f'.repeat(16) };
+    await elsewhere.putBody('wal-fragment', fragmentObjectName(before!, range), randomBytes(4096));
+    const names = await namesIn(world.primary.inner, `wal/${before!.system}/${before!.lineage}/`);
+    world.primary.isCut = false;
+    await receiver.seen('the contradiction', isAlarm('WAL_SPOOL_DIFFERS'));
+    const end = await write();
+    await receiver.seen('a lineage of its own', (event) => event.kind === 'alarm' && event.alarm === 'fork');
+    await receiver.durable(end);
+    assert.deepEqual(await namesIn(world.primary.inner, `wal/${before!.system}/${before!.lineage}/`), names);
+    assert.ok((await spool.state()).objects > 0, 'what was contradicted is kept');
+    const { lineages } = await readWalInventory(elsewhere);
+    await elsewhere.close();
+    const child = lineages.find(({ header }) => header.parent?.lineage === before!.lineage);
+    assert.ok(child !== undefined && contiguousEnd({ lineages, damaged: [] }, child.lineage, 1, fork) >= end);
+  });
+
+  it('a sync that fails while WAL is handed over ends the receiver, and the next one hands it over', async () => {
+    const world = await makeWorld('sync');
+    const { putIfAbsent, putFileIfAbsent } = world.primary.inner;
+    let end: bigint;
+    {
+      await using protection = await protect(world, 'sync', { protect: 'writes', withCopy: false });
+      const { receiver } = protection;
+      await receiver.durable(await write());
+      world.primary.isCut = true;
+      end = await write();
+      await confirmed(receiver, end);
+      const refuse = async () => {
+        throw new HoldfastError('STORE_SYNC_FAILED', 'cannot write: the disk did not make it durable');
+      };
+      Object.assign(world.primary.inner, { putIfAbsent: refuse, putFileIfAbsent: refuse });
+      world.primary.isCut = false;
+      await receiver.seen('its end', (event) => event.kind === 'state' && event.state === 'failed');
+      await assert.rejects(receiver.ended, { code: 'STORE_SYNC_FAILED' });
+    }
+    Object.assign(world.primary.inner, { putIfAbsent, putFileIfAbsent });
+    await using protection = await protect(world, 'sync', { protect: 'writes', withCopy: false });
+    await protection.receiver.durable(end);
+    assert.ok((await storedIn(world.primary)) >= end);
   });
 });

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { hurry } from './command-line.ts';
 
 const binDirectory = fileURLToPath(new URL('../../bin/', import.meta.url));
 
@@ -23,7 +24,7 @@ export async function readGuideBlocks(name: string): Promise<GuideBlock[]> {
 /** Runs a script as a person would type it, with `holdfast` on the path; the first command that fails ends it. */
 export function runGuideShell(script: string, home: string): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
-    const environment = { PATH: `${binDirectory}:${process.env.PATH}`, HOME: home };
+    const environment = { PATH: `${binDirectory}:${process.env.PATH}`, HOME: home, ...hurry };
     const options = { cwd: home, env: environment, timeout: GUIDE_MS_MAX };
     execFile('/bin/sh', ['-eu', '-c', script], options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` });

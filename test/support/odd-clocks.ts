@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../../src/lib/index.ts';
 import { ManualClock } from './manual-clock.ts';
 
 /** A clock whose sleeps are over at once, and that remembers them. */
@@ -21,3 +22,10 @@ export class SteppedClock extends ManualClock {
     this.#stepped += ms;
   }
 }
+
+/** The system's, ten times as fast, where a test waits for what takes its time. */
+export const hurriedClock: Clock = {
+  ...systemClock,
+  monotonic: () => systemClock.monotonic() * 10,
+  sleep: (ms, signal) => systemClock.sleep(ms / 10, signal),
+};

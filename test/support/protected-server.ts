@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
 import { type Instance, parseLsn } from '../../src/postgres/index.ts';
-import { type BackupResult, runBackup } from '../../src/protect/backup/index.ts';
+import { type BackupOptions, type BackupResult, runBackup } from '../../src/protect/backup/index.ts';
 import type { Repository } from '../../src/repository/index.ts';
 import { type RestoreOptions, type RestoreResult, runRestore } from '../../src/restore/index.ts';
 import type { PostgresMajor } from './postgres-binaries.ts';
@@ -31,7 +31,7 @@ export interface ProtectedServer {
   readonly steps: readonly HistoryStep[];
   /** Adds `count` rows, one transaction each. */
   write(count: number): Promise<void>;
-  backUp(): Promise<BackupResult>;
+  backUp(options?: Partial<BackupOptions>): Promise<BackupResult>;
   /** Settled when all that the server has flushed is durable in the repository. */
   settle(): Promise<void>;
   /** A restore of it into a new directory below the scratch directory. */
@@ -64,8 +64,17 @@ export async function startProtectedServer(
       write: async (count) => {
         for (let i = 0; i < count; i++) steps.push(await writeStep(server, steps.length + 1));
       },
-      backUp: () =>
-        runBackup({ ...common, source: targetOf(server.backupSocketUrl), cluster: 'main', progress: silentProgress }),
+      backUp: (options = {}) => {
+        const source = targetOf(server.backupSocketUrl);
+        return runBackup({
+          ...common,
+          source,
+          cluster: 'main',
+          progress: silentProgress,
+          checkpoint: 'fast',
+          ...options,
+        });
+      },
       settle: async () => receiver.durable(await flushLsnOf(server)),
       restore: (options) => {
         restores += 1;

@@ -1,8 +1,8 @@
 /**
  * A restore as a process, for tests that kill it: `node restore-runner.ts '{"repositoryPath":…,"stateDirectory":…,"into":…,"stopAt":…}'`.
  *
- * It prints the name of each stage, and at the stage `stopAt`, or at progress number `afterSteps` in it, it stands still for ever, as if
- * time had stopped for it. It ends when its standard input does, unless it stands still: then the test kills it.
+ * At the stage `stopAt`, or at progress number `afterSteps` in it, it says so, with what the stage had counted by then, and stands still for ever,
+ * as if time had stopped for it. It ends when its standard input does, unless it stands still: then the test kills it.
  */
 import { writeSync } from 'node:fs';
 import { silentProgress, systemClock } from '../../src/lib/index.ts';
@@ -28,10 +28,12 @@ process.stdin.on('end', () => process.exit()).resume();
 
 let stage = '';
 let steps = 0;
+/** What the stage has counted so far: bytes that were written, for one. */
+let counted = 0;
 
 function standStill(): void {
   // Written at once: nothing that waits for the event loop would come out any more.
-  writeSync(1, 'standing still\n');
+  writeSync(1, `${JSON.stringify({ still: stage, counted })}\n`);
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
@@ -51,9 +53,11 @@ await runRestore({
     ...silentProgress,
     begin: (name) => {
       stage = name;
+      counted = 0;
       if (stage === given.stopAt && given.afterSteps === undefined) standStill();
     },
-    advance: () => {
+    advance: (amount) => {
+      counted += amount;
       if (stage === given.stopAt) steps += 1;
       if (steps === given.afterSteps) standStill();
     },

@@ -203,6 +203,7 @@ export function report(type: 'E' | 'N', fields: Readonly<Record<string, string>>
 
 export const readyForQuery = message('Z', Buffer.from('I'));
 export const copyOutResponse = message('H', Buffer.of(0), int16(0));
+export const copyInResponse = message('G', Buffer.of(0), int16(0));
 export const copyBothResponse = message('W', Buffer.of(0), int16(0));
 export const copyDone = message('c');
 

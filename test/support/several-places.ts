@@ -91,11 +91,15 @@ export function severalPlaces(
   return { store: open(options.access ?? 'write', given), primary, copies, events, open };
 }
 
-/** Every object of a store but the volatile ones, by name. */
+/** What is about the place that it lies in, and never copied. */
+const OF_ONE_PLACE = ['volatile/', 'tombstones/', 'snapshots/forgotten/'];
+
+/** Every object of a store but those about one place alone, by name. */
 export async function objectsOf(store: ObjectStore): Promise<Map<string, string>> {
   const objects = new Map<string, string>();
   for await (const { name } of store.list(''))
-    if (!name.startsWith('volatile/')) objects.set(name, (await store.get(name)).toString('base64'));
+    if (!OF_ONE_PLACE.some((prefix) => name.startsWith(prefix)))
+      objects.set(name, (await store.get(name)).toString('base64'));
   return objects;
 }
 

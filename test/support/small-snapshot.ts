@@ -33,7 +33,12 @@ export async function storePack(
 }
 
 /** A snapshot of two small files, each one chunk, with a stretch of WAL. */
-export async function storeSmallSnapshot(repository: Repository, contents: Record<string, Buffer>, lineage: string) {
+export async function storeSmallSnapshot(
+  repository: Repository,
+  contents: Record<string, Buffer>,
+  lineage: string,
+  details: SnapshotRecord['details'] = {},
+) {
   const dataPack = await storePack(repository, 'data', Object.values(contents));
   const nodes: Buffer[] = [];
   const tree = new TreeWriter(async (raw) => {
@@ -59,7 +64,7 @@ export async function storeSmallSnapshot(repository: Repository, contents: Recor
     tree: summary,
     stored: { newChunks: 2, newBytes: 2, storedBytes: 2 },
     wal: { system, lineage, timeline: 1, start: '0/300000', end: '0/300400' },
-    details: {},
+    details,
   };
   await commitSnapshot(repository, snapshot);
   return { snapshot, dataPack, treePack };

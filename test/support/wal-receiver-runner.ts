@@ -6,6 +6,7 @@
 import { systemClock } from '../../src/lib/index.ts';
 import { receiveWal } from '../../src/protect/wal/index.ts';
 import { reopenRepository, targetOf } from './repository.ts';
+import { walEventText } from './wal-event-text.ts';
 
 const { repositoryPath, stateDirectory, url } = JSON.parse(process.argv[2]!) as Record<string, string>;
 process.stdin.on('end', () => process.exit()).resume();
@@ -17,8 +18,5 @@ await receiveWal({
   stateDirectory: stateDirectory!,
   clock: systemClock,
   signal: new AbortController().signal,
-  onEvent: (event) => {
-    const lsn = event.kind === 'flush-reported' ? { lsn: String(event.lsn) } : {};
-    process.stdout.write(`${JSON.stringify({ kind: event.kind, ...lsn })}\n`);
-  },
+  onEvent: (event) => void process.stdout.write(`${walEventText(event)}\n`),
 });

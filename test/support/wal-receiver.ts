@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { type Clock, systemClock } from '../../src/lib/index.ts';
 import { type ConnectionTarget, parseLsn } from '../../src/postgres/index.ts';
 import {
@@ -17,11 +18,15 @@ import {
   type WalReceiverResult,
 } from '../../src/protect/wal/index.ts';
 import type { Repository } from '../../src/repository/index.ts';
+import { endWithTests } from './end-with-tests.ts';
 import type { PostgresServer } from './postgres-server.ts';
 import { targetOf } from './repository.ts';
+import { walEventText } from './wal-event-text.ts';
 
 /** A receiver that does not do what is awaited within this time never will. */
 const WAIT_MS_MAX = 60_000;
+/** Of the last of them, when a test fails. */
+const EVENTS_TOLD = 15;
 
 /** A receiver in this process, with all that it told. */
 export interface RunningReceiver {
@@ -66,30 +71,36 @@ export function startReceiver(given: Given): RunningReceiver {
     for (const watcher of watchers) watcher();
   };
   ended.then(noteEnd, noteEnd);
-  const seen = async (what: string, isIt: (event: WalEvent) => boolean): Promise<WalEvent> => {
-    let looked = 0;
-    const look = () => {
-      for (; looked < events.length; looked++) if (isIt(events[looked]!)) return events[looked]!;
-      return null;
-    };
+  /** The next event, or the end, within so long; false when neither comes. */
+  const hears = async (ms: number): Promise<boolean> => {
     const patience = new AbortController();
-    const late = systemClock.sleep(WAIT_MS_MAX, patience.signal);
+    const told = Promise.withResolvers<true>();
+    const watcher = () => told.resolve(true);
+    watchers.add(watcher);
+    const late = systemClock.sleep(Math.max(ms, 0), patience.signal).then(() => false);
     try {
-      for (;;) {
-        const found = look();
-        if (found !== null) return found;
-        if (hasEnded) await ended.then(() => assert.fail(`the receiver ended without: ${what}`));
-        let watcher = () => {};
-        const told = new Promise<'told'>((resolve) => {
-          watcher = () => resolve('told');
-          watchers.add(watcher);
-        });
-        const outcome = await Promise.race([told, late]);
-        watchers.delete(watcher);
-        if (outcome !== 'told') assert.fail(`waited for nothing: ${what}\n${tellEvents(events)}`);
-      }
+      return await Promise.race([told.promise, late]);
     } finally {
+      watchers.delete(watcher);
       patience.abort();
+    }
+  };
+  /** `isNearer`: it is on its way, so that it may take as long again. */
+  const seen = async (
+    what: string,
+    isIt: (event: WalEvent) => boolean,
+    isNearer: (event: WalEvent) => boolean = () => false,
+  ): Promise<WalEvent> => {
+    let until = systemClock.monotonic() + WAIT_MS_MAX;
+    for (let looked = 0; ; ) {
+      for (; looked < events.length; looked++) {
+        const event = events[looked]!;
+        if (isIt(event)) return event;
+        if (isNearer(event)) until = systemClock.monotonic() + WAIT_MS_MAX;
+      }
+      if (hasEnded) await ended.then(() => assert.fail(`the receiver ended without: ${what}`));
+      if (!(await hears(until - systemClock.monotonic())))
+        assert.fail(`waited for nothing: ${what}\n${tellEvents(events)}`);
     }
   };
   const stopIt = () => {
@@ -98,9 +109,17 @@ export function startReceiver(given: Given): RunningReceiver {
   };
   return {
     events,
-    seen,
+    seen: (what, isIt) => seen(what, isIt),
     durable: async (lsn) => {
-      await seen(`durable up to ${lsn}`, (event) => event.kind === 'progress' && event.progress.durableLsn >= lsn);
+      // How much there is depends on how long a load went on, and that on the machine.
+      let reached = -1n;
+      const durableIn = (event: WalEvent) => (event.kind === 'progress' ? event.progress.durableLsn : -1n);
+      const isNearer = (event: WalEvent) => {
+        const isBehind = durableIn(event) <= reached;
+        if (!isBehind) reached = durableIn(event);
+        return !isBehind;
+      };
+      await seen(`durable up to ${lsn}`, (event) => durableIn(event) >= lsn, isNearer);
     },
     ended,
     stop: stopIt,
@@ -114,11 +133,7 @@ export function startReceiver(given: Given): RunningReceiver {
 }
 
 function tellEvents(events: readonly WalEvent[]): string {
-  const text = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
-  return events
-    .slice(-15)
-    .map((event) => JSON.stringify(event, text))
-    .join('\n');
+  return events.slice(-EVENTS_TOLD).map(walEventText).join('\n');
 }
 
 /** A receiver in a process of its own, to be killed. */
@@ -127,6 +142,8 @@ export interface ReceiverProcess {
   readonly flushReported: bigint;
   /** Settled when it has told an event of this kind, for the n-th time. */
   told(kind: string, times?: number): Promise<void>;
+  /** What it told last, and how it ended if it did. */
+  describe(): string;
   kill9(): Promise<void>;
 }
 
@@ -141,13 +158,23 @@ export function startReceiverProcess(options: {
   const child: ChildProcess = spawn(process.execPath, ['--no-warnings', RUNNER, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  endWithTests(child);
+  let ending = 'It runs.';
+  const exited = new Promise<void>((resolve) =>
+    child.once('exit', (code, signal) => {
+      ending = `It ended with ${code ?? signal}.`;
+      resolve();
+    }),
+  );
+  const lastLines: string[] = [];
   const counts = new Map<string, number>();
   const watchers = new Set<() => void>();
   let flushReported = 0n;
   createInterface({ input: child.stdout! }).on('line', (line) => {
     const { kind, lsn } = JSON.parse(line) as { kind: string; lsn?: string };
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    lastLines.push(`${new Date().toISOString()} ${line}`);
+    if (lastLines.length > EVENTS_TOLD) lastLines.shift();
     if (kind === 'flush-reported') flushReported = BigInt(lsn!);
     for (const watcher of watchers) watcher();
   });
@@ -170,6 +197,7 @@ export function startReceiverProcess(options: {
       }
       patience.abort();
     },
+    describe: () => [ending, ...lastLines].join('\n'),
     kill9: async () => {
       child.kill('SIGKILL');
       await exited;
@@ -181,7 +209,8 @@ export function startReceiverProcess(options: {
 export async function onlyLineage(repository: Repository): Promise<LineageInventory> {
   const { lineages, damaged } = await readWalInventory(repository);
   assert.deepEqual(damaged, []);
-  assert.equal(lineages.length, 1);
+  const forks = lineages.flatMap(({ header }) => header.parent ?? []);
+  assert.equal(lineages.length, 1, `one lineage, and not ${lineages.length}: ${inspect(forks)}`);
   return lineages[0]!;
 }
 

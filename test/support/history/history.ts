@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { codeOf, silentProgress, systemClock } from '../../../src/lib/index.ts';
-import { parseLsn } from '../../../src/postgres/index.ts';
+import { formatLsn, parseLsn } from '../../../src/postgres/index.ts';
 import { runBackup } from '../../../src/protect/backup/index.ts';
 import { readWalInventory } from '../../../src/protect/wal/index.ts';
 import { giveToServerUser } from '../plain-backup.ts';
@@ -173,7 +173,7 @@ class HistoryMaker {
       effects: [...this.#databases, MOULD].map(makeDatabase),
     };
     this.#records.push({ lsn: 0n, at: 0n, kind: 'commit', xid: 0, transaction: beginning });
-    this.#judged = await flushLsnOf(this.#server);
+    this.#judged = await flushWholeRecords(this.#server);
     await this.#startReceiver();
   }
 
@@ -222,7 +222,7 @@ class HistoryMaker {
       incidents.includes('promotion-with-loss') ? untilHalf().then(() => cutOff(standby!)) : undefined,
     ]);
     if (crashes) await this.#restartServer();
-    await this.#judge(await flushLsnOf(this.#server));
+    await this.#judge(await flushWholeRecords(this.#server));
     if (standby !== undefined) await this.#promote(standby, incidents.includes('promotion'));
   }
 
@@ -255,12 +255,15 @@ class HistoryMaker {
     client.on('error', () => {}); // The query that is under way is rejected with it.
     await client.connect();
     try {
-      await client.query("SET lock_timeout = '300ms'");
       while (remaining.transactions > 0) {
         remaining.transactions -= 1;
         await writeTransaction(client, context, state);
         if (context.random.below(4) === 0) await endPrepared(client, context);
-        if (context.random.below(6) === 0) await maintain(client, context, state).catch(ignoreLockTimeout);
+        if (context.random.below(6) > 0) continue;
+        // Maintenance may wait for a prepared transaction that nobody ends meanwhile. Who writes only waits for maintenance.
+        await client.query("SET lock_timeout = '300ms'");
+        await maintain(client, context, state).catch(ignoreOtherWriters);
+        await client.query('SET lock_timeout = 0');
       }
     } finally {
       await client.end().catch(() => {}); // The server may be gone.
@@ -290,7 +293,8 @@ class HistoryMaker {
   async #backUp(): Promise<void> {
     const { repository, stateDirectory } = this.#place;
     const common = { repository, stateDirectory, clock: systemClock, progress: silentProgress };
-    const take = () => runBackup({ ...common, source: targetOf(this.#server.backupSocketUrl), cluster: 'main' });
+    const take = () =>
+      runBackup({ ...common, source: targetOf(this.#server.backupSocketUrl), cluster: 'main', checkpoint: 'fast' });
     // Right after a promotion the receiver may still be on its way to the new lineage: the error says to take the backup again.
     await take().catch((error: unknown) => {
       if (codeOf(error) !== 'BACKUP_WAL_FORKED') throw error;
@@ -313,7 +317,9 @@ class HistoryMaker {
     const lsn = await flushLsnOf(this.#server);
     const deadline = systemClock.monotonic() + SETTLE_MS_MAX;
     while (this.#receiver!.flushReported < lsn) {
-      if (systemClock.monotonic() > deadline) throw new Error('the receiver did not come to the end of the WAL');
+      if (systemClock.monotonic() > deadline) {
+        throw new Error(`the receiver did not come to ${formatLsn(lsn)}\n${this.#receiver!.describe()}`);
+      }
       await systemClock.sleep(20);
     }
   }
@@ -377,10 +383,19 @@ class HistoryMaker {
     this.#server = standby;
     // None of them goes on behind the fork, where their numbers may be given to others.
     this.#transactions = new Map();
-    await this.#judge(await flushLsnOf(standby));
+    await this.#judge(await flushWholeRecords(standby));
     this.#databases = [...foldRecords(this.#records).cluster.databases.keys()].filter((name) => name !== MOULD);
     await this.#startReceiver();
   }
+}
+
+/**
+ * Flushes all that was committed, and gives where a record ends behind it. What the server has flushed by itself may lack the last commits
+ * that did not wait for it, and end in the middle of a record, which no range of whole records would have then.
+ */
+async function flushWholeRecords(server: PostgresServer): Promise<bigint> {
+  const [row] = await server.query<{ lsn: string }>("SELECT pg_logical_emit_message(true, 'judged', '')::text AS lsn");
+  return parseLsn(row!.lsn);
 }
 
 /** A standby that only loses its connection stays open; one that is started again may wait for the primary before it opens. */
@@ -412,10 +427,14 @@ function makeDatabase(name: string): (cluster: ClusterState) => void {
   };
 }
 
-/** Whoever waits for a prepared transaction would wait for ever. */
-function ignoreLockTimeout(error: { code?: string }): void {
+/**
+ * Whoever waits for a prepared transaction would wait for ever. And two writers that maintain the table that all share may come to the same
+ * row of the catalog, which one of them is told as an internal error: what it was at is undone.
+ */
+function ignoreOtherWriters(error: { code?: string; message?: string }): void {
   const deadlockOrTimeout = ['55P03', '40P01'];
-  if (!deadlockOrTimeout.includes(error.code ?? '')) throw error;
+  const sameRow = error.code === 'XX000' && /^tuple concurrently (updated|deleted)$/.test(error.message ?? '');
+  if (!sameRow && !deadlockOrTimeout.includes(error.code ?? '')) throw error;
 }
 
 function shuffle<T>(things: readonly T[], random: Random): T[] {
