@@ -14,7 +14,16 @@ export {
   silentProgress,
   systemClock,
 } from './lib/index.ts';
-export { definePlan, type LoadOptions, loadPlan, type Plan, PlanError, type ResolvedPlan } from './plan/index.ts';
+export {
+  definePlan,
+  type LoadOptions,
+  lineOf,
+  loadPlan,
+  type Plan,
+  PlanError,
+  planJsonSchema,
+  type ResolvedPlan,
+} from './plan/index.ts';
 export {
   type ConnectionEnvironment,
   ConnectionTarget,
@@ -44,6 +53,18 @@ export {
   rotateKey,
 } from './protect/keys/index.ts';
 export {
+  addHold,
+  applyPolicy,
+  type Decision,
+  describeExpiry,
+  type ExpiryReport,
+  gatherRetentionFacts,
+  type PolicyInput,
+  type RetentionFacts,
+  type RetentionRules,
+  removeHold,
+} from './protect/retention/index.ts';
+export {
   fetchWalFile,
   readWalInventory,
   receiveWal,
@@ -59,7 +80,9 @@ export {
   type Attestation,
   type Credential,
   generateKeyFile,
+  type Hold,
   initRepository,
+  listHolds,
   listSlots,
   type NewKey,
   type ObjectStore,
