@@ -16,7 +16,18 @@ export interface PartResult {
   /** `undefined` for a part that counts nothing, such as the types. */
   tests?: { count: number; failed: number };
   skipped: { title: string; reason: string }[];
+  failed: FailedTest[];
 }
+
+interface FailedTest {
+  title: string;
+  /** Its file and line. */
+  place: string;
+  error: string;
+}
+
+/** So much of an error is repeated at the end; the whole stands where the test ran. */
+const errorLinesMax = 60;
 
 /** A test that hangs is cut after this long, so that the run ends with its name. */
 const testWaitMsMax = 15 * 60_000;
@@ -32,7 +43,7 @@ export async function runCommand(name: string, command: string, commandArguments
   const passed = (await runVisibly(command, commandArguments)) === 0;
   const seconds = (performance.now() - started) / 1000;
   process.stdout.write(`${passed ? '✔' : '✖'} ${name} (${seconds.toFixed(1)} s)\n`);
-  return { name, passed, seconds, skipped: [] };
+  return { name, passed, seconds, skipped: [], failed: [] };
 }
 
 /** Runs test files, `concurrency` of them at a time, with node's own report on standard output. */
@@ -65,17 +76,31 @@ export async function runTests(name: string, files: string[], concurrency: numbe
 /** As root on Debian everything that a test needs is there or can be put there; so a skip hides something. */
 export const skipIsFailure = process.getuid?.() === 0 && existsSync('/etc/debian_version');
 
-function readTally(file: string): Pick<PartResult, 'skipped'> & { tests: { count: number; failed: number } } {
+interface TallyEntry {
+  outcome: 'passed' | 'failed' | 'skipped';
+  title: string;
+  reason?: string;
+  place?: string;
+  error?: string;
+}
+
+function readTally(
+  file: string,
+): Pick<PartResult, 'skipped' | 'failed'> & { tests: { count: number; failed: number } } {
   const tests = { count: 0, failed: 0 };
   const skipped: PartResult['skipped'] = [];
+  const failed: FailedTest[] = [];
   const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
   for (const line of lines) {
-    const entry = JSON.parse(line) as { outcome: 'passed' | 'failed' | 'skipped'; title: string; reason?: string };
+    const entry = JSON.parse(line) as TallyEntry;
     tests.count++;
-    if (entry.outcome === 'failed') tests.failed++;
+    if (entry.outcome === 'failed') {
+      tests.failed++;
+      failed.push({ title: entry.title, place: entry.place ?? 'unknown', error: entry.error ?? 'no error told' });
+    }
     if (entry.outcome === 'skipped') skipped.push({ title: entry.title, reason: entry.reason ?? 'no reason given' });
   }
-  return { tests, skipped };
+  return { tests, skipped, failed };
 }
 
 /** `watch` sees the process while it runs, and gives what ends that. */
@@ -95,6 +120,18 @@ function runVisibly(
   });
 }
 
+/** Of a long run often only the end is kept: what failed in an early part has to stand there too. */
+function tellFailedTests(parts: PartResult[]): void {
+  for (const part of parts) {
+    for (const { title, place, error } of part.failed) {
+      const lines = error.split('\n');
+      const cut = lines.length > errorLinesMax ? `\n  … ${lines.length - errorLinesMax} more lines` : '';
+      const shown = lines.slice(0, errorLinesMax).join('\n  ');
+      process.stdout.write(`\n✖ ${part.name}: ${title}\n  at ${place}\n  ${shown}${cut}\n`);
+    }
+  }
+}
+
 /** Prints what became of each part and sets the exit code. */
 export function conclude(task: string, parts: PartResult[]): void {
   const total = { count: 0, failed: 0, skipped: 0, seconds: 0 };
@@ -106,6 +143,7 @@ export function conclude(task: string, parts: PartResult[]): void {
     const counts = part.tests === undefined ? '' : `${part.tests.count} tests`;
     return `${part.passed ? '✔' : '✖'} ${part.name.padEnd(24)} ${counts.padStart(12)} ${part.seconds.toFixed(1).padStart(8)} s`;
   });
+  tellFailedTests(parts);
   process.stdout.write(`\n${task}\n${rows.join('\n')}\n`);
   for (const { title, reason } of parts.flatMap((part) => part.skipped)) {
     process.stdout.write(`SKIPPED${skipIsFailure ? ', which fails here' : ''}: ${title}: ${reason}\n`);

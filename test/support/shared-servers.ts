@@ -16,7 +16,7 @@ export async function shareTestServers(): Promise<SharedServers> {
   const name = 'S3 server';
   const started = performance.now();
   const part = (passed: boolean): PartResult => {
-    return { name, passed, seconds: (performance.now() - started) / 1000, skipped: [] };
+    return { name, passed, seconds: (performance.now() - started) / 1000, skipped: [], failed: [] };
   };
   try {
     const server = await shareS3Server();
