@@ -1,10 +1,11 @@
-import { takenInOf } from '../protect/backup/index.ts';
+import { type Doubts, readDoubts, takenInOf } from '../protect/backup/index.ts';
 import { locksOf, type PlaceLock } from '../protect/locks/index.ts';
 import { findReach, readWalInventory, type SnapshotReach, type WalInventory } from '../protect/wal/index.ts';
 import {
   type Attestation,
   committedName,
   type DamagedSnapshot,
+  type Doubt,
   isMisdated,
   isPlaceTrouble,
   listAttestations,
@@ -31,8 +32,10 @@ export interface SnapshotDescription {
   readonly level: ProofLevel | null;
   /** Whether damage that was found since keeps it from being restored whole. */
   readonly isDamaged: boolean;
-  /** Whether a cross-check found that what it holds may not be what the server had (rule A9). */
+  /** Whether a cross-check found that what it holds may not be what the server had (rule A9), or of what it stands on. */
   readonly isDoubtful: boolean;
+  /** What was found then, oldest first. */
+  readonly doubts: readonly Doubt[];
   /** Whether it is dated later than the store took it: not by an honest clock (rule B2). */
   readonly isMisdated: boolean;
   /** Where it is, as it was taken while the primary was away; `null` once the primary lists it, as ever otherwise. */
@@ -55,22 +58,23 @@ export async function listDescribedSnapshots(
   const { snapshots, damaged, storedAt } = await repository.listSnapshots();
   const inventory = await readWalInventory(repository);
   const harmed = await findHarmedSnapshots(repository);
+  const doubts = await readDoubts(repository, snapshots);
   const described = [];
   for (const record of snapshots) {
     if (cluster === undefined || record.cluster === cluster)
-      described.push(await describeSnapshot(repository, inventory, record, { harmed, storedAt }));
+      described.push(await describeSnapshot(repository, inventory, record, { harmed, doubts, storedAt }));
   }
   return { snapshots: described, damaged };
 }
 
 /**
- * Gathers what is known of a snapshot; `harmed` is of `findHarmedSnapshots`, `storedAt` of `listSnapshots`, and the store is asked without it. Errors: those of the store.
+ * Gathers what is known of a snapshot; `harmed` is of `findHarmedSnapshots`, `doubts` of `readDoubts`, `storedAt` of `listSnapshots`, and the store is asked without it. Errors: those of the store.
  */
 export async function describeSnapshot(
   repository: Repository,
   inventory: WalInventory,
   record: SnapshotRecord,
-  known: { harmed: ReadonlySet<string>; storedAt?: ReadonlyMap<string, number> },
+  known: { harmed: ReadonlySet<string>; doubts: Doubts; storedAt?: ReadonlyMap<string, number> },
 ): Promise<SnapshotDescription> {
   const { attestations, refused } = await listAttestations(repository, record.id);
   const level = levels.findLast((each) => attestations.some((attestation) => attestation.level === each));
@@ -78,7 +82,8 @@ export async function describeSnapshot(
     record,
     level: level ?? null,
     isDamaged: known.harmed.has(record.id),
-    isDoubtful: attestations.some(({ level }) => level === 'doubtful'),
+    isDoubtful: known.doubts.isAbout(record.id),
+    doubts: known.doubts.about(record.id),
     isMisdated: isMisdated(record, await whenStored(repository, record, known.storedAt)),
     onlyIn: await findCopiesAlone(repository, record),
     attestations,

@@ -7,7 +7,7 @@ import {
   parseLsn,
   timestampToMilliseconds,
 } from '../postgres/index.ts';
-import { checksumFailuresOf } from '../protect/backup/index.ts';
+import { checksumFailuresOf, readDoubts } from '../protect/backup/index.ts';
 import {
   contiguousEndIn,
   costOfGap,
@@ -160,8 +160,8 @@ async function readSnapshotFacts(
   record: SnapshotRecord,
   storedAt: ReadonlyMap<string, number>,
 ): Promise<SnapshotFacts> {
-  const harmed = await findHarmedSnapshots(repository);
-  const known = { harmed, storedAt };
+  const [harmed, doubts] = [await findHarmedSnapshots(repository), await readDoubts(repository)];
+  const known = { harmed, doubts, storedAt };
   const { level, isDamaged, isDoubtful, onlyIn, locks, reach } = await describeSnapshot(
     repository,
     inventory,

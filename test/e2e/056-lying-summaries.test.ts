@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '../../src/lib/index.ts';
 import { parseLsn } from '../../src/postgres/index.ts';
+import { readDoubts } from '../../src/protect/backup/index.ts';
 import { contiguousEnd, readWalInventory } from '../../src/protect/wal/index.ts';
 import { listAttestations } from '../../src/repository/index.ts';
 import { documentOf, runHoldfast } from '../support/command-line.ts';
@@ -24,7 +25,8 @@ describe('an increment from a server whose summaries lie', () => {
 
   const levelsOf = async (snapshot: string) => {
     const { attestations } = await listAttestations(kit.repository, snapshot);
-    return attestations.map(({ level }) => level);
+    const isDoubtful = (await readDoubts(kit.repository)).isAbout(snapshot);
+    return [...attestations.map(({ level }) => level), ...(isDoubtful ? ['doubtful'] : [])];
   };
 
   it('is held against the WAL, found wanting, and everything is read instead, and what it stood on is in doubt', async () => {

@@ -3,8 +3,8 @@ import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { HoldfastError, silentProgress, systemClock } from '../../src/lib/index.ts';
-import { type BackupResult, runBackup } from '../../src/protect/backup/index.ts';
-import { attest, listAttestations, type Repository } from '../../src/repository/index.ts';
+import { type BackupResult, readDoubts, runBackup } from '../../src/protect/backup/index.ts';
+import { attestDoubt, type Repository } from '../../src/repository/index.ts';
 import type { PostgresServer } from '../support/postgres-server.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { makeRepository, type TestRepository, targetOf } from '../support/repository.ts';
@@ -103,11 +103,7 @@ describe('a backup that reads everything', () => {
     const named = findings.first.find(({ block }) => block === 3);
     assert.match(named!.relation!, /^table "public\.still" of database "postgres"$/);
     assert.deepEqual(snapshots, [older.snapshot.id]);
-    const { attestations } = await listAttestations(place.repository, older.snapshot.id);
-    assert.deepEqual(
-      attestations.map(({ level }) => level),
-      ['stored', 'doubtful'],
-    );
+    assert.deepEqual((await readDoubts(place.repository)).about(older.snapshot.id)[0]!.snapshots, snapshots);
     const next = await backUp('full');
     assert.equal(next.doubt, null);
     assert.equal((next.snapshot.details.settings as Record<string, string>).segment_size, '1GB');
@@ -140,7 +136,7 @@ describe('a backup that reads everything', () => {
     const putDrawn: Repository['putDrawn'] = async (...given) => {
       if (given[0] === 'attestation' && !isDoubted) {
         isDoubted = true;
-        await attest(repository, { snapshot: base.snapshot.id, level: 'doubtful', facts: {} });
+        await attestDoubt(repository, { snapshots: [base.snapshot.id], facts: {} });
       }
       return repository.putDrawn(...given);
     };

@@ -2,17 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { openLedger } from '../../src/ledger/index.ts';
 import { type FindingKind, type Findings, recordDoubt } from '../../src/protect/backup/cross-check/index.ts';
-import {
-  commitSnapshot,
-  listAttestations,
-  newSnapshotId,
-  type Repository,
-  type SnapshotRecord,
-} from '../../src/repository/index.ts';
+import { readDoubts } from '../../src/protect/backup/doubts.ts';
+import { commitSnapshot, newSnapshotId, type Repository, type SnapshotRecord } from '../../src/repository/index.ts';
 import { createRepository } from './memory-repository.ts';
 
 /** A snapshot that stands on another one, or for which everything was read. */
-function made(base: SnapshotRecord | null): SnapshotRecord {
+export function made(base: SnapshotRecord | null): SnapshotRecord {
   const reading =
     base === null
       ? { manner: 'everything', over: null, why: null, method: 'stream' }
@@ -50,9 +45,6 @@ export async function placeForDoubt(test: TestContext) {
   };
   const doubt = async (older: SnapshotRecord, kind: FindingKind, given: Repository = repository) =>
     recordDoubt(given, ledger, older, findings(kind));
-  const doubted = async ({ id }: SnapshotRecord) => {
-    const { attestations } = await listAttestations(repository, id);
-    return attestations.some(({ level }) => level === 'doubtful');
-  };
+  const doubted = async ({ id }: SnapshotRecord) => (await readDoubts(repository)).isAbout(id);
   return { repository, ledger, add, doubt, doubted };
 }

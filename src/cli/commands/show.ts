@@ -32,20 +32,19 @@ export const show: Command = {
     const { formatLsn } = await import('../../postgres/index.ts');
     const { readWalInventory } = await import('../../protect/wal/index.ts');
     const words = await import('../../protect/backup/index.ts');
-    const { checksumFailuresOf, readFindings, readingOf } = words;
+    const { checksumFailuresOf, readDoubts, readFindings, readingOf } = words;
     const { describeSnapshot, findHarmedSnapshots } = await import('../../watch/index.ts');
     const { snapshotDocument } = await import('../snapshot-document.ts');
     const record = await repository.findSnapshot(input.required('snapshot'));
     const inventory = await readWalInventory(repository, record.wal.system);
     const description = await describeSnapshot(repository, inventory, record, {
       harmed: await findHarmedSnapshots(repository),
+      doubts: await readDoubts(repository),
     });
     const { level, isDamaged, isDoubtful, isMisdated, locks, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
     const reading = readingOf(record);
-    const doubts = attestations.flatMap(({ level, facts }) =>
-      level === 'doubtful' ? (readFindings(facts) ?? []) : [],
-    );
+    const doubts = description.doubts.flatMap(({ facts }) => readFindings(facts) ?? []);
     return {
       reason: reach?.isComplete === true && !isDamaged && !isDoubtful ? 'done' : 'problemFound',
       json: {
@@ -53,6 +52,9 @@ export const show: Command = {
         writer: record.writer,
         details: details as Json,
         attestations: attestations.map(({ level, at, facts }) => ({ level, at, facts: facts as Json })),
+        doubts: description.doubts.map(({ snapshots, at, facts }) => ({
+          ...{ at, snapshots, facts: facts as Json },
+        })),
         refusedAttestations: refusedAttestations.map(({ name, reason }) => ({ object: name, reason })),
       },
       text: (paint) => [
@@ -93,7 +95,9 @@ export const show: Command = {
         ),
         ...(attestations.length === 0 ? [] : ['', paint.strong('Attested')]),
         ...formatFacts(
-          attestations.map(({ level, at }) => [formatMoment(Date.parse(at)), level] as const),
+          [...attestations, ...description.doubts.map(({ at }) => ({ at, level: 'doubtful' }))].map(
+            ({ level, at }) => [formatMoment(Date.parse(at)), level] as const,
+          ),
           paint,
         ),
         ...doubts.flatMap((findings) => findingLines(findings, words, paint)),

@@ -6,6 +6,7 @@ import {
   attest,
   bringBack,
   committedName,
+  DOUBTS_PREFIX,
   kindPrefix,
   type Lease,
   listOnlyInCopy,
@@ -123,6 +124,8 @@ async function bringOne(
   // Rule A2: the lease and the pending record are there before tombstones are looked for.
   const locks = await secureChunks(options, snapshot, { announced, elsewhere: inCopies.readChunk });
   options.lease.assertHeld();
+  // What the run found against older snapshots: once its own is listed, nobody looks here again.
+  await bring(await listOnlyInCopy(primary, copy!.store, DOUBTS_PREFIX));
   const [isNew] = await bring([committedName(snapshot.id)]);
   await bring(await listOnlyInCopy(primary, copy!.store, `${kindPrefix('attestation')}${snapshot.id}/`));
   if (locks.length > 0) {

@@ -32,6 +32,7 @@ export {
   readFindings,
   recordDoubt,
 } from './cross-check/index.ts';
+export { Doubts, readDoubts } from './doubts.ts';
 export { whyNoBlockNumbersOf } from './file-size.ts';
 export { findSnapshotsAway, type SnapshotAway } from './find-away.ts';
 export { type ReadingDone, readingOf } from './reading-done.ts';

@@ -5,7 +5,7 @@ import { createRepository, scratchFor } from '../../../test/support/memory-repos
 import { noRules } from '../../../test/support/retention/facts.ts';
 import { storeSmallLineage, storeSmallSnapshot } from '../../../test/support/small-snapshot.ts';
 import { openLedger } from '../../ledger/index.ts';
-import { attest, committedName, memoryStore, placeHold, writePending } from '../../repository/index.ts';
+import { attest, attestDoubt, committedName, memoryStore, placeHold, writePending } from '../../repository/index.ts';
 import { applyPolicy, gatherRetentionFacts } from './index.ts';
 
 const HOUR = 3_600_000;
@@ -34,9 +34,10 @@ describe('what decisions are made from', () => {
     const lost = await make({}, 'ef'.repeat(32));
     const statements = [
       ...[plain, proven, harmed, lost].map(({ id }) => [id, 'stored'] as const),
-      ...[[proven.id, 'proven'] as const, [harmed.id, 'doubtful'] as const],
+      [proven.id, 'proven'] as const,
     ];
     for (const [snapshot, level] of statements) await attest(repository, { snapshot, level, facts: {} });
+    await attestDoubt(repository, { snapshots: [harmed.id], facts: {} });
     await clock.advance(HOUR);
     const facts = await gather([harmed.id]);
     assert.deepEqual([facts.now, facts.obstacles, [...facts.clusters.keys()]], [clock.now(), [], ['shop']]);

@@ -15,7 +15,7 @@ import {
   type SnapshotList,
   type SnapshotRecord,
 } from '../../repository/index.ts';
-import { tagsOf } from '../backup/index.ts';
+import { type Doubts, readDoubts, tagsOf } from '../backup/index.ts';
 import {
   describeContinuity,
   findReach,
@@ -58,11 +58,12 @@ export async function gatherRetentionFacts(options: {
   const list = await repository.listSnapshots();
   const inventory = await readWalInventory(repository);
   const storedAt = await readStoreTimes(repository);
+  const inDoubt = await readDoubts(repository, list.snapshots);
   const snapshots: SnapshotFacts[] = [];
   const read = async (record: SnapshotRecord) => {
     const { attestations } = await listAttestations(repository, record.id);
     const at = storedAt.get(record.id) ?? list.storedAt.get(record.id) ?? now;
-    return snapshotFacts(record, { storedAt: at, attestations, inventory, isHarmed: harmed.has(record.id) });
+    return snapshotFacts(record, { storedAt: at, attestations, inDoubt, inventory, isHarmed: harmed.has(record.id) });
   };
   for await (const facts of mapAhead(list.snapshots, { atOnceMax: READS_MAX }, read)) snapshots.push(facts);
   const holds = await listHolds(repository);
@@ -79,6 +80,7 @@ export function snapshotFacts(
   known: {
     readonly storedAt: number;
     readonly attestations: readonly Attestation[];
+    readonly inDoubt: Doubts;
     readonly inventory: WalInventory;
     readonly isHarmed: boolean;
   },
@@ -87,7 +89,7 @@ export function snapshotFacts(
   const has = (level: Attestation['level']) => known.attestations.some((each) => each.level === level);
   const doubts = [
     ...(known.isHarmed ? ['damage keeps it from being restored whole'] : []),
-    ...(has('doubtful') ? ['a cross-check found it wanting'] : []),
+    ...(known.inDoubt.isAbout(id) ? ['a cross-check found it wanting'] : []),
     ...(findReach(known.inventory, wal)?.isComplete === true ? [] : ['its WAL is not all there']),
   ];
   return {

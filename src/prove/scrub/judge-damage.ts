@@ -1,5 +1,11 @@
 import type { WalInventory } from '../../protect/wal/index.ts';
-import { type DamageState, damageRecordName, kindPrefix, type SnapshotRecord } from '../../repository/index.ts';
+import {
+  type DamageState,
+  DOUBTS_PREFIX,
+  damageRecordName,
+  kindPrefix,
+  type SnapshotRecord,
+} from '../../repository/index.ts';
 import { describeCost } from './describe-damage.ts';
 import type { PackFinding } from './pack-check.ts';
 import type { ReverseMap } from './reverse-map.ts';
@@ -165,6 +171,8 @@ function isNotNeeded({ surroundings }: Findings, object: string): boolean {
 }
 
 function costOfRecord(object: string): string {
+  if (object.startsWith(DOUBTS_PREFIX))
+    return 'It says of some snapshots that they are in doubt, and now nothing does.';
   if (object.startsWith('keys/')) return 'Whoever has only this key may no longer be able to open the repository.';
   if (object.startsWith('features/'))
     return 'An older version could misread what it should refuse; no restore needs it.';
@@ -177,6 +185,8 @@ function costOfRecord(object: string): string {
 }
 
 function adviceOnRecord(object: string): string[] {
+  if (object.startsWith(DOUBTS_PREFIX))
+    return [copyAdvice, 'Run holdfast backup --type full, which owes nothing to what may be in doubt.'];
   if (object.startsWith(kindPrefix('attestation'))) return ['Run holdfast verify: what is sound is attested again.'];
   if (object.startsWith(kindPrefix('snapshot-pending')) || object.startsWith(kindPrefix('damage'))) return [];
   if (object.startsWith(kindPrefix('tombstone'))) return [tombstoneAdvice(object)];

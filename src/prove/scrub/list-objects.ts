@@ -55,7 +55,7 @@ const KNOWN_NAMES: readonly RegExp[] = [
   /^features\/[A-Za-z0-9._-]+$/,
   /^(packs|index|tombstones|holds|erasure)\/[0-9a-f]{64}$/,
   /^snapshots\/(pending|committed|forgotten)\/[0-9a-f]{64}$/,
-  /^attest\/[0-9a-f]{64}\/[0-9a-f]{64}$/,
+  /^attest\/([0-9a-f]{64}|doubts)\/[0-9a-f]{64}$/,
   /^damage\/(object\.)?[0-9a-f]{64}(\.[0-9]{8})?$/,
   /^runs\/[^/]+\/[0-9a-f]{8}$/,
   /^ledger\/[0-9a-f]{32}\/[0-9a-f]{16}$/,

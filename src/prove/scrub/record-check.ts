@@ -2,9 +2,11 @@ import { verifyLedger } from '../../ledger/index.ts';
 import { HoldfastError, mapAhead } from '../../lib/index.ts';
 import {
   checkKeyObjects,
+  DOUBTS_PREFIX,
   isAbsent,
   kindPrefix,
   listAttestations,
+  listDoubts,
   type ObjectKind,
   type Repository,
 } from '../../repository/index.ts';
@@ -102,6 +104,7 @@ async function checkAttestations(
   const prefix = kindPrefix('attestation');
   const snapshots = new Set<string>();
   for await (const { name } of repository.store.list(prefix)) {
+    if (name.startsWith(DOUBTS_PREFIX)) continue;
     const [snapshot = '', ...rest] = name.slice(prefix.length).split('/');
     if (rest.length === 1) snapshots.add(snapshot);
   }
@@ -113,6 +116,9 @@ async function checkAttestations(
     attested.set(snapshot, attestations.length);
     for (const { name, reason } of refused) unreadable.push({ object: name, sentence: reason });
   }
+  const doubts = await listDoubts(repository);
+  const { refused } = doubts.refused.length > 0 ? await listDoubts(repository) : doubts;
+  for (const { name, reason } of refused) unreadable.push({ object: name, sentence: reason });
   return attested;
 }
 

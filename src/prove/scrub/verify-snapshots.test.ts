@@ -9,6 +9,7 @@ import { storePack, storeSmallLineage, storeSmallSnapshot } from '../../../test/
 import { HoldfastError, silentProgress, systemClock } from '../../lib/index.ts';
 import {
   attest,
+  attestDoubt,
   kindPrefix,
   listAttestations,
   listDamagedPacks,
@@ -194,6 +195,18 @@ describe('a verification', () => {
         prefix,
       );
     }
+  });
+
+  it('finds a doubt that cannot be read, or that somebody made up', async (test) => {
+    const { repository, store, snapshot, verify } = await makeWorld(test);
+    await attestDoubt(repository, { snapshots: [snapshot.id], facts: {} });
+    assert.equal((await verify()).isSound, true);
+    const [name = ''] = await namesIn(store, 'attest/doubts/');
+    await tamper(store, name, flipBit(-3));
+    const made = await repository.putDrawn('attestation', 'attest/doubts/', Buffer.from('{}'));
+    const { unreadable, isSound } = await verify();
+    assert.equal(isSound, false);
+    assert.deepEqual(unreadable.map(({ object }) => object).sort(), [name, made].sort());
   });
 
   it('calls an announced pack that went no damage unless a snapshot needs it and nothing else has it', async (test) => {

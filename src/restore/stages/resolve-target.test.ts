@@ -6,7 +6,7 @@ import { makeSnapshot } from '../../../test/support/wal-inventory.ts';
 import { filler, fillTo, LineageWriter, transactionEnd } from '../../../test/support/wal-lineage.ts';
 import { parseLsn } from '../../postgres/index.ts';
 import { readWalInventory } from '../../protect/wal/index.ts';
-import { attest } from '../../repository/index.ts';
+import { attestDoubt } from '../../repository/index.ts';
 import { selectSnapshots } from '../select-snapshot.ts';
 import type { SnapshotFacts } from '../snapshot-facts.ts';
 import { routeTo } from '../wal-route.ts';
@@ -148,7 +148,7 @@ describe('the place where recovery stops', () => {
       const { resolved, rejected } = await resolve({ kind: 'latest' });
       return { used: resolved!.candidate.snapshot.id, notes: resolved!.notes.join(), rejected };
     };
-    const doubt = (snapshot: string) => attest(repository, { snapshot, level: 'doubtful', facts: {} });
+    const doubt = (snapshot: string) => attestDoubt(repository, { snapshots: [snapshot], facts: {} });
     assert.equal((await latest()).used, second.id);
     await doubt(second.id);
     const passed = await latest();

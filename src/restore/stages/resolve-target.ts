@@ -1,7 +1,8 @@
 import { messageOf } from '../../lib/index.ts';
 import { formatLsn, formatTimestamp, type Timestamp } from '../../postgres/index.ts';
+import { readDoubts } from '../../protect/backup/index.ts';
 import { type LandmarkSummary, resolveTime, type TransactionLandmark } from '../../protect/wal/index.ts';
-import { listAttestations, type Repository } from '../../repository/index.ts';
+import type { Repository } from '../../repository/index.ts';
 import type { Candidate, Rejection, SnapshotChoice } from '../select-snapshot.ts';
 import {
   findLastCommit,
@@ -60,19 +61,17 @@ type Attempt = FoundStop | { readonly reason: string };
  */
 export async function resolveTarget(question: TargetQuestion, choice: SnapshotChoice): Promise<TargetResolution> {
   const rejected: Rejection[] = [...choice.rejected];
+  const doubts = choice.candidates.length === 0 ? null : await readDoubts(question.repository);
   let lastResort: ResolvedTarget | null = null;
   for (const candidate of choice.candidates) {
     const { snapshot } = candidate;
-    const [attempt, isDoubtful] = await Promise.all([
-      attemptUnlessDamaged(question, candidate),
-      isInDoubt(question.repository, snapshot.id),
-    ]);
+    const attempt = await attemptUnlessDamaged(question, candidate);
     if ('reason' in attempt) {
       rejected.push({ snapshot, reason: attempt.reason });
       continue;
     }
     const resolved = resolve(question, candidate, attempt);
-    if (!isDoubtful) return { resolved, rejected };
+    if (doubts?.isAbout(snapshot.id) !== true) return { resolved, rejected };
     rejected.push({ snapshot, reason: 'a cross-check found that it may lack changes' });
     lastResort ??= { ...resolved, notes: [...resolved.notes, IN_DOUBT] };
   }
@@ -88,11 +87,6 @@ const IN_DOUBT =
 function resolve(question: TargetQuestion, candidate: Candidate, found: FoundStop): ResolvedTarget {
   const stop = { lsn: found.recordLsn, endLsn: found.neededEnd };
   return { ...found, candidate, route: endRouteAt(question.route, stop) };
-}
-
-async function isInDoubt(repository: Repository, snapshot: string): Promise<boolean> {
-  const { attestations } = await listAttestations(repository, snapshot);
-  return attestations.some(({ level }) => level === 'doubtful');
 }
 
 async function attemptUnlessDamaged(question: TargetQuestion, candidate: Candidate): Promise<Attempt> {

@@ -3,13 +3,13 @@ import {
   type ChunkIndex,
   type FetchChunk,
   isTreeLoss,
-  listAttestations,
   listTreeChunks,
   lockingPlaces,
   type Repository,
   type SnapshotRecord,
 } from '../../../repository/index.ts';
 import { checksumFailuresOf } from '../checksum-failures.ts';
+import { type Doubts, readDoubts } from '../doubts.ts';
 import { PreviousFiles } from './previous-files.ts';
 
 /**
@@ -35,9 +35,6 @@ export interface PreviousWanted {
 /** Older ones are not tried: with each of them more would have changed, and reading everything is soon cheaper. */
 const TRIES_MAX = 3;
 
-/** Statements that speak against a snapshot. */
-const DOUBTS: ReadonlySet<string> = new Set(['doubtful']);
-
 /**
  * The newest usable snapshot of a server.
  *
@@ -54,9 +51,10 @@ export async function choosePrevious(
   const candidates = snapshots
     .filter(({ cluster, wal }) => cluster === options.cluster && wal.system === options.system)
     .sort(options.purpose === 'increment' ? newestWalFirst : newestFirst);
+  const doubts = options.purpose === 'increment' ? await readDoubts(repository, snapshots) : null;
   let first: string | null = null;
   for (const snapshot of candidates.slice(0, TRIES_MAX)) {
-    const why = (await whyNotUsable(snapshot, options)) ?? (await whyNotSound(snapshot, options));
+    const why = whyNotUsable(snapshot, options, doubts) ?? (await whyNotSound(snapshot, options));
     if (why === null) {
       try {
         return { files: await PreviousFiles.open({ snapshot, index, readChunk }), why: null };
@@ -70,11 +68,8 @@ export async function choosePrevious(
   return { files: null, why: first ?? 'there is no earlier backup of this server' };
 }
 
-async function whyNotUsable(
-  snapshot: SnapshotRecord,
-  wanted: PreviousWanted & { repository: Repository },
-): Promise<string | null> {
-  if (wanted.purpose === 'comparison') return null;
+function whyNotUsable(snapshot: SnapshotRecord, wanted: PreviousWanted, doubts: Doubts | null): string | null {
+  if (doubts === null) return null;
   const { wal } = snapshot;
   const name = `snapshot ${short(snapshot)}`;
   if (wal.timeline !== wanted.timeline) {
@@ -84,8 +79,7 @@ async function whyNotUsable(
   if (checksumFailuresOf(snapshot).length > 0) {
     return `${name} has damaged pages of the server's`;
   }
-  const { attestations } = await listAttestations(wanted.repository, snapshot.id);
-  return attestations.some(({ level }) => DOUBTS.has(level)) ? `${name} is in doubt` : null;
+  return doubts.isAbout(snapshot.id) ? `${name} is in doubt` : null;
 }
 
 async function whyNotSound(

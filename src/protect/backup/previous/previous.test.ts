@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { lockingStore } from '../../../../test/support/locking-store.ts';
 import { createRepository, type TestRepository } from '../../../../test/support/memory-repository.ts';
 import {
+  attestDoubt,
   ChunkPacker,
   ChunkReader,
   commitSnapshot,
@@ -153,6 +154,17 @@ describe('the files of an older backup', () => {
     for (const other of [{ cluster: 'other' }, { system: '8' }]) {
       assert.match((await choose(test, place, 'comparison', other)).why!, /no earlier backup/);
     }
+  });
+
+  it('are not built upon when it is in doubt, or what it stands on is', async (test) => {
+    const place = await createRepository(test);
+    const old = await makeSnapshot(place);
+    const { id, wal } = old.snapshot;
+    const reading = { manner: 'increment', base: id, baseStart: wal.start };
+    await makeSnapshot(place, { wal: { ...wal, start: '0/5000028', end: '0/6000000' }, details: { reading } });
+    await attestDoubt(place.repository, { snapshots: [id], facts: {} });
+    assert.match((await choose(test, place, 'increment')).why!, /is in doubt/);
+    assert.notEqual((await choose(test, place, 'comparison')).files, null);
   });
 
   it('are not built upon when a pack of theirs is damaged, and an older sound one is taken', async (test) => {

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { findings, placeForDoubt } from '../../../../test/support/doubted-snapshots.ts';
 import { silentProgress } from '../../../lib/index.ts';
-import { attest, listAttestations } from '../../../repository/index.ts';
+import { attestDoubt, kindPrefix } from '../../../repository/index.ts';
+import { readDoubts } from '../doubts.ts';
 import { readingOf } from '../reading-done.ts';
 import { shareDoubt } from './share-doubt.ts';
 
 describe('an increment whose base came into doubt while it ran', () => {
-  it('is attested doubtful as well, with what was found, and none is without that', async (test) => {
+  it('is in doubt as well, with what was found, and it is told without another statement', async (test) => {
     const { repository, ledger, add, doubt, doubted } = await placeForDoubt(test);
     const share = async (snapshot: Awaited<ReturnType<typeof add>>) => {
       const reading = readingOf(snapshot);
@@ -17,11 +18,13 @@ describe('an increment whose base came into doubt while it ran', () => {
     const base = await add(null);
     await doubt(base, 'not-sent');
     const increment = await add(base);
-    assert.equal(await doubted(increment), false);
+    assert.equal(await doubted(increment), true, 'whether anybody looks again or not');
     assert.deepEqual(await share(increment), { findings: findings('not-sent'), snapshots: [increment.id] });
-    assert.equal(await doubted(increment), true);
-    const { attestations } = await listAttestations(repository, increment.id);
-    assert.deepEqual(attestations.at(-1)!.facts, (await listAttestations(repository, base.id)).attestations[0]!.facts);
+    const doubts = await readDoubts(repository);
+    assert.deepEqual(doubts.about(increment.id), doubts.about(base.id));
+    const statements = [];
+    for await (const { name } of repository.store.list(kindPrefix('attestation'))) statements.push(name);
+    assert.equal(statements.length, 1);
 
     const sound = await add(await add(null));
     assert.equal(await share(sound), null);
@@ -31,7 +34,7 @@ describe('an increment whose base came into doubt while it ran', () => {
   it('is so too where what was found cannot be read', async (test) => {
     const { repository, ledger, add } = await placeForDoubt(test);
     const base = await add(null);
-    await attest(repository, { snapshot: base.id, level: 'doubtful', facts: { from: 'elsewhere' } });
+    await attestDoubt(repository, { snapshots: [base.id], facts: { from: 'elsewhere' } });
     const snapshot = await add(base);
     const reading = readingOf(snapshot);
     assert.ok(reading?.manner === 'increment');
