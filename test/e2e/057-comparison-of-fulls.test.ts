@@ -120,7 +120,11 @@ describe('a backup that reads everything', () => {
       return repository.putDrawn(...given);
     };
     const silent = repositoryWith(repository, { putDrawn });
-    await assert.rejects(backUp('full', silent), away);
+    await assert.rejects(backUp('full', silent), ({ code, message, hints }: HoldfastError) => {
+      assert.deepEqual([code, message], [away.code, away.message]);
+      assert.match(hints.join(), /holdfast cross-check --stored [0-9a-f]{12} [0-9a-f]{12}/);
+      return true;
+    });
 
     const listSnapshots = async () => ({ ...(await repository.listSnapshots()), snapshots: [] });
     const { compared, doubt } = await backUp('full', repositoryWith(repository, { listSnapshots }));

@@ -1,9 +1,17 @@
 import { formatBytes, formatMoment, formatQuantity } from '../../lib/index.ts';
+import type { Findings } from '../../protect/backup/index.ts';
 import type { Command } from '../command.ts';
 import { findingLines, whatDoubtMeans } from '../doubt-text.ts';
 import { fromPlaceFlag } from '../from-place.ts';
 import { formatFacts, type Json, paintLevel, paintLock } from '../output/index.ts';
 import { describeReading } from '../reading-text.ts';
+
+/** What was found in one range is told anew once the names of its relations are known. */
+function latestOfEach(found: readonly Findings[]): Findings[] {
+  return [
+    ...new Map(found.map((findings) => [`${findings.from} ${findings.to} ${findings.count}`, findings])).values(),
+  ];
+}
 
 /** `holdfast show`. */
 export const show: Command = {
@@ -44,7 +52,7 @@ export const show: Command = {
     const { level, isDamaged, isDoubtful, isMisdated, locks, attestations, refusedAttestations, reach } = description;
     const { tree, stored, wal, details } = record;
     const reading = readingOf(record);
-    const doubts = description.doubts.flatMap(({ facts }) => readFindings(facts) ?? []);
+    const doubts = latestOfEach(description.doubts.flatMap(({ facts }) => readFindings(facts) ?? []));
     return {
       reason: reach?.isComplete === true && !isDamaged && !isDoubtful ? 'done' : 'problemFound',
       json: {

@@ -1,8 +1,8 @@
 import type { LedgerWriter } from '../../../ledger/index.ts';
-import type { Clock, Progress } from '../../../lib/index.ts';
+import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
 import type { ConnectionTarget } from '../../../postgres/index.ts';
-import type { Repository, SnapshotRecord } from '../../../repository/index.ts';
-import { describeFinding, type Findings, recordDoubt } from '../cross-check/index.ts';
+import { attestDoubt, type Repository, type SnapshotRecord } from '../../../repository/index.ts';
+import { describeFinding, type Findings, findingsFacts, recordDoubt } from '../cross-check/index.ts';
 import { serverPathOf } from '../tree-paths.ts';
 import { nameRelations } from './name-damage.ts';
 
@@ -13,8 +13,8 @@ export interface CastDoubt {
 }
 
 /**
- * Tells what was found, with the names of relations, and records that a snapshot and what was built on it is in doubt: at once, so that whatever becomes
- * of the run, nothing is built on them any more.
+ * Records that a snapshot and what was built on it is in doubt: at once, so that whatever becomes of the run, nothing is built on them any more. Then what was found
+ * is told, with the names of relations, for which the server is asked: one that is gone, or never answers, keeps no doubt from being recorded.
  *
  * Errors: those of the store.
  */
@@ -28,9 +28,26 @@ export async function castDoubt(options: {
   findings: Findings;
 }): Promise<CastDoubt> {
   const { repository, ledger, progress, base } = options;
+  const snapshots = await recordDoubt(repository, ledger, base, options.findings);
   const findings = await withRelations(options);
   for (const finding of findings.first) progress.note(describeFinding(finding));
-  return { findings, snapshots: await recordDoubt(repository, ledger, base, findings) };
+  if (findings.first.some(({ relation }) => relation !== null)) await keepNames(options, snapshots, findings);
+  return { findings, snapshots };
+}
+
+/** Says the same once more, with the names: later the relations may be others. */
+async function keepNames(
+  { repository, progress }: { repository: Repository; progress: Progress },
+  snapshots: readonly string[],
+  findings: Findings,
+): Promise<void> {
+  try {
+    await attestDoubt(repository, { snapshots, facts: findingsFacts(findings) });
+  } catch (error) {
+    // The doubt stands without them.
+    if (!(error instanceof HoldfastError)) throw error;
+    progress.note(`the names of the relations could not be kept: ${error.message}`);
+  }
 }
 
 async function withRelations(options: {

@@ -1,5 +1,5 @@
 import type { LedgerWriter } from '../../../ledger/index.ts';
-import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
+import { type Clock, HoldfastError, type Progress, withHint } from '../../../lib/index.ts';
 import type { ConnectionTarget } from '../../../postgres/index.ts';
 import { ChunkReader, type Repository, type SnapshotRecord } from '../../../repository/index.ts';
 import { readWalInventory } from '../../wal/index.ts';
@@ -41,12 +41,20 @@ export async function compareWithOlder(options: {
   const { older, check } = compared;
   if (check.kind === 'not-known') return { compared: { blocks: null, why: check.reason }, doubt: null };
   if (check.kind === 'differs') {
-    const doubt = await castDoubt({ ...options, base: older, findings: check.findings });
+    const doubt = await castDoubt({ ...options, base: older, findings: check.findings }).catch((error: unknown) => {
+      throw error instanceof HoldfastError ? withHint(error, compareAgain(older, snapshot)) : error;
+    });
     return { compared: { blocks: check.findings.count, why: null }, doubt };
   }
   const facts = { with: older.id, blocks: check.blocks };
   await ledger.append({ action: 'cross-check', outcome: 'done', subject: snapshot.id, facts });
   return { compared: { blocks: check.blocks, why: null }, doubt: null };
+}
+
+/** The backup is listed, and the next one is compared with it: nothing else would find this again. */
+function compareAgain(older: SnapshotRecord, newer: SnapshotRecord): string {
+  const [one, other] = [older, newer].map(({ id }) => id.slice(0, 12));
+  return `Snapshot ${other} is made, and snapshot ${one} does not agree with it, which could not be recorded: run \`holdfast cross-check --stored ${one} ${other}\`, which records it.`;
 }
 
 /** What came of comparing with the older one, or why there was nothing to compare. */
