@@ -2,7 +2,7 @@ import { formatLsn, parseBackupLabel, parseLsn } from '../../../postgres/index.t
 import type { Repository, SnapshotRecord } from '../../../repository/index.ts';
 import { crossCheckIncrement, type Findings } from '../cross-check/index.ts';
 import type { SentFiles } from '../increment/index.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import type { SecuredWal } from './secured-wal.ts';
 import { whyWalIsBroken } from './wal-since-base.ts';
 
 /** An increment that came whole, before anything is made of it that lasts. */

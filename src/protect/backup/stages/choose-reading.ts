@@ -5,7 +5,7 @@ import { whyNoBlockNumbers } from '../file-size.ts';
 import { choosePrevious, type PreviousFiles } from '../previous/index.ts';
 import type { CheckedServer } from './check-server.ts';
 import type { BackupStores } from './open-stores.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import type { SecuredWal } from './secured-wal.ts';
 import { whyWalIsBroken } from './wal-since-base.ts';
 
 /** What is asked for: changes where they can be had, or everything. */

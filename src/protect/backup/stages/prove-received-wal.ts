@@ -5,7 +5,7 @@ import type { CheckedServer } from './check-server.ts';
 import { proveStandbyWal } from './prove-standby-wal.ts';
 import { proveWal } from './prove-wal.ts';
 import type { ReceivedFiles } from './receive-files.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import type { SecuredWal } from './secured-wal.ts';
 
 /**
  * Waits until the WAL of a backup whose files have come is durable, and proves that it is that of their server. Reads only, so that it goes on beside

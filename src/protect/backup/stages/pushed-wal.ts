@@ -2,7 +2,7 @@ import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts'
 import { formatLsn } from '../../../postgres/index.ts';
 import type { Repository } from '../../../repository/index.ts';
 import { readPushStatuses, type WalInventory } from '../../wal/index.ts';
-import type { SecuredWal, StoredRun } from './secure-wal.ts';
+import type { SecuredWal, StoredRun } from './secured-wal.ts';
 
 /** How often the repository is asked whether the files have come. */
 const POLL_MS = 500;

@@ -8,7 +8,7 @@ import type { DirectAccess } from './open-direct.ts';
 import { readDirectly } from './read-directly.ts';
 import { type ReceivedFiles, type ReceiveOptions, receiveFiles } from './receive-files.ts';
 import { receiveIncrement } from './receive-increment.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import type { SecuredWal } from './secured-wal.ts';
 
 /** What is needed whichever way the files are read. */
 export type ReadOptions = ReceiveOptions & {

@@ -16,7 +16,7 @@ import {
   type ReceiveOptions,
   runBaseBackup,
 } from './receive-files.ts';
-import type { SecuredWal } from './secure-wal.ts';
+import type { SecuredWal } from './secured-wal.ts';
 import { standbyErrorOf } from './standby-error.ts';
 import { tellOfCheckpoint } from './tell-of-checkpoint.ts';
 
