@@ -129,6 +129,11 @@ export class SpooledStore implements ObjectStore {
     return names.some((name) => this.#spool?.isOnlyHere(name) === true || this.#handOver.isContradicted(name));
   }
 
+  /** The first of these that the primary has otherwise; null when there is none. */
+  findContradicted(names: readonly string[]): string | null {
+    return names.find((name) => this.#handOver.isContradicted(name)) ?? null;
+  }
+
   /** What waits here, by itself: it is listed also while the primary is not. */
   listHere(prefix: string, startAfter?: string): ObjectEntry[] {
     return this.#spool?.list(prefix, startAfter) ?? [];

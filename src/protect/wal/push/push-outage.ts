@@ -1,6 +1,6 @@
 import { type Clock, HoldfastError } from '../../../lib/index.ts';
 import type { Repository } from '../../../repository/index.ts';
-import { judgeOfSpool, outageUnsafe, primaryBack, type ReceiverOutage } from '../receiver/index.ts';
+import { judgeOfSpool, outageUnsafe, primaryBack, type ReceiverOutage, spoolDiffers } from '../receiver/index.ts';
 
 /** While the primary answers, so long is waited for what waits here to be handed over: PostgreSQL waits meanwhile, and the next call goes on. */
 const DRAIN_MS_MAX = 30_000;
@@ -45,7 +45,7 @@ export function requireFollowed(followed: string | null): string {
  * `protect: wal`. What waits here from before is handed over as well, if the primary answers.
  *
  * `returns`: how often the primary had come back when it was found out by what the file is judged.
- * Errors: WAL_PRIMARY_AWAY, and those of `requireSameView`: PostgreSQL keeps the file and asks again.
+ * Errors: WAL_PRIMARY_AWAY, WAL_SPOOL_DIFFERS, and those of `requireSameView`: PostgreSQL keeps the file and asks again.
  */
 export async function awaitSafety(
   { spool, protect }: ReceiverOutage,
@@ -56,6 +56,7 @@ export async function awaitSafety(
   if (protect === 'writes') return;
   const until = clock.monotonic() + COPIES_MS_MAX;
   while (spool.returns === returns && spool.isAnyOnlyHere(objects)) {
+    requireNotContradicted(spool, objects);
     if (clock.monotonic() > until) throw heldBack();
     await clock.sleep(LOOK_MS);
   }
@@ -68,6 +69,12 @@ export async function awaitSafety(
  */
 export function requireSameView(spool: ReceiverOutage['spool'], returns: number): void {
   if (spool.returns !== returns) throw primaryBack();
+}
+
+/** Refuses what the primary has otherwise: it never gets there from here. Errors: WAL_SPOOL_DIFFERS. */
+export function requireNotContradicted(spool: ReceiverOutage['spool'], objects: readonly string[]): void {
+  const contradicted = spool.findContradicted(objects);
+  if (contradicted !== null) throw spoolDiffers(contradicted);
 }
 
 /** A file that lies on this machine alone although the plan wants WAL away before it is confirmed. */

@@ -22,7 +22,7 @@ const FIRST = START / MIB;
 /** Records of the same lengths, with other content from `twistAt` on. */
 function makeWal(twistAt: bigint): WalBuilder {
   const wal = new WalBuilder({ startLsn: START, systemId: 7n, timeline: 1 });
-  while (wal.lsn < START + 2n * MIB + 8192n) {
+  while (wal.lsn < START + 3n * MIB + 8192n) {
     const parts = filler(6000);
     wal.append(wal.lsn < twistAt ? parts : { ...parts, mainData: Buffer.alloc(6000, 0xcd) });
   }
@@ -109,7 +109,8 @@ it('a file is not said to be kept that is on this machine alone where the plan w
     ...{ primary: primary.store, directory: join(scratch, 'outage'), clock, budgetBytes: 1 << 30 },
   });
   test.after(() => spool.close());
-  spool.judgeBy({ isSame: async () => true, findContradictions: async () => [] });
+  let isSame = true;
+  spool.judgeBy({ isSame: async () => isSame, findContradictions: async () => [] });
   /** What happens before a segment is put, and before it is read back. */
   let [onPut, onRead] = [async () => {}, async () => {}];
   const meanwhile = async (name: string, what: () => Promise<void>) => {
@@ -164,4 +165,15 @@ it('a file is not said to be kept that is on this machine alone where the plan w
   await assert.rejects(push(1n), { code: 'WAL_PRIMARY_BACK' });
   [onPut, onRead] = [async () => {}, async () => {}];
   assert.equal(await push(1n), 'receiver');
+
+  // Somebody stores something else under the same name before that is handed over.
+  onPut = goAway;
+  await assert.rejects(push(2n), { code: 'WAL_PRIMARY_AWAY' });
+  const [name = ''] = spool.onlyHere.filter((each) => each.includes('/segments/'));
+  await primary.inner.putIfAbsent(name, Buffer.from('other WAL'));
+  isSame = false;
+  onPut = async () => {};
+  primary.isCut = false;
+  await until('the primary to contradict', () => spool.findContradicted([name]) !== null && !spool.isAway);
+  await assert.rejects(push(2n), { code: 'WAL_SPOOL_DIFFERS', message: /the primary has other WAL under its name/ });
 });

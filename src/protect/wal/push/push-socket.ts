@@ -22,7 +22,7 @@ import {
   socketPath,
 } from './handover-messages.ts';
 import { keepFile, type StorableFile, tellPushed } from './keep-file.ts';
-import { heldBack, requireSameView } from './push-outage.ts';
+import { heldBack, requireNotContradicted, requireSameView } from './push-outage.ts';
 import { Silence } from './silence.ts';
 
 /** More at once are as many archivers as no server has. */
@@ -214,12 +214,13 @@ class PushDesk {
 
   /**
    * True where the objects are as safe as the plan wants them, or an error: PostgreSQL keeps the file and asks again.
-   * Errors: WAL_PRIMARY_AWAY, WAL_PRIMARY_BACK.
+   * Errors: WAL_PRIMARY_AWAY, WAL_PRIMARY_BACK, WAL_SPOOL_DIFFERS.
    */
   #assertAway(names: readonly string[], returns: number): true {
     const { outage } = this.#options;
     if (outage?.protect !== 'wal') return true;
     requireSameView(outage.spool, returns);
+    requireNotContradicted(outage.spool, names);
     if (outage.spool.isAnyOnlyHere(names)) throw heldBack();
     return true;
   }

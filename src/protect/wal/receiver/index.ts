@@ -21,7 +21,7 @@ export {
   openLineage,
 } from './lineage-keeper.ts';
 export { FLUSH_INTERVAL_MS_DEFAULT, type WalReceiverOptions, type WalReceiverResult } from './options.ts';
-export { primaryBack, type ReceiverOutage } from './outage-keeper.ts';
+export { primaryBack, type ReceiverOutage, spoolDiffers } from './outage-keeper.ts';
 export { outageUnsafe } from './prepare-in-outage.ts';
 export { receiveWal } from './receive-wal.ts';
 export { compareHistories, type DivergedPlan, type ResumeFacts } from './resume-plan.ts';

@@ -207,7 +207,8 @@ function spoolFillsUp({ bytes, budgetBytes }: SpoolState, seconds: number): Hold
   });
 }
 
-function spoolDiffers(name: string): HoldfastError {
+/** Of what waits here and the primary has otherwise. */
+export function spoolDiffers(name: string): HoldfastError {
   return new HoldfastError(
     'WAL_SPOOL_DIFFERS',
     `cannot hand "${name}" over: the primary has other WAL under its name`,
