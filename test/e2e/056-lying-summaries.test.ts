@@ -98,6 +98,29 @@ describe('an increment from a server whose summaries lie', () => {
     );
   });
 
+  it('is found wanting where a table was cut off and nothing of it was sent', async () => {
+    const { server, backUp } = kit;
+    await server.query(
+      "CREATE TABLE short AS SELECT i AS n, repeat('x', 100) AS filler FROM generate_series(1, 5000) i",
+    );
+    await backUp();
+    await server.query('DELETE FROM short WHERE n > 1000');
+    await server.query('VACUUM (TRUNCATE) short');
+    await server.query('CHECKPOINT');
+    await untilSummarized();
+    const [row] = await server.query<{ file: number; blocks: number }>(
+      "SELECT pg_relation_filenode('short')::int AS file, (pg_relation_size('short') / 8192)::int AS blocks",
+    );
+    const { file, blocks } = row!;
+    assert.ok((await removeFromSummaries(server, file)) > 0);
+    const next = await backUp();
+    assert.equal(next.reading.manner, 'everything');
+    const { first } = next.doubt!.findings;
+    assert.ok(
+      first.some(({ kind, block, relationNumber }) => kind === 'not-sent' && block < blocks && relationNumber === file),
+    );
+  });
+
   it('always has visibility maps whole, as clearing a bit of one names no block of it', async () => {
     const { server, backUp, settle } = kit;
     await server.query('CREATE TABLE seen AS SELECT generate_series(1, 5000) AS n');

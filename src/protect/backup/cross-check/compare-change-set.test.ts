@@ -19,8 +19,8 @@ function sent(blocks: number[], truncationLength: number, segment = 0): SentFile
   return { file, path, blockCount, changes: { blocks: Uint32Array.from(blocks), truncationLength } };
 }
 
-function compare(set: ForkChanges[], files: SentFile[], baseBlocks = 1000): string[] {
-  const { first, count } = compareChangeSet(set, files, { baseBlocks: () => baseBlocks, findingsMax: 100 });
+function compare(set: ForkChanges[], files: SentFile[], baseBlocks = 1000, later: ForkChanges[] | null = []): string[] {
+  const { first, count } = compareChangeSet(set, files, { baseBlocks: () => baseBlocks, later, findingsMax: 100 });
   assert.equal(first.length, Math.min(100, count));
   return first.map(({ kind, block }) => `${kind} ${block}`);
 }
@@ -35,8 +35,15 @@ describe('an increment held against a change set', () => {
 
   it('need not have what the file has no longer', () => {
     assert.deepEqual(compare([changed([3, 10, 11])], [sent([3], 10)]), []);
-    // Cut at 8 in the range and shorter still by now: the truncation length says 8, and what is behind block 3 may be gone.
-    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)]), []);
+    // Cut at 8 in the range: the truncation length says 8, and the file is shorter only where it was cut once more while it was sent.
+    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)]), ['not-sent 5']);
+    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)], 1000, [changed([], 5)]), []);
+    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)], 1000, [changed([], 6)]), ['not-sent 5']);
+    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)], 1000, [changed([5])]), ['not-sent 5']);
+    assert.deepEqual(compare([changed([3, 5], 8)], [sent([3], 8)], 1000, null), [], 'it is not known whether it was');
+    const cutBehind = changed([3, 5], SEGMENT_BLOCKS + 8);
+    assert.deepEqual(compare([cutBehind], [sent([3], SEGMENT_BLOCKS)], 1000, [changed([], 5)]), []);
+    assert.deepEqual(compare([cutBehind], [sent([3], SEGMENT_BLOCKS)]), ['not-sent 5']);
     assert.deepEqual(compare([changed([3, 5], 8)], [sent([6], 8)]), ['not-sent 3', 'not-sent 5']);
     // Behind the truncation length the file has what was sent, and zeros before that.
     assert.deepEqual(compare([changed([5, 6], 5)], [sent([6], 5)]), ['not-sent 5']);

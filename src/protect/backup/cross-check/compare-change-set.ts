@@ -1,7 +1,7 @@
 import { type ChangeSet, type ForkChanges, firstAtOrAbove, forkKey } from '../../wal/index.ts';
 import type { SentFile } from '../increment/index.ts';
 import { type Finding, type FindingKind, FindingList } from './finding.ts';
-import { forkOfFile } from './fork-of-file.ts';
+import { forkOfFile, SEGMENT_BLOCKS } from './fork-of-file.ts';
 
 /** A finding that nobody has looked up yet. */
 export type RawFinding = Omit<Finding, 'lsn' | 'relation'>;
@@ -22,14 +22,16 @@ export interface Comparison {
  * - A block that was cut off and is there again must have been sent, or the base's would stand in its place, where the base has one.
  *
  * Files that came whole, and files that did not come as they are no longer there, need no comparison. `baseBlocks` gives how many blocks the base has
- * of a file.
+ * of a file. `later` is what the WAL changes from the increment's start to its end, null where that is not known: a file that was cut once more in it may have
+ * been shorter when it was sent.
  */
 export function compareChangeSet(
   set: ChangeSet,
   sent: Iterable<SentFile>,
-  options: { baseBlocks: (path: string) => number; findingsMax?: number },
+  options: { baseBlocks: (path: string) => number; later: ChangeSet | null; findingsMax?: number },
 ): Comparison {
   const byFork = new Map(set.map((fork) => [forkKey(fork), fork]));
+  const laterByFork = options.later === null ? null : new Map(options.later.map((fork) => [forkKey(fork), fork]));
   const findings = new FindingList<RawFinding>(options.findingsMax);
   let blocks = 0;
   for (const file of sent) {
@@ -40,7 +42,12 @@ export function compareChangeSet(
     const ofDatabase = byFork.get(forkKey({ ...name, relationNumber: 0, fork: 0 }));
     const changes = byFork.get(forkKey(name));
     if (ofDatabase !== undefined || (changes?.limit ?? Number.POSITIVE_INFINITY) <= base) found('not-whole', 0);
-    else if (changes !== undefined) blocks += compareFile(changes, file, { ...options, base, found });
+    else if (changes !== undefined) {
+      // The server cuts nothing before the record that says so is on its disk.
+      const laterCut =
+        laterByFork === null ? base : (laterByFork.get(forkKey(name))?.limit ?? Number.POSITIVE_INFINITY);
+      blocks += compareFile(changes, file, { ...options, base, laterCut: laterCut - base, found });
+    }
   }
   return { count: findings.count, first: findings.first, blocks };
 }
@@ -51,18 +58,21 @@ function compareFile(
   { path, blockCount, changes }: SentFile,
   options: {
     base: number;
+    /** Where the file was cut while it was sent, or may have been. */
+    laterCut: number;
     baseBlocks: (path: string) => number;
     found: (kind: FindingKind, block: number) => void;
   },
 ): number {
-  const { base, found } = options;
+  const { base, laterCut, found } = options;
   const { blocks: sent, truncationLength } = changes!;
   const cut = limit === null ? null : limit - base;
   const from = firstAtOrAbove(blocks, base);
   const to = firstAtOrAbove(blocks, base + blockCount);
-  // The truncation length is the file's length, or where it was cut if that is more: then what lies behind the last block may be gone by now.
-  const isLengthKnown = cut === null || cut !== truncationLength;
-  const lengthMin = isLengthKnown ? blockCount : (sent.at(-1) ?? -1) + 1;
+  // The truncation length is the file's length, or where it was cut if that is more. It is more only where the file was cut once more while it was sent: then
+  // what lies behind that and behind the last block may have been gone.
+  const isLengthKnown = cut === null || Math.min(cut, SEGMENT_BLOCKS) !== truncationLength;
+  const lengthMin = isLengthKnown ? blockCount : Math.max(Math.min(blockCount, laterCut), (sent.at(-1) ?? -1) + 1);
   for (let i = from, at = 0; i < to; i++) {
     const block = (blocks[i] as number) - base;
     while (at < sent.length && (sent[at] as number) < block) at += 1;

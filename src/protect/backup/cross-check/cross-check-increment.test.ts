@@ -40,7 +40,7 @@ async function check(test: TestContext, records: readonly Buffer[], store?: Faul
   const inventory = await readWalInventory(made.repository);
   const { repository } = made;
   const begin = () =>
-    crossCheckIncrement({ repository, inventory, base, startLsn: end, sent: [SENT], baseBlocks: () => 4 });
+    crossCheckIncrement({ repository, inventory, base, startLsn: end, endLsn: end, sent: [SENT], baseBlocks: () => 4 });
   return { begin, written };
 }
 

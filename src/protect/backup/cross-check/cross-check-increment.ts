@@ -16,7 +16,7 @@ export type CrossCheck =
   | { readonly kind: 'not-known'; readonly reason: string };
 
 /**
- * Holds what a server sent since `base` against the WAL that was stored of the same range (rule A9). WAL up to `startLsn` must be stored by now.
+ * Holds what a server sent since `base` against the WAL that was stored of the same range (rule A9). WAL up to `endLsn` must be stored by now.
  *
  * Errors: WAL_LINEAGE_ABSENT, WAL_HISTORY_ABSENT; those of the store.
  */
@@ -24,18 +24,25 @@ export async function crossCheckIncrement(options: {
   repository: Repository;
   inventory: WalInventory;
   base: SnapshotRecord;
-  /** Where the increment begins. */
+  /** Where the increment begins and ends. */
   startLsn: bigint;
+  endLsn: bigint;
   sent: Iterable<SentFile>;
   baseBlocks: (path: string) => number;
 }): Promise<CrossCheck> {
-  const { repository, inventory, base, startLsn, sent, baseBlocks } = options;
+  const { repository, inventory, base, startLsn, endLsn, sent, baseBlocks } = options;
   const from = parseLsn(base.wal.start);
   const { lineage, timeline } = base.wal;
   const range = { lineage, timeline, from, to: startLsn };
   const read = await readKnownChanges(repository, inventory, range);
   if (read.kind === 'not-known') return read;
-  const { count, first, blocks } = compareChangeSet(read.set, sent, { baseBlocks });
+  // Only what was cut can have been cut once more.
+  const isAnyCut = read.set.some(({ limit }) => limit !== null && limit > 0);
+  const whileSent = { lineage, timeline, from: startLsn, to: endLsn };
+  const later = isAnyCut ? await readKnownChanges(repository, inventory, whileSent) : null;
+  const { count, first, blocks } = compareChangeSet(read.set, sent, {
+    ...{ baseBlocks, later: later?.kind === 'known' ? later.set : null },
+  });
   if (count === 0) return { kind: 'agrees', blocks };
   const located = await locateFindings(repository, inventory, range, first);
   const findings = located.map((finding) => ({ ...finding, relation: null }));

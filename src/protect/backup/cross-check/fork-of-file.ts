@@ -2,7 +2,7 @@ import { Fork, type RelationFork, type RelationSegment } from '../../../postgres
 import type { ForkName } from '../../wal/index.ts';
 
 /** Blocks in a file of a relation: 1 GiB, which is what PostgreSQL is built with unless somebody builds it otherwise. */
-const SEGMENT_BLOCKS = 131_072;
+export const SEGMENT_BLOCKS = 131_072;
 
 const FORK_NUMBERS: Readonly<Record<RelationFork, number>> = {
   main: Fork.main,

@@ -43,12 +43,12 @@ export type IncrementVerdict =
 export async function checkIncrement(facts: IncrementFacts): Promise<IncrementVerdict> {
   const why = whyNotOnBase(facts);
   if (why !== null) return { why, findings: null };
-  const { repository, base, wal, timeline, startLsn, sent, baseBlocks } = facts;
+  const { repository, base, wal, timeline, startLsn, endLsn, sent, baseBlocks } = facts;
   // The WAL of the backup's own range has to come before it can be listed anyway.
-  const inventory = await wal.secured({ timeline, start: startLsn, end: facts.endLsn });
+  const inventory = await wal.secured({ timeline, start: startLsn, end: endLsn });
   const whyBroken = whyWalIsBroken(inventory, base, startLsn);
   if (whyBroken !== null) return { why: whyBroken, findings: null };
-  const options = { repository, inventory, base, startLsn, baseBlocks, sent: sent.list() };
+  const options = { repository, inventory, base, startLsn, endLsn, baseBlocks, sent: sent.list() };
   const check = await crossCheckIncrement(options);
   if (check.kind === 'agrees') return { why: null, crossCheck: { blocks: check.blocks, why: null } };
   if (check.kind === 'not-known') return { why: null, crossCheck: { blocks: null, why: check.reason } };
