@@ -20,9 +20,11 @@ export function formatDoubt(
   const ids = doubt.snapshots.map(shortId).join(', ');
   return [
     ...findingLines(doubt.findings, words, paint),
-    doubt.snapshots.includes(snapshot)
-      ? `The snapshot on which this one stands came into doubt meanwhile, and so is this one. ${takeAFull}`
-      : `Everything was read, so that this snapshot is sound. In doubt are: ${ids}.`,
+    doubt.snapshots.length === 0
+      ? 'Everything was read, so that this snapshot is sound. No older one is in doubt: a defect of PostgreSQL explains what it left out, and the one before had been checked.'
+      : doubt.snapshots.includes(snapshot)
+        ? `The snapshot on which this one stands came into doubt meanwhile, and so is this one. ${takeAFull}`
+        : `Everything was read, so that this snapshot is sound. In doubt are: ${ids}.`,
   ];
 }
 

@@ -121,6 +121,37 @@ describe('an increment from a server whose summaries lie', () => {
     );
   });
 
+  it('leaves the base without doubt where a known defect explains it, and the base had been checked', async () => {
+    const { server, backUp } = kit;
+    await server.query(
+      "CREATE TABLE again AS SELECT i AS n, repeat('x', 100) AS filler FROM generate_series(1, 5000) i",
+    );
+    const base = await backUp();
+    await server.query('DELETE FROM again WHERE n > 1000');
+    await server.query('VACUUM (TRUNCATE) again');
+    await server.query('CHECKPOINT');
+    await untilSummarized();
+    const [row] = await server.query<{ file: number; blocks: number; lsn: string }>(
+      "SELECT pg_relation_filenode('again')::int AS file, (pg_relation_size('again') / 8192)::int AS blocks, (SELECT max(end_lsn) FROM pg_available_wal_summaries()) AS lsn",
+    );
+    const { file, blocks, lsn } = row!;
+    await server.query("INSERT INTO again SELECT i, repeat('y', 100) FROM generate_series(1, 2000) i");
+    await server.query('CHECKPOINT');
+    await untilSummarized();
+    // As the server does where it reads the summary of the cut last: what was written behind it is forgotten.
+    assert.ok((await removeFromSummaries(server, file, { from: parseLsn(lsn) })) > 0);
+    const next = await backUp();
+    assert.equal(next.reading.manner, 'everything');
+    const { findings, snapshots } = next.doubt!;
+    assert.ok(
+      findings.first.length > 0 && findings.first.every(({ kind, block }) => kind === 'not-sent' && block >= blocks),
+    );
+    assert.deepEqual(snapshots, []);
+    assert.deepEqual(await levelsOf(base.snapshot.id), ['stored']);
+    const told = (await actionsInLedger()).filter(({ action }) => action === 'cross-check').at(-1);
+    assert.deepEqual(told, { action: 'cross-check', outcome: 'failed', subject: base.snapshot.id });
+  });
+
   it('always has visibility maps whole, as clearing a bit of one names no block of it', async () => {
     const { server, backUp, settle } = kit;
     await server.query('CREATE TABLE seen AS SELECT generate_series(1, 5000) AS n');

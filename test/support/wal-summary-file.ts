@@ -11,16 +11,20 @@ const CHUNK_ENTRIES_MAX = 4096;
 const CRC_BYTES = 4;
 
 /**
- * Takes a fork of a relation out of every summary that the server has, and mends the checksum: a summary that lies. Gives how many summaries
+ * Takes a fork of a relation out of every summary that the server has, or of those that begin at `from` or behind it, and mends the checksum: a summary that lies. Gives how many summaries
  * named it.
  *
  * Source: PostgreSQL, blkreftable.c, WriteBlockRefTable.
  */
-export async function removeFromSummaries(server: PostgresServer, relation: number, fork = 0): Promise<number> {
+export async function removeFromSummaries(
+  server: PostgresServer,
+  relation: number,
+  { fork = 0, from = 0n }: { fork?: number; from?: bigint } = {},
+): Promise<number> {
   const directory = join(server.dataDirectory, 'pg_wal/summaries');
   let changed = 0;
   for (const name of await readdir(directory)) {
-    if (!/^[0-9A-F]{40}\.summary$/.test(name)) continue;
+    if (!/^[0-9A-F]{40}\.summary$/.test(name) || BigInt(`0x${name.slice(8, 24)}`) < from) continue;
     const path = join(directory, name);
     const bytes = await readFile(path);
     const kept: Buffer[] = [bytes.subarray(0, 4)];

@@ -65,6 +65,17 @@ describe('an increment held against a change set', () => {
     assert.deepEqual(compare([changed([6], 5)], [sent([6], 9)], 5), []);
   });
 
+  it('says how many findings are not of blocks behind a cut that a record names', () => {
+    const unexplained = (set: ForkChanges[], files: SentFile[]) =>
+      compareChangeSet(set, files, { baseBlocks: () => 6, later: [] }).unexplained;
+    assert.equal(unexplained([changed([6, 8], 6)], [sent([], 9)]), 0);
+    assert.equal(unexplained([changed([3, 6, 8], 6)], [sent([], 9)]), 1);
+    assert.equal(unexplained([changed([3])], [sent([], 9)]), 1);
+    assert.equal(unexplained([changed([7], 5)], [sent([], 9)]), 1, 'block 5 is regrown');
+    assert.equal(unexplained([changed([1], 0)], [sent([], 9)]), 1, 'it is not whole');
+    assert.equal(unexplained([changed([SEGMENT_BLOCKS + 7], SEGMENT_BLOCKS + 6)], [sent([], 9, 1)]), 0);
+  });
+
   it('counts blocks from the start of the fork, whatever file they lie in', () => {
     const set = [changed([SEGMENT_BLOCKS - 1, SEGMENT_BLOCKS, SEGMENT_BLOCKS + 4])];
     assert.deepEqual(compare(set, [sent([4], 10, 1), sent([SEGMENT_BLOCKS - 1], SEGMENT_BLOCKS)]), [

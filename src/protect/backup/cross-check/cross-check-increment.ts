@@ -11,7 +11,8 @@ import { locateFindings } from './locate-findings.ts';
 export type CrossCheck =
   /** Every one of `blocks` that were looked at is as it should be. */
   | { readonly kind: 'agrees'; readonly blocks: number }
-  | { readonly kind: 'differs'; readonly findings: Findings }
+  /** `isExplained`: a known defect of PostgreSQL explains all that was found, which says nothing of what was before. */
+  | { readonly kind: 'differs'; readonly findings: Findings; readonly isExplained?: boolean }
   /** The WAL does not tell what changed, with the reason. */
   | { readonly kind: 'not-known'; readonly reason: string };
 
@@ -40,11 +41,11 @@ export async function crossCheckIncrement(options: {
   const isAnyCut = read.set.some(({ limit }) => limit !== null && limit > 0);
   const whileSent = { lineage, timeline, from: startLsn, to: endLsn };
   const later = isAnyCut ? await readKnownChanges(repository, inventory, whileSent) : null;
-  const { count, first, blocks } = compareChangeSet(read.set, sent, {
+  const { count, first, unexplained, blocks } = compareChangeSet(read.set, sent, {
     ...{ baseBlocks, later: later?.kind === 'known' ? later.set : null },
   });
   if (count === 0) return { kind: 'agrees', blocks };
   const located = await locateFindings(repository, inventory, range, first);
   const findings = located.map((finding) => ({ ...finding, relation: null }));
-  return { kind: 'differs', findings: { from, to: startLsn, count, first: findings } };
+  return { kind: 'differs', findings: { from, to: startLsn, count, first: findings }, isExplained: unexplained === 0 };
 }

@@ -16,4 +16,4 @@ export {
 } from './finding.ts';
 export { forkOfFile } from './fork-of-file.ts';
 export { readFindings } from './read-findings.ts';
-export { recordDoubt } from './record-doubt.ts';
+export { noteFindings, recordDoubt } from './record-doubt.ts';

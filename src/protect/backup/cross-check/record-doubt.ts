@@ -30,7 +30,17 @@ export async function recordDoubt(
   const since = [...(await findConcerned())].filter((id) => !doubted.has(id));
   if (since.length > 0) await attestDoubt(repository, { snapshots: since, facts });
   const doubtful = [...doubted, ...since];
-  const entry = { action: 'cross-check', outcome: 'failed', subject: base.id } as const;
-  await ledger.append({ ...entry, facts: { ...facts, doubtful } });
+  await noteFindings(ledger, base, findings, doubtful);
   return doubtful;
+}
+
+/** Enters what was found, and which snapshots are in doubt for it. Errors: those of the store. */
+export async function noteFindings(
+  ledger: LedgerWriter,
+  base: SnapshotRecord,
+  findings: Findings,
+  doubtful: readonly string[],
+): Promise<void> {
+  const entry = { action: 'cross-check', outcome: 'failed', subject: base.id } as const;
+  await ledger.append({ ...entry, facts: { ...findingsFacts(findings), doubtful } });
 }

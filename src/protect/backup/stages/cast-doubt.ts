@@ -2,7 +2,7 @@ import type { LedgerWriter } from '../../../ledger/index.ts';
 import { type Clock, HoldfastError, type Progress } from '../../../lib/index.ts';
 import type { ConnectionTarget } from '../../../postgres/index.ts';
 import { attestDoubt, type Repository, type SnapshotRecord } from '../../../repository/index.ts';
-import { describeFinding, type Findings, findingsFacts, recordDoubt } from '../cross-check/index.ts';
+import { describeFinding, type Findings, findingsFacts, noteFindings, recordDoubt } from '../cross-check/index.ts';
 import { serverPathOf } from '../tree-paths.ts';
 import { nameRelations } from './name-damage.ts';
 
@@ -26,12 +26,16 @@ export async function castDoubt(options: {
   progress: Progress;
   base: SnapshotRecord;
   findings: Findings;
+  /** What was found says nothing against it: then no snapshot is in doubt, and that is all the same told, here and in the ledger. */
+  sparesBase?: boolean;
 }): Promise<CastDoubt> {
-  const { repository, ledger, progress, base } = options;
-  const snapshots = await recordDoubt(repository, ledger, base, options.findings);
+  const { repository, ledger, progress, base, sparesBase = false } = options;
+  const snapshots = sparesBase ? [] : await recordDoubt(repository, ledger, base, options.findings);
+  if (sparesBase) await noteFindings(ledger, base, options.findings, []);
   const findings = await withRelations(options);
   for (const finding of findings.first) progress.note(describeFinding(finding));
-  if (findings.first.some(({ relation }) => relation !== null)) await keepNames(options, snapshots, findings);
+  if (!sparesBase && findings.first.some(({ relation }) => relation !== null))
+    await keepNames(options, snapshots, findings);
   return { findings, snapshots };
 }
 

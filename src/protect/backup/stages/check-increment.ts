@@ -2,6 +2,7 @@ import { formatLsn, parseBackupLabel, parseLsn } from '../../../postgres/index.t
 import type { Repository, SnapshotRecord } from '../../../repository/index.ts';
 import { crossCheckIncrement, type Findings } from '../cross-check/index.ts';
 import type { SentFiles } from '../increment/index.ts';
+import { readingOf } from '../reading-done.ts';
 import type { SecuredWal } from './secured-wal.ts';
 import { whyWalIsBroken } from './wal-since-base.ts';
 
@@ -28,11 +29,11 @@ export interface IncrementFacts {
 
 /**
  * Nothing speaks against an increment: it was held against the WAL, in which `blocks` were looked for, or `notChecked` is why that could not be done. Or
- * it must not be made into a snapshot: `why`, as a sentence without its full stop, and what was found.
+ * it must not be made into a snapshot: `why`, as a sentence without its full stop, and what was found; `sparesBase` when that says nothing against the base.
  */
 export type IncrementVerdict =
   | { readonly why: null; readonly crossCheck: { readonly blocks: number | null; readonly why: string | null } }
-  | { readonly why: string; readonly findings: Findings | null };
+  | { readonly why: string; readonly findings: Findings | null; readonly sparesBase?: boolean };
 
 /**
  * Judges an increment: does it stand on its base (rule A10), is the base of the history that the server wrote on (rule A4), and has it all that the
@@ -56,7 +57,15 @@ export async function checkIncrement(facts: IncrementFacts): Promise<IncrementVe
   return {
     why: `the server left out ${count === 1 ? 'a block' : `${count} blocks`} of which the WAL says otherwise`,
     findings: check.findings,
+    sparesBase: check.isExplained === true && isChecked(base),
   };
+}
+
+/** Everything was read for it, or the WAL agreed with what was sent. */
+function isChecked(snapshot: SnapshotRecord): boolean {
+  const reading = readingOf(snapshot);
+  if (reading === null) return false;
+  return reading.manner === 'everything' || (reading.crossCheck?.blocks ?? null) !== null;
 }
 
 /** The label names what the increment stands on, by which the summaries reach exactly from one start to the other. */

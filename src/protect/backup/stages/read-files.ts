@@ -44,8 +44,8 @@ export async function readFiles(options: ReadOptions & { reading: Reading }): Pr
   const { snapshot } = base;
   const outcome = await receiveIncrement({ ...options, base });
   if (outcome.received === null) {
-    const { why, findings } = outcome;
-    const doubt = findings === null ? null : await castDoubt({ ...options, base: snapshot, findings });
+    const { why, findings, sparesBase = false } = outcome;
+    const doubt = findings === null ? null : await castDoubt({ ...options, base: snapshot, findings, sparesBase });
     const kept = await keepSlot(options);
     return { ...(await readEverything(options, { manner: 'everything', over: base, why })), doubt, slot: kept };
   }

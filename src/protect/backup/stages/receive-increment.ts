@@ -28,7 +28,12 @@ type IncrementOptions = ReceiveOptions & { lineage: string; base: PreviousFiles;
 /** All that the server has, or why it could not be had as an increment, as a sentence without its full stop: then everything is to be read. */
 export type IncrementOutcome =
   | { readonly received: ReceivedFiles; readonly verdict: Extract<IncrementVerdict, { why: null }> }
-  | { readonly received: null; readonly why: string; readonly findings: Findings | null };
+  | {
+      readonly received: null;
+      readonly why: string;
+      readonly findings: Findings | null;
+      readonly sparesBase?: boolean;
+    };
 
 /**
  * Has the server send what changed since `base`, and makes whole files of it over the base's maps (`docs/increments.md`). What it could not use of
