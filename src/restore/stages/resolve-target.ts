@@ -61,7 +61,8 @@ type Attempt = FoundStop | { readonly reason: string };
  */
 export async function resolveTarget(question: TargetQuestion, choice: SnapshotChoice): Promise<TargetResolution> {
   const rejected: Rejection[] = [...choice.rejected];
-  const doubts = choice.candidates.length === 0 ? null : await readDoubts(question.repository);
+  const readingDoubts = readDoubts(question.repository);
+  readingDoubts.catch(() => {}); // Awaited below, unless something before it fails.
   let lastResort: ResolvedTarget | null = null;
   for (const candidate of choice.candidates) {
     const { snapshot } = candidate;
@@ -71,7 +72,7 @@ export async function resolveTarget(question: TargetQuestion, choice: SnapshotCh
       continue;
     }
     const resolved = resolve(question, candidate, attempt);
-    if (doubts?.isAbout(snapshot.id) !== true) return { resolved, rejected };
+    if (!(await readingDoubts).isAbout(snapshot.id)) return { resolved, rejected };
     rejected.push({ snapshot, reason: 'a cross-check found that it may lack changes' });
     lastResort ??= { ...resolved, notes: [...resolved.notes, IN_DOUBT] };
   }
