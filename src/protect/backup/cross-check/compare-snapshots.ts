@@ -2,6 +2,7 @@ import { Fork, formatLsn, isUnusedPage, maskPage, parseLsn, parsePageHeader } fr
 import {
   type DifferingPages,
   type FetchChunk,
+  FINGERPRINT_BYTES,
   findDifferingPages,
   type Repository,
   readPage,
@@ -9,6 +10,7 @@ import {
 } from '../../../repository/index.ts';
 import { type ChangeSet, firstAtOrAbove, forkKey, type WalInventory } from '../../wal/index.ts';
 import { relationFileOf } from '../relation-file.ts';
+import { CopiedPages } from './copied-pages.ts';
 import type { CrossCheck } from './cross-check-increment.ts';
 import { type Finding, FindingList } from './finding.ts';
 import { forkOfFile } from './fork-of-file.ts';
@@ -46,13 +48,16 @@ export async function compareSnapshots(options: {
   const fetch = keepingChunks(options.readChunk);
   const findings = new FindingList<Finding>();
   let blocks = 0;
+  const copied = new CopiedPages(newer.tree.root, fetch);
   const unchanged = new UnchangedBlocks(changes.set);
   const isWanted = (path: string) => unchanged.mayBeIn(path);
   try {
     for await (const found of findDifferingPages(older.tree.root, newer.tree.root, options.readChunk, isWanted)) {
       for (const page of unchanged.among(found)) {
         blocks += 1;
-        if (await isDifferent(found, page, { startLsn, endLsn, fetch })) findings.add(findingAt(found, page));
+        if (!(await isDifferent(found, page, { startLsn, endLsn, fetch }))) continue;
+        if (isOnlyInNewer(found, page) && (await isCopied(copied, found, page))) continue;
+        findings.add(findingAt(found, page));
       }
     }
   } catch (error) {
@@ -120,6 +125,16 @@ async function isDifferent(
   maskPage(before, block);
   maskPage(after, block);
   return !before.equals(after);
+}
+
+/** The server itself had no such page when the older one was taken: the lengths of files are its own. */
+function isOnlyInNewer({ older }: DifferingPages, page: number): boolean {
+  return page * FINGERPRINT_BYTES >= (older.fingerprints?.length ?? 0);
+}
+
+function isCopied(copied: CopiedPages, { path, firstPage, newer }: DifferingPages, page: number): Promise<boolean> {
+  const at = page * FINGERPRINT_BYTES;
+  return copied.isCopy(path, firstPage + page, newer.fingerprints!.subarray(at, at + FINGERPRINT_BYTES));
 }
 
 function findingAt({ path, firstPage }: DifferingPages, page: number): Finding {
