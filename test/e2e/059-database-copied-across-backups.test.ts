@@ -3,7 +3,6 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type ProtectedServer, startProtectedServer } from '../support/protected-server.ts';
-import { makeRelationFiles } from '../support/relation-files.ts';
 import { until } from '../support/until.ts';
 
 /** A server that does not copy a database's files within this time never will. */
@@ -17,7 +16,6 @@ describe('a database that is copied by files while two backups are taken', () =>
     await kit.server.query('CREATE DATABASE mould');
     const [row] = await kit.server.query<{ oid: number }>("SELECT oid::int FROM pg_database WHERE datname = 'mould'");
     mould = join(kit.server.dataDirectory, 'base', String(row!.oid));
-    makeRelationFiles(mould, 1000);
   });
   after(() => kit.dispose());
 
